@@ -1,0 +1,171 @@
+"""Connections: one engine for a process, write transactions that never fail half way for want of a lock."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from pixmill.errors import ConfigError, DatabaseUnreachable, PermissionDenied
+from pixmill.settings import Settings
+
+T = TypeVar("T")
+
+WRITE = "pixmill_write"
+# PostgreSQL took neither side's change and asks the client to run the transaction again.
+_RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})
+_ATTEMPTS = 10
+
+
+class Database:
+    """Opens transactions. Reads see one consistent state; writes hold SQLite's write lock from the start."""
+
+    def __init__(self, engine: Engine, label: str) -> None:
+        self.engine = engine
+        self.label = label  # without the password
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is the embedded database."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that only reads.  Raises DatabaseUnreachable."""
+        with self._translated_errors(), Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session that commits at the end, or rolls back when the block raises.  Raises DatabaseUnreachable."""
+        writing = self.engine.execution_options(**{WRITE: True})
+        with self._translated_errors(), Session(writing, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def transact(self, act: Callable[[Session], T]) -> T:
+        """Run `act` in a write transaction, again when PostgreSQL rolled it back for a deadlock.
+
+        `act` may run more than once, so it must touch nothing but the database.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                with self.write() as session:
+                    return act(session)
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) not in _RETRYABLE_SQLSTATES or attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(0.01 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) in _RETRYABLE_SQLSTATES:
+                raise
+            raise self._unreachable(error) from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise self._unreachable(error) from error
+            raise
+
+    def _unreachable(self, error: DBAPIError) -> DatabaseUnreachable:
+        reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+        hint = "check that the server runs and that database.url is right: pixmill config show --sources"
+        if self.is_sqlite:
+            hint = "another process may hold the file for long, or the disk may be full: pixmill status"
+        return DatabaseUnreachable(f"database {self.label} does not answer: {reason}", hint=hint)
+
+
+def insert_absent(session: Session, table: type[DeclarativeBase], values: Mapping[str, Any]) -> None:
+    """Insert a row unless a unique constraint says that it is there; two processes may race."""
+    make_insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
+    session.execute(make_insert(table).values(**values).on_conflict_do_nothing())
+
+
+def open_database(settings: Settings) -> Database:
+    """The configured database; nothing is connected or created yet, but SQLite's folder.
+
+    Raises ConfigError for a URL that cannot be read, PermissionDenied for a home that cannot be made.
+    """
+    url = _parse_url(settings.database_url)
+    if url.get_backend_name() == "sqlite":
+        return Database(_sqlite_engine(url, settings), f"{url.database}")
+    if url.get_backend_name() == "postgresql":
+        return Database(_postgresql_engine(url, settings), url.render_as_string(hide_password=True))
+    raise ConfigError(
+        f"database.url names {url.get_backend_name()!r}; pixmill knows sqlite and postgresql",
+        hint="postgresql+psycopg://user@host/name, or leave it out for SQLite in the home",
+    )
+
+
+def _parse_url(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        # The text may hold a password: it is not repeated.
+        raise ConfigError("database.url is not a database URL", hint="postgresql+psycopg://user@host/name") from None
+    if url.drivername == "postgresql":
+        return url.set(drivername="postgresql+psycopg")
+    return url
+
+
+def _sqlite_engine(url: URL, settings: Settings) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise ConfigError("SQLite in memory cannot be shared between processes", hint="leave database.url out")
+    folder = Path(url.database).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PermissionDenied(
+            f"folder {folder} cannot be made: {error.strerror}", hint="choose another home: PIXMILL_HOME"
+        ) from error
+    engine = create_engine(url, connect_args={"timeout": settings.database.busy_timeout_seconds})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    raw: Any = connection
+    raw.isolation_level = None  # the driver must not begin transactions behind SQLAlchemy's back
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that reads and then writes fails at once when another has written in between;
+    # IMMEDIATE waits its turn.
+    writing = connection.get_execution_options().get(WRITE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _postgresql_engine(url: URL, settings: Settings) -> Engine:
+    try:
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": max(1, round(settings.database.connect_timeout_seconds)),
+                "options": "-c timezone=UTC",
+            },
+        )
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "database.url names PostgreSQL, but its driver is not installed", hint="pip install 'pixmill[postgres]'"
+        ) from error

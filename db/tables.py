@@ -1,0 +1,384 @@
+"""The tables. A job is what a person asked for; a task is the unit that runs on a device.
+
+Every time is UTC from the database's clock. Paths are relative to the storage root.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from db.types import Json, UtcTime, enum_by_value, now
+from pixmill.states import State
+
+# SQLite numbers rows by itself only for INTEGER, never for BIGINT.
+Id = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class Role(StrEnum):
+    """What a task does for its job."""
+
+    TRAIN = "train"
+    GENERATE = "generate"  # a range of shards
+    ASSEMBLE = "assemble"  # the finished shards become one data set
+    EVALUATE = "evaluate"
+
+
+class DeviceKind(StrEnum):
+    """What a worker computes on."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class CheckpointKind(StrEnum):
+    """Why a checkpoint is kept."""
+
+    LAST = "last"  # to resume from
+    BEST = "best"  # lowest metric so far
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    PREEMPTED = "preempted"  # its worker was told to stop
+    LOST = "lost"  # its worker went silent
+
+
+class Table(DeclarativeBase):
+    """Base of all tables; the convention names every constraint, so that migrations can refer to them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        int: BigInteger,
+        datetime: UtcTime,
+        dict[str, Any]: Json,
+        list[Any]: Json,
+        State: enum_by_value(State),
+        Role: enum_by_value(Role),
+        DeviceKind: enum_by_value(DeviceKind),
+        CheckpointKind: enum_by_value(CheckpointKind),
+        Outcome: enum_by_value(Outcome),
+    }
+
+
+class Queue(Table):
+    """A named queue that operators pause and resume."""
+
+    __tablename__ = "queues"
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    paused: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    paused_reason: Mapped[str | None] = mapped_column(Text)
+
+
+class Job(Table):
+    """What a person asked for."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("key"),
+        Index("ix_jobs_state_id", "state", "id"),
+        # An id names folders and references: it is never given twice, even after a deletion.
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    name: Mapped[str] = mapped_column(String(100))
+    state: Mapped[State]
+    queue: Mapped[str] = mapped_column(ForeignKey("queues.name"))
+    priority: Mapped[int] = mapped_column(Integer)
+    spec: Mapped[dict[str, Any]]
+    spec_digest: Mapped[str] = mapped_column(String(64))
+    options: Mapped[dict[str, Any]]  # as submitted, for `job show --spec`
+    key: Mapped[str | None] = mapped_column(String(200))
+    labels: Mapped[dict[str, Any]]
+    user_name: Mapped[str] = mapped_column(String(200))
+    begin_at: Mapped[datetime | None]
+    cancel_requested: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    progress_total: Mapped[int]  # images; what is done stands in the tasks
+    reason: Mapped[str | None] = mapped_column(String(64))  # FailureReason, once failed
+    message: Mapped[str | None] = mapped_column(Text)
+    submitted_at: Mapped[datetime] = mapped_column(default=now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    tasks: Mapped[list["Task"]] = relationship(back_populates="job", order_by="Task.number")
+
+
+class JobDependency(Table):
+    """A job that waits for another."""
+
+    __tablename__ = "job_dependencies"
+    __table_args__ = (Index("ix_job_dependencies_parent_id", "parent_id"),)
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    parent_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    any_outcome: Mapped[bool] = mapped_column(Boolean)  # False: the parent must succeed
+
+
+class Task(Table):
+    """The unit that runs on a device.
+
+    `lease_epoch` counts claims and `dispatch_seq` counts requeues; neither is ever reset, so a late message or a
+    worker that comes back from the dead can always be told apart.
+    """
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        UniqueConstraint("job_id", "number"),
+        # What the scheduler asks at every tick, in the order in which it dispatches.
+        Index("ix_tasks_state_priority_id", "state", "priority", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    number: Mapped[int] = mapped_column(Integer)
+    role: Mapped[Role]
+    params: Mapped[dict[str, Any]]
+    state: Mapped[State]
+    queue: Mapped[str] = mapped_column(ForeignKey("queues.name"))
+    priority: Mapped[int] = mapped_column(Integer)
+    device_kind: Mapped[DeviceKind | None]  # None: any
+    available_at: Mapped[datetime | None]  # not before (begin time, back-off)
+    dispatch_seq: Mapped[int] = mapped_column(server_default="0")
+    dispatched_at: Mapped[datetime | None]  # when the last wake-up is known to have left
+    lease_epoch: Mapped[int] = mapped_column(server_default="0")
+    heartbeat_count: Mapped[int] = mapped_column(server_default="0")
+    worker_id: Mapped[int | None] = mapped_column(ForeignKey("workers.id"))
+    failures: Mapped[int] = mapped_column(Integer, server_default="0")
+    lost_leases: Mapped[int] = mapped_column(Integer, server_default="0")
+    preemptions: Mapped[int] = mapped_column(Integer, server_default="0")
+    progress: Mapped[dict[str, Any]]
+    progress_done: Mapped[int] = mapped_column(server_default="0")
+    result: Mapped[dict[str, Any] | None]
+    reason: Mapped[str | None] = mapped_column(String(64))
+    message: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    job: Mapped[Job] = relationship(back_populates="tasks")
+
+
+class TaskDependency(Table):
+    """A task of a job that waits for another task of the same job to succeed."""
+
+    __tablename__ = "task_dependencies"
+    __table_args__ = (Index("ix_task_dependencies_parent_id", "parent_id"),)
+
+    task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True)
+    parent_id: Mapped[int] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True)
+
+
+class Attempt(Table):
+    """One lease of one task."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (UniqueConstraint("task_id", "lease_epoch"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
+    lease_epoch: Mapped[int]
+    worker_id: Mapped[int] = mapped_column(ForeignKey("workers.id"))
+    folder: Mapped[str] = mapped_column(Text)
+    outcome: Mapped[Outcome | None]
+    reason: Mapped[str | None] = mapped_column(String(64))
+    message: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[datetime] = mapped_column(default=now())
+    finished_at: Mapped[datetime | None]
+
+
+class Event(Table):
+    """Who did what to a job, when, and why. Rows are only ever added."""
+
+    __tablename__ = "events"
+    __table_args__ = (Index("ix_events_job_id_id", "job_id", "id"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=now())
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    task_id: Mapped[int | None] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
+    actor: Mapped[str] = mapped_column(String(200))  # a user, "scheduler", or a worker's name
+    action: Mapped[str] = mapped_column(String(64))
+    from_state: Mapped[str | None] = mapped_column(String(32))
+    to_state: Mapped[str | None] = mapped_column(String(32))
+    detail: Mapped[str | None] = mapped_column(Text)
+
+
+class Device(Table):
+    """A CPU or GPU of some host."""
+
+    __tablename__ = "devices"
+    __table_args__ = (UniqueConstraint("host", "name"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    name: Mapped[str] = mapped_column(String(32))  # "cpu", "cuda:0"
+    kind: Mapped[DeviceKind]
+    model: Mapped[str] = mapped_column(String(255))  # such as "NVIDIA H200"
+    memory_bytes: Mapped[int]
+
+
+class Worker(Table):
+    """One worker process, pinned to one device. A restart is another row."""
+
+    __tablename__ = "workers"
+    __table_args__ = (Index("ix_workers_stopped_at", "stopped_at"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(255))  # host:device
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"))
+    pid: Mapped[int] = mapped_column(Integer)
+    version: Mapped[str] = mapped_column(String(32))
+    heartbeat_count: Mapped[int] = mapped_column(server_default="0")
+    draining: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    started_at: Mapped[datetime] = mapped_column(default=now())
+    seen_at: Mapped[datetime] = mapped_column(default=now())
+    stopped_at: Mapped[datetime | None]
+
+    device: Mapped[Device] = relationship()
+
+
+class Scheduler(Table):
+    """One scheduler process; any number may run."""
+
+    __tablename__ = "schedulers"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int] = mapped_column(Integer)
+    version: Mapped[str] = mapped_column(String(32))
+    broker_error: Mapped[str | None] = mapped_column(Text)  # why wake-ups cannot be sent at present
+    started_at: Mapped[datetime] = mapped_column(default=now())
+    seen_at: Mapped[datetime] = mapped_column(default=now())
+    stopped_at: Mapped[datetime | None]
+
+
+class Dataset(Table):
+    """A data set as some job read it: name and fingerprint of the very bytes."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (UniqueConstraint("fingerprint"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    description: Mapped[dict[str, Any]]  # sizes, class histogram, held-out split, files left out
+    added_at: Mapped[datetime] = mapped_column(default=now())
+
+
+class Model(Table):
+    """A model line: versions of one model under one name."""
+
+    __tablename__ = "models"
+    __table_args__ = (UniqueConstraint("name"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+
+class ModelVersion(Table):
+    """An immutable trained model."""
+
+    __tablename__ = "model_versions"
+    __table_args__ = (UniqueConstraint("model_id", "version"), UniqueConstraint("job_id"))
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    version: Mapped[int] = mapped_column(Integer)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id"))
+    preset: Mapped[str] = mapped_column(String(64))
+    folder: Mapped[str] = mapped_column(Text)  # holds weights.safetensors and model.json
+    digest: Mapped[str] = mapped_column(String(64))  # of weights and architecture
+    image_size: Mapped[int] = mapped_column(Integer)
+    channels: Mapped[int] = mapped_column(Integer)
+    classes: Mapped[list[Any]]  # class names; empty for a model without classes
+    images_seen: Mapped[int]
+    metric_name: Mapped[str | None] = mapped_column(String(100))
+    metric_value: Mapped[float | None] = mapped_column(Float)
+    lineage: Mapped[dict[str, Any]]  # spec digest, code versions, seed, device, precision
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+    model: Mapped[Model] = relationship()
+    dataset: Mapped[Dataset] = relationship()
+
+
+class Checkpoint(Table):
+    """A published training state."""
+
+    __tablename__ = "checkpoints"
+    __table_args__ = (Index("ix_checkpoints_task_id_id", "task_id", "id"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
+    lease_epoch: Mapped[int]
+    kind: Mapped[CheckpointKind]
+    images_seen: Mapped[int]
+    metric_value: Mapped[float | None] = mapped_column(Float)
+    path: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+
+class Shard(Table):
+    """The output manifest: one row a shard; one row an image lives in the shard's Parquet file."""
+
+    __tablename__ = "shards"
+    __table_args__ = (UniqueConstraint("job_id", "number"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
+    lease_epoch: Mapped[int]
+    number: Mapped[int] = mapped_column(Integer)
+    folder: Mapped[str] = mapped_column(Text)
+    record: Mapped[dict[str, Any]]  # storage.shards.ShardRecord
+    image_count: Mapped[int] = mapped_column(Integer)
+    size_bytes: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(default=now())
+
+
+class Evaluation(Table):
+    """What an evaluate job measured."""
+
+    __tablename__ = "evaluations"
+    __table_args__ = (UniqueConstraint("job_id"), Index("ix_evaluations_output_job_id", "output_job_id"))
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    output_job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id"))
+    image_count: Mapped[int] = mapped_column(Integer)
+    metrics: Mapped[list[Any]]  # imagemodels.evaluation.report.Metric, as JSON
+    created_at: Mapped[datetime] = mapped_column(default=now())

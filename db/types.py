@@ -1,0 +1,67 @@
+"""Column types and SQL functions that mean the same on SQLite and on PostgreSQL."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, Enum
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware time in UTC: `timestamptz` on PostgreSQL, text that sorts in order of time on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Refuse times without a zone: they would be read as the server's."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """SQLite gives the time back without its zone."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class now(FunctionElement[datetime]):  # noqa: N801  reads as the SQL function that it is
+    """The database's own clock at this very statement, so that no host's clock decides anything."""
+
+    type = UtcTime()
+    inherit_cache = True
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(_element: now, _compiler: SQLCompiler, **_options: Any) -> str:
+    # now() stands still inside a transaction; a lease must not start in the past.
+    return "clock_timestamp()"
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(_element: now, _compiler: SQLCompiler, **_options: Any) -> str:
+    # Same width as the values that SQLAlchemy writes, so that text order is time order.
+    return "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"
+
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+
+
+def enum_by_value(members: type[StrEnum]) -> Enum:
+    """A text column checked to hold one of the enum's values."""
+    return Enum(
+        members,
+        values_callable=lambda cls: [member.value for member in cls],
+        native_enum=False,
+        create_constraint=True,
+        length=32,
+        name=members.__name__.lower(),
+    )

@@ -1,0 +1,215 @@
+"""What people and scripts look at: jobs as `ps` lists them, one job in full, queues."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, case, func, select
+from sqlalchemy.orm import Session, aliased
+
+from db.jobs import get_job
+from db.tables import (
+    Attempt,
+    Checkpoint,
+    CheckpointKind,
+    Device,
+    Evaluation,
+    Event,
+    Job,
+    JobDependency,
+    Queue,
+    Shard,
+    Task,
+    Worker,
+)
+from pixmill.states import ACTIVE, TERMINAL, State
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFilter:
+    """Which jobs to list; empty means no restriction."""
+
+    states: tuple[State, ...] = ()
+    kinds: tuple[str, ...] = ()
+    labels: Mapping[str, str] | None = None
+    ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobLine:
+    """One job with what its tasks add up to."""
+
+    job: Job
+    done: int  # images
+    tasks: int
+    tasks_done: int
+    devices: tuple[str, ...]  # where it runs at present
+    progress: Mapping[str, Any]  # of its running task, or the last one
+    waits_for: tuple[int, ...]  # unfinished jobs
+
+
+def list_jobs(session: Session, chosen: JobFilter, limit: int | None, recent: int | None = None) -> list[JobLine]:
+    """Jobs by id, oldest first: the newest `limit`; with `recent`, all unfinished ones and that many finished."""
+    statement = _filtered(chosen)
+    if recent is not None:
+        ended = _filtered(chosen).where(Job.state.in_(TERMINAL)).order_by(Job.id.desc()).limit(recent)
+        recent_ids = ended.with_only_columns(Job.id)
+        statement = statement.where(Job.state.in_(ACTIVE) | Job.id.in_(recent_ids))
+    jobs = list(session.scalars(statement.order_by(Job.id.desc()).limit(limit)))
+    return _lines(session, jobs[::-1])
+
+
+def job_line(session: Session, job_id: int) -> JobLine:
+    """One job as `ps` shows it.  Raises NotFound."""
+    return _lines(session, [get_job(session, job_id)])[0]
+
+
+def _filtered(chosen: JobFilter) -> Select[Job]:
+    statement = select(Job)
+    if chosen.states:
+        statement = statement.where(Job.state.in_(chosen.states))
+    if chosen.kinds:
+        statement = statement.where(Job.kind.in_(chosen.kinds))
+    if chosen.ids:
+        statement = statement.where(Job.id.in_(chosen.ids))
+    for key, value in (chosen.labels or {}).items():
+        statement = statement.where(Job.labels[key].as_string() == value)
+    return statement
+
+
+def _lines(session: Session, jobs: Sequence[Job]) -> list[JobLine]:
+    ids = [job.id for job in jobs]
+    totals = _totals(session, ids)
+    devices = _devices(session, ids)
+    progress = _progress(session, ids)
+    waits = _waits(session, ids)
+    return [
+        JobLine(
+            job=job,
+            done=totals[job.id][0],
+            tasks=totals[job.id][1],
+            tasks_done=totals[job.id][2],
+            devices=tuple(devices.get(job.id, ())),
+            progress=progress.get(job.id, {}),
+            waits_for=tuple(waits.get(job.id, ())),
+        )
+        for job in jobs
+    ]
+
+
+def _totals(session: Session, ids: Sequence[int]) -> dict[int, tuple[int, int, int]]:
+    succeeded = case((Task.state == State.SUCCEEDED, 1), else_=0)
+    statement = (
+        select(Task.job_id, func.sum(Task.progress_done), func.count(), func.sum(succeeded))
+        .where(Task.job_id.in_(ids))
+        .group_by(Task.job_id)
+    )
+    return {row[0]: (int(row[1]), int(row[2]), int(row[3])) for row in session.execute(statement)}
+
+
+def _devices(session: Session, ids: Sequence[int]) -> dict[int, list[str]]:
+    statement = (
+        select(Task.job_id, Device.host, Device.name)
+        .join(Worker, Worker.id == Task.worker_id)
+        .join(Device, Device.id == Worker.device_id)
+        .where(Task.job_id.in_(ids), Task.state == State.RUNNING)
+        .order_by(Task.id)
+    )
+    found: dict[int, list[str]] = {}
+    for job_id, host, name in session.execute(statement):
+        found.setdefault(job_id, []).append(f"{host}:{name}")
+    return found
+
+
+def _progress(session: Session, ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+    statement = select(Task.job_id, Task.progress).where(Task.job_id.in_(ids), Task.state == State.RUNNING)
+    return {job_id: progress for job_id, progress in session.execute(statement.order_by(Task.id))}  # noqa: C416
+
+
+def _waits(session: Session, ids: Sequence[int]) -> dict[int, list[int]]:
+    parent = aliased(Job)
+    statement = (
+        select(JobDependency.job_id, JobDependency.parent_id)
+        .join(parent, parent.id == JobDependency.parent_id)
+        .where(JobDependency.job_id.in_(ids), parent.state.in_(ACTIVE))
+        .order_by(JobDependency.parent_id)
+    )
+    found: dict[int, list[int]] = {}
+    for job_id, parent_id in session.execute(statement):
+        found.setdefault(job_id, []).append(parent_id)
+    return found
+
+
+def job_tasks(session: Session, job_id: int) -> Sequence[Task]:
+    """The job's tasks by number."""
+    return session.scalars(select(Task).where(Task.job_id == job_id).order_by(Task.number)).all()
+
+
+def job_attempts(session: Session, job_id: int) -> Sequence[tuple[Attempt, Task, Worker]]:
+    """Attempts of the job's tasks, in order of time."""
+    statement = (
+        select(Attempt, Task, Worker)
+        .join(Task, Task.id == Attempt.task_id)
+        .join(Worker, Worker.id == Attempt.worker_id)
+        .where(Task.job_id == job_id)
+        .order_by(Attempt.id)
+    )
+    return [(attempt, task, worker) for attempt, task, worker in session.execute(statement)]
+
+
+def job_events(session: Session, job_id: int) -> Sequence[Event]:
+    """The job's events, oldest first."""
+    return session.scalars(select(Event).where(Event.job_id == job_id).order_by(Event.id)).all()
+
+
+def job_shards(session: Session, job_id: int) -> Sequence[Shard]:
+    """The job's published shards by number."""
+    return session.scalars(select(Shard).where(Shard.job_id == job_id).order_by(Shard.number)).all()
+
+
+def task_checkpoints(session: Session, task_id: int, kind: CheckpointKind) -> Sequence[Checkpoint]:
+    """Published checkpoints of a task, newest first."""
+    statement = select(Checkpoint).where(Checkpoint.task_id == task_id, Checkpoint.kind == kind)
+    return session.scalars(statement.order_by(Checkpoint.id.desc())).all()
+
+
+def job_evaluation(session: Session, job_id: int) -> Evaluation | None:
+    """What this evaluate job measured."""
+    return session.scalars(select(Evaluation).where(Evaluation.job_id == job_id)).one_or_none()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputLine:
+    """One generate job's published images."""
+
+    job: Job
+    shards: int
+    images: int
+    size_bytes: int
+
+
+def list_outputs(session: Session) -> list[OutputLine]:
+    """Generate jobs that published at least one shard, by id."""
+    sums = (func.count(), func.sum(Shard.image_count), func.sum(Shard.size_bytes))
+    statement = select(Shard.job_id, *sums).group_by(Shard.job_id).order_by(Shard.job_id)
+    rows = session.execute(statement).all()
+    jobs = {job.id: job for job in session.scalars(select(Job).where(Job.id.in_([row[0] for row in rows])))}
+    return [OutputLine(job=jobs[row[0]], shards=row[1], images=int(row[2]), size_bytes=int(row[3])) for row in rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueLine:
+    """One queue and how many jobs it holds, by state."""
+
+    queue: Queue
+    jobs: Mapping[State, int]
+
+
+def list_queues(session: Session) -> list[QueueLine]:
+    """All queues by name."""
+    counts: dict[str, dict[State, int]] = {}
+    unfinished = select(Job.queue, Job.state, func.count()).where(Job.state.in_(ACTIVE))
+    for name, state, count in session.execute(unfinished.group_by(Job.queue, Job.state)):
+        counts.setdefault(name, {})[state] = count
+    queues = session.scalars(select(Queue).order_by(Queue.name))
+    return [QueueLine(queue=queue, jobs=counts.get(queue.name, {})) for queue in queues]

@@ -1,0 +1,160 @@
+"""Job specs: what a person can ask for, as versioned JSON that is the same in a file, in the database and on a worker.
+
+A spec says *what* to compute and is hashed; how it is queued (name, priority, dependencies …) is `JobOptions`.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+
+from pixmill.errors import SpecError
+from pixmill.names import suggestion
+from pixmill.times import parse_time, write_time
+
+SPEC_VERSION = 1
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Precision = Literal["fp32", "bf16", "auto"]
+DeviceClass = Literal["any", "cpu", "cuda"]
+OnBadImage = Literal["fail", "skip"]
+OptionValue = bool | int | float | str
+ImageCount = Annotated[int, Field(ge=1, le=10**12)]
+
+# A name becomes part of file names and of references such as `digits@3`.
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class _Spec(_Frozen):
+    version: Literal[1] = 1
+    seed: Seed = 0
+
+    def digest(self) -> str:
+        """SHA-256 over the canonical JSON, 64 hex digits: equal specs, equal digest."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class TrainSpec(_Spec):
+    """Train one model on one data set, and publish it as the next version of a model line."""
+
+    kind: Literal["train"] = "train"
+    model: str  # preset, such as "vae"; `pixmill model presets` lists them
+    dataset: str  # "digits", "mnist", "folder:PATH", …
+    image_size: Annotated[int, Field(ge=8, le=64)] | None = None  # pixels, square; default: the data's own
+    channels: Literal[1, 3] | None = None  # default: the data's own
+    conditional: bool = False
+    images: ImageCount = 200_000  # budget: images seen by the optimizer
+    batch_size: Annotated[int, Field(ge=2, le=4096)] | None = None
+    precision: Precision = "fp32"
+    on_bad_image: OnBadImage = "fail"
+    options: dict[str, OptionValue] = Field(default_factory=dict)  # overrides of the preset, such as {"width": 32}
+
+
+class GenerateSpec(_Spec):
+    """Make `n` images from one model; image i depends on the model, the seed, i and its class alone."""
+
+    kind: Literal["generate"] = "generate"
+    model: str  # "NAME", "NAME@VERSION" or "job:ID" of a train job
+    n: ImageCount
+    classes: list[str] | None = None  # make only these classes, in turn; default: all classes in turn
+    shard_size: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000  # images; of 64×64 RGB some 100 MB
+    precision: Precision = "fp32"
+    labels_in_tar: bool = False  # also write each label as a .cls member (1 KiB an image)
+
+
+class EvaluateSpec(_Spec):
+    """Judge written images against real ones."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    output: Annotated[int, Field(ge=1)]  # the generate job whose images are judged
+    dataset: str | None = None  # default: what the model was trained on
+    n: ImageCount = 5000  # how many of the output's images, from the first on
+    usefulness: bool = True  # train-on-synthetic, test-on-real
+    on_bad_image: OnBadImage = "fail"
+
+
+_UNION_TAGS = {"bool", "int", "float", "str"}  # pydantic appends the member of a union that it tried
+
+JobSpec = Annotated[TrainSpec | GenerateSpec | EvaluateSpec, Field(discriminator="kind")]
+_ADAPTER: TypeAdapter[TrainSpec | GenerateSpec | EvaluateSpec] = TypeAdapter(JobSpec)
+KINDS: dict[str, type[TrainSpec] | type[GenerateSpec] | type[EvaluateSpec]] = {
+    "train": TrainSpec,
+    "generate": GenerateSpec,
+    "evaluate": EvaluateSpec,
+}
+
+
+class JobOptions(_Frozen):
+    """How a job is queued; none of it changes what is computed."""
+
+    name: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None  # a train job's name is its model line
+    queue: Annotated[str, Field(pattern=NAME_PATTERN)] = "default"
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0  # larger runs first
+    device: DeviceClass = "any"
+    after: list[Annotated[int, Field(ge=1)]] = Field(default_factory=list)  # job ids that must end first
+    after_policy: Literal["ok", "any"] = "ok"  # ok: they must succeed
+    hold: bool = False
+    begin: str | None = None  # RFC 3339, not earlier than
+    key: Annotated[str, Field(min_length=1, max_length=200)] | None = None  # same key, same job
+    labels: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("begin")
+    @classmethod
+    def _begin_has_a_zone(cls, begin: str | None) -> str | None:
+        return begin if begin is None else write_time(parse_time(begin))
+
+
+def parse_spec(values: Mapping[str, Any]) -> TrainSpec | GenerateSpec | EvaluateSpec:
+    """A validated spec from plain JSON values.
+
+    Raises SpecError that names the key, what was found and what is allowed.
+    """
+    kind = values.get("kind")
+    if kind not in KINDS:
+        found = "no 'kind'" if kind is None else f"unknown kind {kind!r}"
+        raise SpecError(f"the spec has {found}", hint=suggestion(str(kind), KINDS))
+    version = values.get("version", SPEC_VERSION)
+    if version != SPEC_VERSION:
+        raise SpecError(f"spec version {version!r} is not known; this pixmill reads version {SPEC_VERSION}")
+    try:
+        return _ADAPTER.validate_python(dict(values))
+    except ValidationError as error:
+        raise spec_error(error, KINDS[str(kind)].model_fields, f"{kind} spec") from None
+
+
+def parse_options(values: Mapping[str, Any]) -> JobOptions:
+    """Validated queueing options; raises SpecError like `parse_spec`."""
+    try:
+        return JobOptions.model_validate(dict(values))
+    except ValidationError as error:
+        raise spec_error(error, JobOptions.model_fields, "job options") from None
+
+
+def split_document(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A spec document's keys, parted into those of the spec and those of `JobOptions`."""
+    option_keys = JobOptions.model_fields.keys()
+    spec = {key: value for key, value in values.items() if key not in option_keys}
+    options = {key: value for key, value in values.items() if key in option_keys}
+    return spec, options
+
+
+def spec_error(error: ValidationError, known: Iterable[str], where: str) -> SpecError:
+    """The first problem that pydantic found, in one line."""
+    # A misspelt key also leaves the right one missing: the unknown key explains both.
+    problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    path = [str(part) for part in problem["loc"] if part not in KINDS and part not in _UNION_TAGS]
+    dotted = ".".join(path) or "(whole)"
+    if problem["type"] == "extra_forbidden":
+        return SpecError(f"{where}: unknown key '{dotted}'", hint=suggestion(path[-1], known))
+    if problem["type"] == "missing":
+        return SpecError(f"{where}: '{dotted}' is missing", hint=f"give a value for '{dotted}'")
+    message = problem["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    return SpecError(f"{where}: '{dotted}' is {problem.get('input')!r}: {message}")

@@ -1,0 +1,97 @@
+"""The life of a task and of the job it belongs to: the states, and the one table of allowed moves."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from pixmill.errors import InvalidMove
+
+
+class State(StrEnum):
+    """Where a task stands. A job's state follows from the states of its tasks."""
+
+    PENDING = "pending"
+    """Waits: for a dependency, its begin time, a back-off, a paused queue or a free device."""
+    HELD = "held"
+    """An operator holds it back."""
+    QUEUED = "queued"
+    """A wake-up for it was, or is about to be, sent."""
+    RUNNING = "running"
+    """A worker holds its lease."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing moves it any more but an operator's retry."""
+        return self in TERMINAL
+
+
+TERMINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
+ACTIVE = frozenset(State) - TERMINAL
+
+ALLOWED_MOVES: dict[State, frozenset[State]] = {
+    # cancelled: nobody had started it.  failed: a parent failed, so it never can run.
+    State.PENDING: frozenset({State.QUEUED, State.HELD, State.CANCELLED, State.FAILED}),
+    State.HELD: frozenset({State.PENDING, State.CANCELLED}),
+    # pending: its worker class went away, or its queue was paused before a worker took it.
+    State.QUEUED: frozenset({State.RUNNING, State.PENDING, State.HELD, State.CANCELLED, State.FAILED}),
+    # pending: preempted, or its lease expired.
+    State.RUNNING: frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.PENDING}),
+    # pending: an operator's retry.
+    State.FAILED: frozenset({State.PENDING}),
+    State.CANCELLED: frozenset({State.PENDING}),
+    State.SUCCEEDED: frozenset(),
+}
+
+
+def check_move(what: str, current: State, target: State) -> None:
+    """Raise InvalidMove unless `what` (such as "task 7") may go from `current` to `target`.
+
+    >>> check_move("task 7", State.PENDING, State.QUEUED)
+    >>> check_move("task 7", State.SUCCEEDED, State.RUNNING)
+    Traceback (most recent call last):
+        ...
+    pixmill.errors.InvalidMove: task 7 cannot go from succeeded to running
+    """
+    if target not in ALLOWED_MOVES[current]:
+        raise InvalidMove(f"{what} cannot go from {current} to {target}")
+
+
+def job_state(task_states: Iterable[State]) -> State:
+    """The state of a job whose tasks are in `task_states` (at least one).
+
+    A failed or cancelled task decides the job only when no other task is still moving, so a job never looks
+    finished while a device works for it.
+
+    >>> job_state([State.SUCCEEDED, State.RUNNING])
+    <State.RUNNING: 'running'>
+    >>> job_state([State.SUCCEEDED, State.PENDING])
+    <State.RUNNING: 'running'>
+    >>> job_state([State.SUCCEEDED, State.FAILED, State.CANCELLED])
+    <State.FAILED: 'failed'>
+    """
+    states = set(task_states)
+    if State.RUNNING in states:
+        return State.RUNNING
+    if states <= TERMINAL:
+        return next(state for state in (State.FAILED, State.CANCELLED, State.SUCCEEDED) if state in states)
+    if State.SUCCEEDED in states:
+        return State.RUNNING  # between two of its tasks
+    return next(state for state in (State.QUEUED, State.PENDING, State.HELD) if state in states)
+
+
+class FailureReason(StrEnum):
+    """Why a task failed, in one word that scripts can match."""
+
+    USER_ERROR = "UserError"
+    DATASET_MISSING = "DatasetMissing"
+    DISK_FULL = "DiskFull"
+    OUT_OF_MEMORY = "OOM"
+    NON_FINITE_LOSS = "NaNLoss"
+    CORRUPT_FILE = "CorruptFile"
+    TIME_LIMIT = "TimeLimit"
+    NO_PROGRESS = "NoProgress"
+    WORKER_LOST = "WorkerLost"
+    DEPENDENCY = "DependencyNeverSatisfied"
+    ERROR = "Error"

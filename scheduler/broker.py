@@ -1,0 +1,100 @@
+"""The scheduler's and the submitters' side of Redis: send wake-ups, poke the scheduler, wait for a poke."""
+
+import time
+
+import redis
+from celery import Celery
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+
+from db.dispatch import WakeUp
+from pixmill.errors import BrokerUnreachable
+from pixmill.settings import Settings
+from scheduler.names import POKE_LIST, RUN_TASK, celery_queue, redis_url
+
+
+def connect(settings: Settings, *, read_seconds: float | None = None) -> "redis.Redis":
+    """A Redis client with short time-outs; nothing is connected yet."""
+    timeout = settings.broker.timeout_seconds
+    return redis.Redis.from_url(
+        redis_url(settings.broker_url),
+        socket_connect_timeout=timeout,
+        socket_timeout=read_seconds or timeout,
+        retry=None,
+    )
+
+
+def poke(settings: Settings) -> None:
+    """Ask the scheduler to look at the database now.  Raises BrokerUnreachable; the tick comes anyway."""
+    client = connect(settings)
+    try:
+        with client.pipeline(transaction=False) as pipe:
+            pipe.lpush(POKE_LIST, 1)
+            pipe.ltrim(POKE_LIST, 0, 0)
+            pipe.execute()
+    except (RedisError, OSError) as error:
+        raise unreachable(settings, error) from error
+    finally:
+        client.close()
+
+
+def broker_facts(settings: Settings) -> dict[str, str]:
+    """Server, version and eviction policy of the broker.  Raises BrokerUnreachable."""
+    client = connect(settings)
+    try:
+        facts: dict[str, str] = {key: str(value) for key, value in client.info("server").items()}
+        policy = client.config_get("maxmemory-policy")
+        return {
+            "server": facts.get("server_name", "redis"),
+            "version": facts.get("valkey_version") or facts.get("redis_version", "?"),
+            "maxmemory_policy": str(policy.get("maxmemory-policy", "?")),
+        }
+    except (RedisError, OSError) as error:
+        raise unreachable(settings, error) from error
+    finally:
+        client.close()
+
+
+def unreachable(settings: Settings, error: Exception) -> BrokerUnreachable:
+    """The one message about a Redis that does not answer."""
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    hint = "pixmill up" if settings.broker_is_embedded else "check that the server runs and that broker.url is right"
+    return BrokerUnreachable(f"Redis does not answer: {reason}", hint=hint)
+
+
+class WakeUpSender:
+    """Sends wake-ups to workers through Celery, by task name."""
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+
+    def send(self, wake_up: WakeUp) -> None:
+        """Publish one wake-up.  Raises BrokerUnreachable."""
+        try:
+            self._app.send_task(
+                RUN_TASK,
+                args=(wake_up.task_id, wake_up.dispatch_seq),
+                queue=celery_queue(wake_up.kind),
+                retry=False,
+            )
+        except (KombuError, RedisError, OSError) as error:
+            raise unreachable(self._settings, error) from error
+
+
+class PokeListener:
+    """Waits for a poke, or for the tick's time to pass; a Redis that is away only makes it wait in full."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client = connect(settings, read_seconds=settings.scheduler.tick_seconds + 5.0)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether a poke arrived within `seconds`."""
+        started = time.monotonic()
+        try:
+            poked = self._client.blpop([POKE_LIST], timeout=seconds)
+        except (RedisError, OSError):
+            time.sleep(max(0.0, seconds - (time.monotonic() - started)))
+            return False
+        return poked is not None

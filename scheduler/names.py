@@ -1,0 +1,35 @@
+"""The names that scheduler and workers share over Redis."""
+
+from pixmill.errors import ConfigError
+
+RUN_TASK = "pixmill.run"  # Celery task: its arguments are a task id and a dispatch_seq, never code or data
+POKE_LIST = "pixmill:poke"  # Redis list: an element means "look at the database now"
+
+
+def celery_queue(kind: str) -> str:
+    """The Celery queue that all workers on this kind of device listen to.
+
+    >>> celery_queue("cuda")
+    'pixmill.cuda'
+    """
+    return f"pixmill.{kind}"
+
+
+def redis_url(celery_url: str) -> str:
+    """The same server in redis-py's spelling, which differs for Unix sockets.
+
+    >>> redis_url("redis+socket:///run/redis.sock?virtual_host=0")
+    'unix:///run/redis.sock?db=0'
+    >>> redis_url("redis://localhost:6379/1")
+    'redis://localhost:6379/1'
+    """
+    if celery_url.startswith("redis+socket://"):
+        path, _, query = celery_url.removeprefix("redis+socket://").partition("?")
+        database = query.removeprefix("virtual_host=") if query.startswith("virtual_host=") else "0"
+        return f"unix://{path}?db={database}"
+    if celery_url.startswith(("redis://", "rediss://")):
+        return celery_url
+    scheme = celery_url.partition(":")[0]
+    raise ConfigError(
+        f"broker.url has scheme {scheme!r}", hint="use redis://host:6379/0, rediss://… or redis+socket:///path"
+    )

@@ -1,0 +1,59 @@
+"""How a spec becomes tasks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from db.jobs import NewTask
+from db.tables import Role
+from pixmill.specs import EvaluateSpec, GenerateSpec, TrainSpec
+
+IMAGES_A_TASK = 20_000  # some 10–60 s of work for the small generators; a device pulls the next one when done
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The tasks of one job, and how many images it will have handled at the end."""
+
+    tasks: Sequence[NewTask]
+    images: int
+
+
+def plan_train(spec: TrainSpec) -> Plan:
+    """One task: training is one device's work."""
+    return Plan([NewTask(role=Role.TRAIN, params={})], spec.images)
+
+
+def plan_generate(spec: GenerateSpec) -> Plan:
+    """A task for every range of whole shards, and one that makes a data set of the shards in the end.
+
+    >>> plan = plan_generate(GenerateSpec(model="m", n=50_000))
+    >>> [(task.role.value, task.params.get("first_shard"), task.params.get("shards")) for task in plan.tasks]
+    [('generate', 0, 2), ('generate', 2, 2), ('generate', 4, 1), ('assemble', None, None)]
+    """
+    shards = -(-spec.n // spec.shard_size)
+    shards_a_task = max(1, IMAGES_A_TASK // spec.shard_size)
+    generate = [
+        NewTask(
+            role=Role.GENERATE,
+            params={"first_shard": first, "shards": min(shards_a_task, shards - first)},
+        )
+        for first in range(0, shards, shards_a_task)
+    ]
+    assemble = NewTask(role=Role.ASSEMBLE, params={}, after=tuple(range(len(generate))))
+    return Plan([*generate, assemble], spec.n)
+
+
+def plan_evaluate(spec: EvaluateSpec) -> Plan:
+    """One task: all numbers are about the same images."""
+    return Plan([NewTask(role=Role.EVALUATE, params={})], spec.n)
+
+
+def plan_job(spec: TrainSpec | GenerateSpec | EvaluateSpec) -> Plan:
+    """The tasks of any job."""
+    match spec:
+        case TrainSpec():
+            return plan_train(spec)
+        case GenerateSpec():
+            return plan_generate(spec)
+        case EvaluateSpec():
+            return plan_evaluate(spec)

@@ -1,0 +1,128 @@
+"""One look at the database, and everything that follows from it: fail, reap, queue, send.
+
+Any number of schedulers may do this at once: every step is a compare-and-set, and a wake-up sent twice starts a task
+once.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from db.dispatch import (
+    Sighting,
+    WakeUp,
+    expire_lease,
+    fail_doomed_jobs,
+    free_slots,
+    mark_dispatched,
+    queue_ready_tasks,
+    queued_tasks,
+    sight_running,
+    unqueue,
+    waiting_wake_ups,
+)
+from db.engine import Database
+from db.tables import DeviceKind, Task
+from db.workers import database_time, present_workers, stop_worker
+from pixmill.errors import BrokerUnreachable
+from pixmill.settings import SchedulerSettings
+from scheduler.broker import WakeUpSender
+from scheduler.reaper import StillnessWatch
+
+log = logging.getLogger(__name__)
+
+
+class Ticker:
+    """Carries from tick to tick what was seen of workers and leases."""
+
+    def __init__(self, database: Database, sender: WakeUpSender, settings: SchedulerSettings) -> None:
+        self._database = database
+        self._sender = sender
+        self._settings = settings
+        self._leases: StillnessWatch[int, Sighting] = StillnessWatch(settings.lease_seconds)
+        self._workers: StillnessWatch[int, int] = StillnessWatch(settings.lease_seconds)
+        self.broker_error: str | None = None
+
+    def tick(self) -> int:
+        """Do all that is due; gives how many wake-ups were sent.  Raises DatabaseUnreachable."""
+        self._reap()
+        self._database.transact(fail_doomed_jobs)
+        fresh = self._database.transact(self._queue_ready)
+        return self._send(fresh + self._lost_wake_ups(fresh))
+
+    def forget(self) -> None:
+        """Give every worker and lease a full period of grace, after the database was away."""
+        self._leases.forget()
+        self._workers.forget()
+
+    def _reap(self) -> None:
+        with self._database.read() as session:
+            leases = self._leases.update(sight_running(session))
+            workers = self._workers.update({row.id: row.heartbeat_count for row in present_workers(session)})
+        for task_id, seen in leases.items():
+            self._expire(task_id, seen)
+        for worker_id in workers:
+            log.warning("worker went silent", extra={"action": "forget_worker", "worker": worker_id})
+            self._database.transact(lambda session, gone=worker_id: stop_worker(session, gone))  # type: ignore[misc]
+
+    def _expire(self, task_id: int, seen: Sighting) -> None:
+        limit = self._settings.max_lost_leases
+        state = self._database.transact(lambda session: expire_lease(session, task_id, seen, max_lost_leases=limit))
+        if state is not None:
+            log.warning("lease expired", extra={"action": "expire", "task": task_id, "state": state.value})
+
+    def _queue_ready(self, session: Session) -> list[WakeUp]:
+        slots = free_slots(session, [worker.id for worker in present_workers(session)])
+        for kind, count in waiting_wake_ups(session).items():
+            _take_slots(slots, kind, count)
+        return [
+            wake_up for kind, count in slots.items() if count for wake_up in queue_ready_tasks(session, kind, count)
+        ]
+
+    def _lost_wake_ups(self, fresh: Sequence[WakeUp]) -> list[WakeUp]:
+        """Queued tasks whose message never left, or left so long ago that it must have been lost."""
+        known = {wake_up.task_id for wake_up in fresh}
+        with self._database.read() as session:
+            at = database_time(session)
+            kinds = {worker.device.kind for worker in present_workers(session)}
+            queued = [task for task in queued_tasks(session) if task.id not in known]
+        again = []
+        for task in queued:
+            age = None if task.dispatched_at is None else (at - task.dispatched_at).total_seconds()
+            if age is not None and age < self._settings.redispatch_seconds:
+                continue
+            kind = _kind_for(task, kinds)
+            if kind is None:
+                self._database.transact(lambda session, gone=task: unqueue(session, gone, "no worker is left"))  # type: ignore[misc]
+            else:
+                again.append(WakeUp(task.id, task.dispatch_seq, kind))
+        return again
+
+    def _send(self, wake_ups: Sequence[WakeUp]) -> int:
+        sent = []
+        self.broker_error = None
+        for wake_up in wake_ups:
+            try:
+                self._sender.send(wake_up)
+            except BrokerUnreachable as error:
+                self.broker_error = error.message
+                log.warning("wake-ups wait", extra={"action": "send", "reason": error.message})
+                break
+            sent.append(wake_up)
+        if sent:
+            self._database.transact(lambda session: mark_dispatched(session, sent))
+        return len(sent)
+
+
+def _take_slots(slots: dict[DeviceKind, int], kind: DeviceKind | None, count: int) -> None:
+    for candidate in (kind,) if kind else tuple(slots):
+        taken = min(count, slots[candidate])
+        slots[candidate] -= taken
+        count -= taken
+
+
+def _kind_for(task: Task, present: set[DeviceKind]) -> DeviceKind | None:
+    if task.device_kind is not None:
+        return task.device_kind if task.device_kind in present else None
+    return next((kind for kind in (DeviceKind.CUDA, DeviceKind.CPU) if kind in present), None)

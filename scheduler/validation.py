@@ -1,0 +1,32 @@
+"""Is the request possible at all? Asked at submit, before a device is kept waiting for an answer.
+
+Reads names and folders, never images: what only the data can tell is told by the job.
+"""
+
+from imagemodels.data import check_dataset_name
+from imagemodels.errors import ModelError
+from imagemodels.presets import resolve
+from pixmill.errors import DatasetError, SpecError
+from pixmill.specs import TrainSpec
+
+
+def check_train(spec: TrainSpec) -> None:
+    """Raise SpecError for an unknown preset or option, DatasetError for an unknown or missing data set."""
+    check_preset(spec)
+    check_dataset(spec.dataset)
+
+
+def check_preset(spec: TrainSpec) -> None:
+    """Raise SpecError unless the preset exists and takes the options."""
+    try:
+        resolve(spec.model, spec.options)
+    except ModelError as error:
+        raise SpecError(str(error), hint="pixmill model presets") from None
+
+
+def check_dataset(name: str) -> None:
+    """Raise DatasetError unless the name is known and its folder or file is there."""
+    try:
+        check_dataset_name(name)
+    except ModelError as error:
+        raise DatasetError(str(error)) from None
