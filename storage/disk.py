@@ -1,0 +1,43 @@
+"""Room and rights on the file system that holds the storage root."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from pixmill.errors import DiskFull
+from storage.faults import named_faults
+
+PROBE_BYTES = 4096  # one block: an empty file can be made on a full disk
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that this account may still write on the file system of `path`, which need not exist yet.
+
+    Raises StorageError if no folder above `path` can be examined.
+    """
+    nearest = path.absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    with named_faults(nearest, "examine"):
+        return shutil.disk_usage(nearest).free
+
+
+def check_writable(root: Path, *, needed_bytes: int = 0) -> None:
+    """Make `root` if it is missing and prove, by writing a block, that files can be kept there.
+
+    Raises PermissionDenied if the folder refuses, DiskFull if it has no room (or less than `needed_bytes`),
+    StorageError if `root` is not a folder.
+    """
+    with named_faults(root, "make folder"):
+        root.mkdir(parents=True, exist_ok=True)
+    with named_faults(root, "write in"), tempfile.TemporaryFile(dir=root) as probe:
+        probe.write(bytes(PROBE_BYTES))
+        probe.flush()
+        os.fsync(probe.fileno())
+    available = free_bytes(root)
+    if available < needed_bytes:
+        raise DiskFull(
+            f"{root} has {available / 1e6:,.0f} MB free, {needed_bytes / 1e6:,.0f} MB are needed",
+            hint="free space on that file system or move the storage root",
+        )

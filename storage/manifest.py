@@ -1,0 +1,145 @@
+"""The table beside a shard's archive: one row an image, in Parquet."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pixmill.errors import CorruptFile
+from storage.markers import ShardMeta
+
+METADATA_PREFIX = "pixmill."
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRow:
+    """One image of a shard."""
+
+    index: int  # in the whole data set
+    key: str  # member name in the archive, without its ending
+    seed: int
+    label: int | None  # class number
+    sha256: bytes  # 32 bytes, of the PNG file
+    offset: int  # of the PNG file in the archive, bytes
+    size: int  # of the PNG file, bytes
+    width: int  # pixels
+    height: int
+
+
+@dataclass(frozen=True)
+class ManifestBlock:
+    """Consecutive rows as columns, all of the same length."""
+
+    first_index: int
+    seeds: Integers
+    labels: Integers | None
+    digests: Sequence[bytes]
+    offsets: Sequence[int]
+    sizes: Sequence[int]
+
+
+def image_key(index: int) -> str:
+    """Member name of image `index`, without its ending."""
+    return f"{index:09d}"
+
+
+def manifest_bytes(
+    blocks: Sequence[ManifestBlock], width: int, height: int, meta: ShardMeta, encoder: Mapping[str, str]
+) -> bytes:
+    """Parquet file of the rows in `blocks`; the same rows and metadata give the same bytes.
+
+    Integers are stored as differences, hashes plain: about 35 bytes a row, 32 of them the hash.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = _columns(blocks, width, height)
+    schema = _schema().with_metadata(_metadata(meta, encoder))
+    table = pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
+    sink = pa.BufferOutputStream()
+    encoding = dict.fromkeys(columns, "DELTA_BINARY_PACKED") | {"key": "DELTA_BYTE_ARRAY", "sha256": "PLAIN"}
+    pq.write_table(
+        table, sink, compression="zstd", use_dictionary=False, column_encoding=encoding, write_statistics=["index"]
+    )
+    packed: bytes = sink.getvalue().to_pybytes()
+    return packed
+
+
+def read_manifest(path: Path) -> list[ShardRow]:
+    """Rows of a Parquet table that manifest_bytes made; raises CorruptFile if it is missing, damaged or another's."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read(use_threads=False)
+    except FileNotFoundError as error:
+        raise CorruptFile(f"{path} is missing", hint="make the shard again") from error
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptFile(f"{path} is no readable Parquet file: {error}", hint="make the shard again") from error
+    if not table.schema.equals(_schema()):
+        raise CorruptFile(f"{path} has other columns than a manifest: {table.schema.names}")
+    return [ShardRow(*values) for values in zip(*table.to_pydict().values(), strict=True)]
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Metadata of a manifest, without the prefix of its keys; raises CorruptFile if it cannot be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_schema(path).metadata
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptFile(f"{path} is no readable Parquet file: {error}") from error
+    texts = {key.decode(): value.decode() for key, value in metadata.items()}
+    return {key.removeprefix(METADATA_PREFIX): text for key, text in texts.items() if key.startswith(METADATA_PREFIX)}
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    whole, small = pa.int64(), pa.int32()
+    names_and_types = [
+        ("index", whole), ("key", pa.string()), ("seed", whole), ("label", small), ("sha256", pa.binary(32)),
+        ("offset", whole), ("size", small), ("width", small), ("height", small),
+    ]  # fmt: skip
+    return pa.schema(names_and_types)
+
+
+def _columns(blocks: Sequence[ManifestBlock], width: int, height: int) -> dict[str, Any]:
+    indexes = [index for block in blocks for index in _indexes(block)]
+    labelled = all(block.labels is not None for block in blocks)
+    labels = [block.labels for block in blocks if block.labels is not None]
+    return {
+        "index": indexes,
+        "key": [image_key(index) for index in indexes],
+        "seed": np.concatenate([block.seeds for block in blocks]),
+        "label": np.concatenate(labels) if labelled else [None] * len(indexes),
+        "sha256": [digest for block in blocks for digest in block.digests],
+        "offset": [offset for block in blocks for offset in block.offsets],
+        "size": [size for block in blocks for size in block.sizes],
+        "width": np.full(len(indexes), width),
+        "height": np.full(len(indexes), height),
+    }
+
+
+def _indexes(block: ManifestBlock) -> Iterator[int]:
+    return iter(range(block.first_index, block.first_index + len(block.sizes)))
+
+
+def _metadata(meta: ShardMeta, encoder: Mapping[str, str]) -> dict[str, str]:
+    values = {
+        "checkpoint_sha256": meta.checkpoint_sha256,
+        "precision": meta.precision,
+        "seed": str(meta.seed),
+        "class_names": json.dumps(list(meta.class_names), ensure_ascii=False),
+        "encoder": encoder["name"],
+        "encoder_version": encoder["version"],
+    }
+    return {METADATA_PREFIX + key: value for key, value in values.items()}
