@@ -1,0 +1,205 @@
+"""What a report shows: plain frozen values that know nothing of tables, queues or networks.
+
+Every time must carry its time zone; every picture is the path of a PNG (or WebP) file or a uint8 array
+of shape (H, W) or (H, W, 3).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from reports.errors import ReportError
+
+ImageSource: TypeAlias = Path | npt.NDArray[np.uint8]
+Better: TypeAlias = Literal["lower", "higher"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptLine:
+    """One try of the job (or of one of its tasks) on a device."""
+
+    number: int
+    state: str
+    worker: str = ""
+    device: str = ""
+    reason: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventLine:
+    """One entry of the job's history: when, who, what and why."""
+
+    at: datetime
+    what: str
+    who: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """A named curve over the number of images seen in training.
+
+    `values` may hold NaN and infinities, which the chart marks; `images_seen` must be finite.
+    With `better` the best point is marked. Sequences of unequal length raise ReportError.
+    """
+
+    name: str
+    images_seen: Sequence[float]
+    values: Sequence[float]
+    better: Better | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.images_seen) != len(self.values):
+            raise ReportError(
+                f"series {self.name!r} has {len(self.images_seen)} positions but {len(self.values)} values; "
+                "give one value for each position"
+            )
+        if not all(math.isfinite(position) for position in self.images_seen):
+            raise ReportError(f"series {self.name!r} has a position that is not a finite number of images")
+
+    def best(self) -> tuple[float, float] | None:
+        """Give (images seen, value) of the best finite value, the earliest of equals, or None without one."""
+        finite = [
+            (x, y) for x, y in zip(self.images_seen, self.values, strict=True) if math.isfinite(y) and self.better
+        ]
+        if not finite:
+            return None
+        sign = 1 if self.better == "lower" else -1
+        return min(finite, key=lambda point: sign * point[1])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Grid:
+    """A grid of samples drawn from the same fixed noise, after `images_seen` training images."""
+
+    images_seen: int
+    image: ImageSource
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CaptionedImage:
+    """Any further picture with the sentence that says what it shows."""
+
+    caption: str
+    image: ImageSource
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainSection:
+    """What a training run has to show."""
+
+    losses: Sequence[Series] = ()
+    quality: Series | None = None
+    grids: Sequence[Grid] = ()
+    reals: ImageSource | None = None
+    model: Mapping[str, object] = field(default_factory=dict)
+    images_seen: int | None = None
+    images_per_second: float | None = None
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GenerateSection:
+    """What a bulk generation has to show; `counts` is images per class in the order to be shown."""
+
+    images: int
+    images_planned: int
+    shards: int
+    shards_planned: int
+    size_bytes: int
+    images_per_second: float | None = None
+    bound_by: str = ""
+    contact_sheet: ImageSource | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    manifest_rows: Sequence[Mapping[str, object]] = ()
+    model: Mapping[str, object] = field(default_factory=dict)
+    output: str = ""
+    verify_hint: str = ""
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricLine:
+    """A metric with its controls, all measured with the same `n` images.
+
+    `floor` is what held-out real images reach, `copies` what copies of the training images reach,
+    `ceiling` what noise reaches; None where a control was not measured.
+    """
+
+    name: str
+    value: float
+    n: int
+    better: Better
+    floor: float | None = None
+    copies: float | None = None
+    ceiling: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """Counts of images: row = true class, column = predicted class.
+
+    A table that is not square in the classes raises ReportError.
+    """
+
+    classes: Sequence[str]
+    counts: Sequence[Sequence[int]]
+
+    def __post_init__(self) -> None:
+        size = len(self.classes)
+        if len(self.counts) != size or any(len(row) != size for row in self.counts):
+            raise ReportError(f"a confusion table of {size} classes needs {size} rows of {size} counts")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NeighbourRow:
+    """A generated image beside its nearest training images, the nearest first."""
+
+    generated: ImageSource
+    nearest: Sequence[ImageSource]
+    distances: Sequence[float] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EvaluateSection:
+    """What an evaluation has to show.
+
+    The accuracies (0 to 1, by class, on real test images) are those of a classifier trained on the generated images;
+    `per_class_accuracy_real` are those of its twin trained on as many real ones.
+    """
+
+    metrics: Sequence[MetricLine] = ()
+    per_class_accuracy: Mapping[str, float] = field(default_factory=dict)
+    per_class_accuracy_real: Mapping[str, float] = field(default_factory=dict)
+    confusion: Confusion | None = None
+    neighbours: Sequence[NeighbourRow] = ()
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JobReport:
+    """Everything that the report of one job shows; a job without a section of its kind shows its history alone."""
+
+    job_id: int | str
+    name: str
+    kind: str
+    state: str
+    reason: str = ""
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    spec: Mapping[str, object] = field(default_factory=dict)
+    attempts: Sequence[AttemptLine] = ()
+    events: Sequence[EventLine] = ()
+    train: TrainSection | None = None
+    generate: GenerateSection | None = None
+    evaluate: EvaluateSection | None = None
+    pictures: Sequence[CaptionedImage] = ()

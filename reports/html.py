@@ -1,0 +1,237 @@
+"""One self-contained HTML page for a job: no script, nothing fetched, every text escaped."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pixmill import __version__
+from reports import bars, charts, numbers, summary
+from reports.data import Grid, ImageSource, JobReport, Series
+from reports.errors import ReportError
+from reports.images import Embedded, LeftOut, Picture, PictureBudget
+
+MAX_BYTES = 10_000_000
+MAX_FRAMES = 12  # sample grids over time
+SMALL_FRAME = 166  # CSS pixels, six in a row
+LARGE_FRAME = 256  # CSS pixels, four in a row
+MAX_ROWS = 500  # of attempts, events and manifest rows
+MAX_CONFUSION_CLASSES = 50
+MAX_SPEC_CHARACTERS = 100_000
+_SLACK_BYTES = 20_000  # the notes that take the place of pictures left out
+
+# Control characters are no part of HTML, and the bidirectional overrides can make a text read as another.
+_UNPRINTABLE = dict.fromkeys(
+    [*range(9), 11, 12, *range(14, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd"
+)
+
+Row = TypeVar("Row")
+
+
+def render(report: JobReport, *, max_bytes: int = MAX_BYTES) -> str:
+    """Write the page; the same report gives the same text.
+
+    Pictures that would take it beyond `max_bytes` are left out and the page says which; none is ever made lossy.
+    A time without zone, an array that is no picture or a text that alone exceeds `max_bytes` raises ReportError.
+    """
+    budget = PictureBudget(remaining_bytes=max_bytes)
+    page = _render_within(report, budget)
+    size_bytes = len(page.encode())
+    if size_bytes <= max_bytes:
+        return page
+    text_bytes = size_bytes - (max_bytes - budget.remaining_bytes)
+    budget.remaining_bytes = max(0, max_bytes - text_bytes - _SLACK_BYTES)
+    page = _render_within(report, budget)
+    if len(page.encode()) > max_bytes:
+        raise ReportError(
+            f"the text of the report of job {report.job_id} alone takes {numbers.size_text(text_bytes)}; "
+            f"allow more than {numbers.size_text(max_bytes)}"
+        )
+    return page
+
+
+def write(report: JobReport, path: Path, *, max_bytes: int = MAX_BYTES) -> Path:
+    """Write the page to `path` in one step, so that no reader meets half a page; give the path back.
+
+    Raises ReportError as `render` does, and OSError if the file cannot be written.
+    """
+    page = render(report, max_bytes=max_bytes).encode()
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(page)
+            file.flush()
+            os.fsync(file.fileno())
+        return temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _render_within(report: JobReport, budget: PictureBudget) -> str:
+    page = _environment().get_template("report.html.j2").render(_context(report, budget))
+    return page.translate(_UNPRINTABLE).encode("utf-8", "backslashreplace").decode()
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        number=numbers.number_text,
+        count=numbers.count_text,
+        percent=numbers.percent_text,
+        size=numbers.size_text,
+        duration=numbers.duration_text,
+        utc=numbers.utc_text,
+        utc_iso=numbers.utc_iso,
+        cell=numbers.cell_text,
+    )
+    environment.globals.update(strip=bars.metric_strip, strip_mark=bars.strip_mark, first=_first)
+    environment.tests["left_out"] = lambda picture: isinstance(picture, LeftOut)
+    return environment
+
+
+def _context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
+    return {
+        "report": report,
+        "version": __version__,
+        "verdict": summary.verdict(report),
+        "figures": summary.key_figures(report),
+        "train": _train_context(report, budget),
+        "generate": _generate_context(report, budget),
+        "evaluate": _evaluate_context(report, budget),
+        "pictures": [(item.caption, budget.embed(item.image)) for item in report.pictures],
+        "spec": _spec_text(report.spec),
+        "max_rows": MAX_ROWS,
+    }
+
+
+def _train_context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
+    section = report.train
+    if section is None:
+        return {}
+    grids = sorted(section.grids, key=lambda grid: grid.images_seen)
+    latest = (grids[-1], budget.embed(grids[-1].image)) if grids else None
+    reals = budget.embed(section.reals) if section.reals is not None else None
+    frames = budget.spread(grids, _grid_image, at_most=MAX_FRAMES) if len(grids) > 1 else []
+    columns, frame_width = _frame_layout([picture for _, picture in frames])
+    return {
+        "latest": latest,
+        "reals": reals,
+        "frames": frames,
+        "columns": columns,
+        "frame_width": frame_width,
+        "grid_count": len(grids),
+        "losses": _line_panels("losses", section.losses, "Losses during training"),
+        "quality": _line_panels("quality", [section.quality], "Quality during training") if section.quality else [],
+        "model": _flat(section.model),
+    }
+
+
+def _frame_layout(frames: Sequence[Embedded]) -> tuple[int, int]:
+    """Choose six frames a row, or four of frames too wide for that; give the width of a frame in CSS pixels too."""
+    widths = [frame.width for frame in frames if isinstance(frame, Picture)]
+    if not widths:
+        return 6, SMALL_FRAME
+    columns = 6 if max(widths) <= SMALL_FRAME else 4
+    target = SMALL_FRAME if columns == 6 else LARGE_FRAME
+    return columns, max(frame.shown_width(target) for frame in frames if isinstance(frame, Picture))
+
+
+def _generate_context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
+    section = report.generate
+    if section is None:
+        return {}
+    counts = {name: float(count) for name, count in section.counts.items()}
+    return {
+        "contact_sheet": budget.embed(section.contact_sheet) if section.contact_sheet is not None else None,
+        "counts": bars.bar_chart(
+            "counts", counts, title="Images per class", text=lambda value: numbers.number_text(int(value))
+        ),
+        "columns": list(dict.fromkeys(column for row in section.manifest_rows for column in row)),
+        "model": _flat(section.model),
+    }
+
+
+def _evaluate_context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
+    section = report.evaluate
+    if section is None:
+        return {}
+    accuracy = bars.bar_chart(
+        "accuracy",
+        section.per_class_accuracy,
+        title="Accuracy per class",
+        text=numbers.percent_text,
+        full=1.0,
+        references=section.per_class_accuracy_real,
+    )
+    neighbours = [
+        (budget.embed(row.generated), [budget.embed(image) for image in row.nearest], row.distances)
+        for row in section.neighbours
+    ]
+    return {
+        "accuracy": accuracy,
+        "neighbours": neighbours,
+        "widest": max((len(row.nearest) for row in section.neighbours), default=0) or 1,
+        "has_distances": any(len(row.distances) for row in section.neighbours),
+        "confusion": _confusion_rows(report),
+        "confusion_size": MAX_CONFUSION_CLASSES,
+    }
+
+
+def _line_panels(chart_id: str, series: Sequence[Series], title: str) -> list[tuple[str, Markup]]:
+    """Draw the chart on a linear axis and, where it shows more, on a logarithmic one too, for the reader to switch."""
+    panels = [("linear", charts.line_chart(f"{chart_id}-linear", series, title=title))]
+    if charts.wants_logarithm(series):
+        panels.append(("log", charts.line_chart(f"{chart_id}-log", series, title=title, logarithmic=True)))
+    return panels
+
+
+def _confusion_rows(report: JobReport) -> list[tuple[str, list[tuple[int, float]]]]:
+    """Give for every true class its counts, each with its share of the row; nothing for too many classes."""
+    table = report.evaluate.confusion if report.evaluate else None
+    if table is None or len(table.classes) > MAX_CONFUSION_CLASSES:
+        return []
+    return [
+        (name, [(count, count / max(1, sum(row))) for count in row])
+        for name, row in zip(table.classes, table.counts, strict=True)
+    ]
+
+
+def _flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:
+    """Flatten nested mappings to dotted names, in their order."""
+    rows: list[tuple[str, object]] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{name}.")
+        else:
+            rows.append((f"{prefix}{name}", value))
+    return rows
+
+
+def _spec_text(spec: Mapping[str, object]) -> str:
+    text = json.dumps(spec, indent=2, ensure_ascii=False)
+    if len(text) <= MAX_SPEC_CHARACTERS:
+        return text
+    return f"{text[:MAX_SPEC_CHARACTERS]}\n… {len(text) - MAX_SPEC_CHARACTERS:,} more characters"
+
+
+def _first(rows: Sequence[Row]) -> Sequence[Row]:
+    return rows[:MAX_ROWS]
+
+
+def _grid_image(grid: Grid) -> ImageSource:
+    return grid.image
