@@ -36,7 +36,7 @@ class Sighting:
 def free_slots(session: Session, alive: Iterable[int]) -> dict[DeviceKind, int]:
     """How many more tasks can start at once, by kind of device; `alive` are the worker ids that still beat."""
     busy = running_tasks(session).keys()
-    slots = dict.fromkeys(DeviceKind, 0)
+    slots = {DeviceKind.CUDA: 0, DeviceKind.CPU: 0}  # the fast ones first: a task for any device goes there
     alive = set(alive)
     for worker in present_workers(session):
         if worker.id in alive and worker.id not in busy and not worker.draining:
@@ -100,6 +100,12 @@ def unqueue(session: Session, task: Task, why: str) -> None:
     same = (Task.dispatch_seq == task.dispatch_seq,)
     move_task(session, task.id, State.QUEUED, State.PENDING, actor=ACTOR, action="unqueue", detail=why, where=same)
     settle_job(session, job, actor=ACTOR)
+
+
+def unqueue_paused(session: Session) -> None:
+    """Put the queued tasks of paused queues back to pending, so that they take no slot from others."""
+    for task in session.scalars(select(Task).where(Task.state == State.QUEUED, _queue_is_paused())).all():
+        unqueue(session, task, "its queue is paused")
 
 
 def sight_running(session: Session) -> dict[int, Sighting]:

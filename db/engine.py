@@ -1,5 +1,6 @@
 """Connections: one engine for a process, write transactions that never fail half way for want of a lock."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +32,9 @@ class Database:
     def __init__(self, engine: Engine, label: str) -> None:
         self.engine = engine
         self.label = label  # without the password
+        # PostgreSQL's default lets every statement of one transaction see another state.
+        self._reading = engine if self.is_sqlite else engine.execution_options(isolation_level="REPEATABLE READ")
+        self._writing = engine.execution_options(**{WRITE: True})
 
     @property
     def is_sqlite(self) -> bool:
@@ -40,14 +44,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that only reads.  Raises DatabaseUnreachable."""
-        with self._translated_errors(), Session(self.engine, expire_on_commit=False) as session:
+        with self._translated_errors(), Session(self._reading, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session that commits at the end, or rolls back when the block raises.  Raises DatabaseUnreachable."""
-        writing = self.engine.execution_options(**{WRITE: True})
-        with self._translated_errors(), Session(writing, expire_on_commit=False) as session, session.begin():
+        with self._translated_errors(), Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
 
     def transact(self, act: Callable[[Session], T]) -> T:
@@ -78,7 +81,8 @@ class Database:
                 raise
             raise self._unreachable(error) from error
         except DBAPIError as error:
-            if error.connection_invalidated:
+            # sqlite3 says no more than DatabaseError of a file that is no database, or a broken one.
+            if error.connection_invalidated or type(error.orig) is sqlite3.DatabaseError:
                 raise self._unreachable(error) from error
             raise
 
@@ -86,7 +90,7 @@ class Database:
         reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
         hint = "check that the server runs and that database.url is right: pixmill config show --sources"
         if self.is_sqlite:
-            hint = "another process may hold the file for long, or the disk may be full: pixmill status"
+            hint = "it may be held by another process for long, broken or no database, or its disk full: pixmill status"
         return DatabaseUnreachable(f"database {self.label} does not answer: {reason}", hint=hint)
 
 
@@ -126,6 +130,11 @@ def _parse_url(text: str) -> URL:
 def _sqlite_engine(url: URL, settings: Settings) -> Engine:
     if not url.database or url.database == ":memory:":
         raise ConfigError("SQLite in memory cannot be shared between processes", hint="leave database.url out")
+    if not Path(url.database).is_absolute():
+        raise ConfigError(
+            f"database.url names the relative path {url.database!r}, another file in every folder",
+            hint="write sqlite:////absolute/path, with four slashes, or leave database.url out",
+        )
     folder = Path(url.database).parent
     try:
         folder.mkdir(parents=True, exist_ok=True)

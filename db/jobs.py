@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, exists, func, insert, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from db.engine import insert_absent
-from db.moves import WAITING, lock_job, move_task, settle_job
+from db.moves import LARGEST_ID, WAITING, lock_job, move_task, settle_job
 from db.tables import DeviceKind, Event, Job, JobDependency, Queue, Role, Task, TaskDependency
 from pixmill.errors import InvalidMove, NotFound
 from pixmill.states import TERMINAL, State
@@ -104,7 +104,7 @@ def _add_tasks(session: Session, job: Job, new: NewJob, state: State) -> None:
 
 def get_job(session: Session, job_id: int) -> Job:
     """The job's row.  Raises NotFound."""
-    job = session.get(Job, job_id)
+    job = session.get(Job, job_id) if job_id <= LARGEST_ID else None
     if job is None:
         raise NotFound(f"there is no job {job_id}", hint="pixmill ps --all")
     return job
@@ -122,7 +122,7 @@ def cancel_job(session: Session, job_id: int, *, actor: str, why: str | None = N
     """
     job = lock_job(session, job_id)
     if job.state in TERMINAL:
-        raise InvalidMove(f"job {job_id} has already {_ended(job.state)}; it cannot be cancelled")
+        raise InvalidMove(f"job {job_id} has already {ended(job.state)}; it cannot be cancelled")
     if not job.cancel_requested:
         job.cancel_requested = True
         session.add(Event(job_id=job_id, actor=actor, action="cancel", from_state=job.state, detail=why))
@@ -133,7 +133,12 @@ def cancel_job(session: Session, job_id: int, *, actor: str, why: str | None = N
     return job.state
 
 
-def _ended(state: State) -> str:
+def ended(state: State) -> str:
+    """A terminal state as it reads after "has".
+
+    >>> ended(State.CANCELLED), ended(State.FAILED)
+    ('been cancelled', 'failed')
+    """
     return "been cancelled" if state is State.CANCELLED else state.value
 
 
@@ -150,11 +155,13 @@ def release_job(session: Session, job_id: int, *, actor: str) -> None:
 
 def doomed_jobs(session: Session) -> Sequence[tuple[int, int]]:
     """(job, parent) pairs where a waiting job needs a parent's success that will never come."""
-    parent = select(Job.id).where(Job.id == JobDependency.parent_id, Job.state.in_([State.FAILED, State.CANCELLED]))
+    parent = aliased(Job)
     statement = (
         select(JobDependency.job_id, func.min(JobDependency.parent_id))
         .join(Job, Job.id == JobDependency.job_id)
-        .where(Job.state.in_([State.PENDING, State.HELD]), ~JobDependency.any_outcome, parent.exists())
+        .join(parent, parent.id == JobDependency.parent_id)
+        .where(Job.state.in_([State.PENDING, State.HELD]), ~JobDependency.any_outcome)
+        .where(parent.state.in_([State.FAILED, State.CANCELLED]))
         .group_by(JobDependency.job_id)
     )
     return [(job_id, parent_id) for job_id, parent_id in session.execute(statement)]

@@ -138,19 +138,20 @@ def publish_checkpoint(session: Session, lease: Lease, row: Checkpoint) -> list[
     Raises LeaseLost.
     """
     _hold_fence(session, lease)
-    same = select(Checkpoint.id).where(
-        Checkpoint.task_id == lease.task_id, Checkpoint.path == row.path, Checkpoint.sha256 == row.sha256
-    )
+    of_kind = (Checkpoint.task_id == lease.task_id, Checkpoint.kind == row.kind)
+    same = select(Checkpoint.id).where(*of_kind, Checkpoint.path == row.path, Checkpoint.sha256 == row.sha256)
     if session.scalar(same) is not None:
         return []  # the earlier commit went through, only its answer was lost
     session.add(row)
     session.flush()
     kept = KEPT_CHECKPOINTS if row.kind is CheckpointKind.LAST else 1
-    of_kind = (Checkpoint.task_id == lease.task_id, Checkpoint.kind == row.kind)
     newest = select(Checkpoint.id).where(*of_kind).order_by(Checkpoint.id.desc()).limit(kept)
     keep = session.scalars(newest).all()
     old = delete(Checkpoint).where(*of_kind, Checkpoint.id.not_in(keep)).returning(Checkpoint.path)
-    return list(session.scalars(old))
+    dropped = set(session.scalars(old))
+    # One file may be both the last and the best.
+    needed = set(session.scalars(select(Checkpoint.path).where(Checkpoint.task_id == lease.task_id)))
+    return sorted(dropped - needed)
 
 
 def publish_shard(session: Session, lease: Lease, shard: Shard) -> None:
@@ -166,12 +167,14 @@ def finish(
     lease: Lease,
     outcome: Outcome,
     *,
-    result: Mapping[str, Any] | None = None,
     reason: FailureReason | None = None,
     message: str | None = None,
-    publish: Callable[[Session], None] | None = None,
+    done: int | None = None,
+    publish: Callable[[Session], Mapping[str, Any]] | None = None,
 ) -> None:
-    """End the lease: succeeded, failed or cancelled. `publish` adds what becomes visible in the same transaction.
+    """End the lease: succeeded, failed or cancelled, with `done` images.
+
+    `publish` adds what becomes visible in the same transaction, and gives the result to store with the task.
 
     Safe to repeat after a lost answer.  Raises LeaseLost.
     """
@@ -180,12 +183,14 @@ def finish(
         Outcome.FAILED: State.FAILED,
         Outcome.CANCELLED: State.CANCELLED,
     }[outcome]
-    values: dict[str, Any] = {"result": dict(result) if result is not None else None, "reason": reason}
-    values["message"] = message
+    values: dict[str, Any] = {"reason": reason, "message": message}
+    if done is not None:
+        values["progress_done"] = done
     if outcome is Outcome.FAILED:
         values["failures"] = Task.failures + 1
     if _end(session, lease, outcome, target, values, reason, message) and publish is not None:
-        publish(session)
+        result = dict(publish(session))
+        session.execute(update(Task).where(Task.id == lease.task_id).values(result=result))
 
 
 def give_back(session: Session, lease: Lease) -> None:
@@ -200,7 +205,7 @@ def lose(session: Session, lease: Lease, message: str, *, max_lost_leases: int) 
     lost = session.scalar(select(Task.lost_leases).where(*_fence(lease)))
     if lost is not None and lost + 1 >= max_lost_leases:
         reason = FailureReason.WORKER_LOST
-        message = f"{message}; it is the {lost + 1}th time, so the task is not tried again"
+        message = f"{message}; this has happened {lost + 1} times, so the task is not tried again"
         values: dict[str, Any] = {"lost_leases": lost + 1, "reason": reason, "message": message}
         _end(session, lease, Outcome.LOST, State.FAILED, values, reason, message)
     else:

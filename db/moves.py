@@ -15,13 +15,17 @@ from db.types import now
 from pixmill.errors import NotFound
 from pixmill.states import TERMINAL, State, check_move, job_state
 
+LARGEST_ID = 2**63 - 1  # what a column holds
 WAITING = (State.PENDING, State.HELD, State.QUEUED)
 
 
 def lock_job(session: Session, job_id: int) -> Job:
     """The job's row, locked until the transaction ends.  Raises NotFound."""
-    statement = select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
-    job = session.scalars(statement).one_or_none()
+    # key_share: rows that merely refer to the job (shards, children) can still be added meanwhile.
+    statement = select(Job).where(Job.id == job_id).with_for_update(key_share=True)
+    job = None
+    if job_id <= LARGEST_ID:
+        job = session.scalars(statement, execution_options={"populate_existing": True}).one_or_none()
     if job is None:
         raise NotFound(f"there is no job {job_id}", hint="pixmill ps --all")
     return job

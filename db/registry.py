@@ -9,11 +9,12 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from db.engine import insert_absent
+from db.jobs import ended, get_job
 from db.tables import Dataset, Job, Model, ModelVersion
 from pixmill.errors import Conflict, NotFound, UserError
 from pixmill.names import suggestion
 
-_REFERENCE = re.compile(r"^(?:job:(?P<job>\d+)|(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:@(?P<version>\d+))?)$")
+_REFERENCE = re.compile(r"job:(?P<job>[0-9]{1,18})|(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:@(?P<version>[0-9]{1,9}))?")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def parse_reference(text: str) -> ModelReference:
     >>> parse_reference("job:12")
     ModelReference(name=None, version=None, job_id=12)
     """
-    match = _REFERENCE.match(text)
+    match = _REFERENCE.fullmatch(text)
     if match is None:
         raise UserError(f"{text!r} does not name a model", hint="write NAME, NAME@VERSION or job:ID of a train job")
     version, job = match["version"], match["job"]
@@ -62,16 +63,14 @@ def resolve_model(session: Session, text: str) -> ModelVersion | Job:
 
 
 def _model_of_job(session: Session, job_id: int) -> ModelVersion | Job:
-    job = session.get(Job, job_id)
-    if job is None:
-        raise NotFound(f"there is no job {job_id}", hint="pixmill ps --all")
+    job = get_job(session, job_id)
     if job.kind != "train":
         raise UserError(f"job {job_id} is a {job.kind} job; only train jobs make models")
     version = version_of_job(session, job_id)
     if version is not None:
         return version
     if job.state.is_terminal:
-        raise Conflict(f"train job {job_id} {job.state} without a model", hint=f"pixmill job show {job_id}")
+        raise Conflict(f"train job {job_id} has {ended(job.state)} without a model", hint=f"pixmill job show {job_id}")
     return job
 
 

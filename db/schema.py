@@ -1,7 +1,8 @@
 """The schema's revision: what it is, what it should be, and the way from one to the other."""
 
-import shutil
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from db.engine import WRITE, Database
+from db.engine import Database
 from pixmill.errors import SchemaMismatch
 
 if TYPE_CHECKING:
@@ -74,10 +75,10 @@ def upgrade_schema(database: Database) -> tuple[SchemaState, Path | None]:
     """Bring the schema to HEAD; gives the state found before and the path of SQLite's backup copy, if one was made.
 
     Any number of processes may call it at once: one migrates, the others wait and find nothing to do.
-    Raises SchemaMismatch when the database is ahead.
+    Raises SchemaMismatch when the database is ahead, DatabaseUnreachable.
     """
-    writing = database.engine.execution_options(**{WRITE: True})
-    with writing.connect() as connection, connection.begin():
+    with database.write() as session:
+        connection = session.connection()
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
         before = _state(connection)
@@ -125,9 +126,9 @@ def _copy_sqlite(database: Database, state: SchemaState) -> Path | None:
     file = database.engine.url.database
     if not database.is_sqlite or state.status is not SchemaStatus.BEHIND or file is None:
         return None
-    # The write lock is held: nobody changes the file while it is copied. What the WAL still holds is copied too.
+    # The write lock is held: nothing changes while it is copied. Not copied as a file: closing that would drop the
+    # locks that this process has on it.
     backup = Path(f"{file}.{state.current}.{time.strftime('%Y%m%dT%H%M%S')}.bak")
-    shutil.copy2(file, backup)
-    if Path(f"{file}-wal").exists():
-        shutil.copy2(f"{file}-wal", f"{backup}-wal")
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(backup)) as copy:
+        source.backup(copy)
     return backup

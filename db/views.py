@@ -24,6 +24,8 @@ from db.tables import (
 )
 from pixmill.states import ACTIVE, TERMINAL, State
 
+_BATCH = 5000  # jobs asked about in one statement; SQLite takes no more than 32,766 values
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobFilter:
@@ -33,6 +35,7 @@ class JobFilter:
     kinds: tuple[str, ...] = ()
     labels: Mapping[str, str] | None = None
     ids: tuple[int, ...] = ()
+    before: int | None = None  # only ids below this one: the next page of a list that goes backwards
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,7 @@ class JobLine:
     tasks: int
     tasks_done: int
     devices: tuple[str, ...]  # where it runs at present
-    progress: Mapping[str, Any]  # of its running task, or the last one
+    progress: Mapping[str, Any]  # of its running task, the last if several run
     waits_for: tuple[int, ...]  # unfinished jobs
 
 
@@ -72,12 +75,19 @@ def _filtered(chosen: JobFilter) -> Select[Job]:
         statement = statement.where(Job.kind.in_(chosen.kinds))
     if chosen.ids:
         statement = statement.where(Job.id.in_(chosen.ids))
+    if chosen.before is not None:
+        statement = statement.where(Job.id < chosen.before)
     for key, value in (chosen.labels or {}).items():
         statement = statement.where(Job.labels[key].as_string() == value)
     return statement
 
 
 def _lines(session: Session, jobs: Sequence[Job]) -> list[JobLine]:
+    batches = (jobs[first : first + _BATCH] for first in range(0, len(jobs), _BATCH))
+    return [line for batch in batches for line in _batch_lines(session, batch)]
+
+
+def _batch_lines(session: Session, jobs: Sequence[Job]) -> list[JobLine]:
     ids = [job.id for job in jobs]
     totals = _totals(session, ids)
     devices = _devices(session, ids)
@@ -193,7 +203,7 @@ def list_outputs(session: Session) -> list[OutputLine]:
     sums = (func.count(), func.sum(Shard.image_count), func.sum(Shard.size_bytes))
     statement = select(Shard.job_id, *sums).group_by(Shard.job_id).order_by(Shard.job_id)
     rows = session.execute(statement).all()
-    jobs = {job.id: job for job in session.scalars(select(Job).where(Job.id.in_([row[0] for row in rows])))}
+    jobs = {job.id: job for job in session.scalars(select(Job).where(Job.id.in_(select(Shard.job_id))))}
     return [OutputLine(job=jobs[row[0]], shards=row[1], images=int(row[2]), size_bytes=int(row[3])) for row in rows]
 
 

@@ -1,12 +1,13 @@
 """Rows of the processes and devices that do the work."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, joinedload
 
+from db.engine import insert_absent
 from db.tables import Device, DeviceKind, Scheduler, Task, Worker
 from db.types import now
 from pixmill import __version__
@@ -26,11 +27,8 @@ class DeviceFacts:
 
 def register_worker(session: Session, facts: DeviceFacts, pid: int) -> Worker:
     """Add a worker that has just started, and its device or what changed about it."""
-    found = select(Device).where(Device.host == facts.host, Device.name == facts.name)
-    device = session.scalars(found).one_or_none()
-    if device is None:
-        device = Device(host=facts.host, name=facts.name, kind=facts.kind, model=facts.model, memory_bytes=0)
-        session.add(device)
+    insert_absent(session, Device, asdict(facts))
+    device = session.scalars(select(Device).where(Device.host == facts.host, Device.name == facts.name)).one()
     device.model, device.memory_bytes = facts.model, facts.memory_bytes
     worker = Worker(name=f"{facts.host}:{facts.name}", device=device, pid=pid, version=__version__)
     session.add(worker)
@@ -55,7 +53,7 @@ def set_draining(session: Session, worker_id: int) -> None:
 
 
 def present_workers(session: Session) -> Sequence[Worker]:
-    """Workers that have not ended in order; those that died are among them until `forget_worker`."""
+    """Workers that have not ended in order; those that died are among them until the scheduler stops them."""
     statement = select(Worker).where(Worker.stopped_at.is_(None)).options(joinedload(Worker.device))
     return session.scalars(statement.order_by(Worker.id)).all()
 

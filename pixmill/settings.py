@@ -10,10 +10,12 @@ holds the value.
 import hashlib
 import os
 import tempfile
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NoReturn
+from typing import Annotated, Any, ClassVar, NoReturn, get_args
+from urllib.parse import quote
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -31,7 +33,7 @@ from pixmill.names import suggestion
 PROJECT_FILE = "pixmill.toml"
 SOCKET_PATH_BYTES = 107  # the kernel's limit for a Unix socket's path, without its closing zero
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
@@ -81,6 +83,14 @@ class WorkerSettings(Section):
     threads: Annotated[int, Field(ge=1)] | None = None  # torch threads; default: every core this worker may use
 
 
+class _Variables(EnvSettingsSource):
+    """`PIXMILL_BROKER_URL=redis://…`: all variables but those that name a file."""
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls)
+        self.env_vars = {name: value for name, value in self.env_vars.items() if not name.endswith("_file")}
+
+
 class _FileVariables(EnvSettingsSource):
     """`PIXMILL_BROKER_URL_FILE=/run/secrets/broker_url`: the value is the file's text without the last newline."""
 
@@ -93,7 +103,12 @@ class Settings(BaseSettings):
     """All settings of one process."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PIXMILL_", env_nested_delimiter="_", env_nested_max_split=1, extra="forbid", frozen=True
+        env_prefix="PIXMILL_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_ignore_empty=True,  # `PIXMILL_BROKER_URL=` in a compose file means "not set"
+        extra="forbid",
+        frozen=True,
     )
     config_files: ClassVar[tuple[Path, ...]] = ()
 
@@ -109,20 +124,20 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  fixed by pydantic-settings
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  fixed by pydantic-settings
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The order of the module's docstring."""
         tomls = (_TomlFile(settings_cls, path) for path in cls.config_files)
-        return (init_settings, env_settings, _FileVariables(settings_cls), *tomls)
+        return (init_settings, _Variables(settings_cls), _FileVariables(settings_cls), *tomls)
 
     @property
     def database_url(self) -> str:
         """SQLAlchemy URL, with its password."""
         if self.database.url:
             return self.database.url.get_secret_value()
-        return f"sqlite:///{self.home / 'pixmill.db'}"
+        return f"sqlite:///{quote(str(self.home / 'pixmill.db'))}"
 
     @property
     def storage_root(self) -> Path:
@@ -134,7 +149,7 @@ class Settings(BaseSettings):
         """Celery broker URL, with its password; the embedded server's socket if none is configured."""
         if self.broker.url:
             return self.broker.url.get_secret_value()
-        return f"redis+socket://{self.broker_socket}?virtual_host=0"
+        return f"redis+socket://{quote(str(self.broker_socket))}?virtual_host=0"
 
     @property
     def broker_is_embedded(self) -> bool:
@@ -166,7 +181,10 @@ class _TomlFile(TomlConfigSettingsSource):
 
     def __init__(self, settings_cls: type[BaseSettings], path: Path) -> None:
         self.path = path
-        super().__init__(settings_cls, toml_file=path)
+        try:
+            super().__init__(settings_cls, toml_file=path)
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"cannot read {path}: {error}", hint="correct or remove that file") from error
 
     def __call__(self) -> dict[str, Any]:
         values = super().__call__()
@@ -200,9 +218,16 @@ def load_settings(*, config: Path | None = None, flags: Mapping[str, Any] | None
         settings: Settings = bound(**_nest(flags or {}))
     except ValidationError as error:
         _raise_config_error(error)
-    except (OSError, ValueError) as error:  # tomllib.TOMLDecodeError is a ValueError
-        raise ConfigError(f"cannot read the settings: {error}", hint="correct or remove that file") from error
-    return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
+    return _with_absolute_paths(settings)
+
+
+def _with_absolute_paths(settings: Settings) -> Settings:
+    # A worker must not look elsewhere than the command that was typed in another folder.
+    changes: dict[str, Any] = {"home": settings.home.expanduser().absolute()}
+    if settings.storage.root:
+        root = settings.storage.root.expanduser().absolute()
+        changes["storage"] = settings.storage.model_copy(update={"root": root})
+    return settings.model_copy(update=changes)
 
 
 def config_files(config: Path | None = None) -> list[Path]:
@@ -229,7 +254,7 @@ def setting_origins(settings: Settings, flags: Mapping[str, Any] | None = None) 
 def _labelled_sources(settings: Settings, flags: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     cls = type(settings)
     yield "flag", _nest(flags)
-    yield "environment", EnvSettingsSource(cls)()
+    yield "environment", _Variables(cls)()
     yield "secret file", _FileVariables(cls)()
     for path in cls.config_files:
         yield str(path), _TomlFile(cls, path)()
@@ -242,34 +267,37 @@ def _find_project_file(start: Path) -> Path | None:
     return None
 
 
-def _known_variables() -> set[str]:
-    names = {"PIXMILL_CONFIG", "PIXMILL_DEBUG"}
+def _known_settings() -> dict[str, bool]:
+    """Dotted key → whether its value is a secret."""
+    known: dict[str, bool] = {}
     for key, field in Settings.model_fields.items():
         section = field.annotation
         if isinstance(section, type) and issubclass(section, Section):
-            names |= {f"PIXMILL_{key}_{inner}".upper() for inner in section.model_fields}
+            fields = section.model_fields.items()
+            known |= {f"{key}.{name}": SecretStr in get_args(inner.annotation) for name, inner in fields}
         else:
-            names.add(f"PIXMILL_{key}".upper())
-    return names
+            known[key] = False
+    return known
 
 
 def _refuse_unknown_variables() -> None:
-    known = _known_variables()
+    values = {f"PIXMILL_{key.replace('.', '_')}".upper() for key in _known_settings()}
+    known = values | {f"{name}_FILE" for name in values} | {"PIXMILL_CONFIG", "PIXMILL_DEBUG"}
     for name in os.environ:
         # PIXMILL_TEST_… and PIXMILL_DEMO_… steer the test suite and the Makefile, not the product.
         if not name.startswith("PIXMILL_") or name.startswith(("PIXMILL_TEST_", "PIXMILL_DEMO_")):
             continue
-        if name.removesuffix("_FILE") not in known:
+        if name not in known:
             raise ConfigError(f"unknown environment variable {name}", hint=suggestion(name, known))
 
 
 def _read_file_variables() -> Iterator[tuple[str, str]]:
     for name, value in os.environ.items():
-        if name.startswith("PIXMILL_") and name.endswith("_FILE"):
+        if name.startswith("PIXMILL_") and name.endswith("_FILE") and value:
             try:
                 text = Path(value).read_text(encoding="utf-8")
-            except OSError as error:
-                raise ConfigError(f"{name} names {value}, which cannot be read: {error.strerror}") from error
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(f"{name} names {value}, which cannot be read: {error}") from error
             yield name.removesuffix("_FILE").lower(), text.removesuffix("\n")
 
 
@@ -301,15 +329,10 @@ def _display(value: object) -> str:
 def _raise_config_error(error: ValidationError) -> NoReturn:
     problem = error.errors()[0]
     dotted = ".".join(str(part) for part in problem["loc"])
+    known = _known_settings()
     if problem["type"] == "extra_forbidden":
-        known = _flatten(Settings.model_construct(**_defaults()).model_dump(mode="json"))
         raise ConfigError(f"unknown setting '{dotted}'", hint=suggestion(dotted, known)) from None
-    found = problem.get("input")
-    raise ConfigError(f"setting '{dotted}': {problem['msg']} (found {found!r})") from None
-
-
-def _defaults() -> dict[str, Any]:
-    return {
-        name: field.get_default(call_default_factory=True, validated_data={})
-        for name, field in Settings.model_fields.items()
-    }
+    # What stands where a section or a secret belongs may hold a password: it is not repeated.
+    found = problem["input"]
+    shown = repr(found) if known.get(dotted) is False else f"a value of type {type(found).__name__}"
+    raise ConfigError(f"setting '{dotted}': {problem['msg']} (found {shown})") from None

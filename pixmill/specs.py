@@ -5,10 +5,10 @@ A spec says *what* to compute and is hashed; how it is queued (name, priority, d
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pixmill.errors import SpecError
 from pixmill.names import suggestion
@@ -21,6 +21,7 @@ Precision = Literal["fp32", "bf16", "auto"]
 DeviceClass = Literal["any", "cpu", "cuda"]
 OnBadImage = Literal["fail", "skip"]
 OptionValue = bool | int | float | str
+JobId = Annotated[int, Field(ge=1, lt=2**63)]
 ImageCount = Annotated[int, Field(ge=1, le=10**12)]
 
 # A name becomes part of file names and of references such as `digits@3`.
@@ -28,7 +29,7 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class _Spec(_Frozen):
@@ -73,7 +74,7 @@ class EvaluateSpec(_Spec):
     """Judge written images against real ones."""
 
     kind: Literal["evaluate"] = "evaluate"
-    output: Annotated[int, Field(ge=1)]  # the generate job whose images are judged
+    output: JobId  # the generate job whose images are judged
     dataset: str | None = None  # default: what the model was trained on
     n: ImageCount = 5000  # how many of the output's images, from the first on
     usefulness: bool = True  # train-on-synthetic, test-on-real
@@ -82,8 +83,6 @@ class EvaluateSpec(_Spec):
 
 _UNION_TAGS = {"bool", "int", "float", "str"}  # pydantic appends the member of a union that it tried
 
-JobSpec = Annotated[TrainSpec | GenerateSpec | EvaluateSpec, Field(discriminator="kind")]
-_ADAPTER: TypeAdapter[TrainSpec | GenerateSpec | EvaluateSpec] = TypeAdapter(JobSpec)
 KINDS: dict[str, type[TrainSpec] | type[GenerateSpec] | type[EvaluateSpec]] = {
     "train": TrainSpec,
     "generate": GenerateSpec,
@@ -98,7 +97,7 @@ class JobOptions(_Frozen):
     queue: Annotated[str, Field(pattern=NAME_PATTERN)] = "default"
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0  # larger runs first
     device: DeviceClass = "any"
-    after: list[Annotated[int, Field(ge=1)]] = Field(default_factory=list)  # job ids that must end first
+    after: list[JobId] = Field(default_factory=list)  # job ids that must end first
     after_policy: Literal["ok", "any"] = "ok"  # ok: they must succeed
     hold: bool = False
     begin: str | None = None  # RFC 3339, not earlier than
@@ -117,20 +116,22 @@ def parse_spec(values: Mapping[str, Any]) -> TrainSpec | GenerateSpec | Evaluate
     Raises SpecError that names the key, what was found and what is allowed.
     """
     kind = values.get("kind")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         found = "no 'kind'" if kind is None else f"unknown kind {kind!r}"
         raise SpecError(f"the spec has {found}", hint=suggestion(str(kind), KINDS))
     version = values.get("version", SPEC_VERSION)
     if version != SPEC_VERSION:
         raise SpecError(f"spec version {version!r} is not known; this pixmill reads version {SPEC_VERSION}")
+    _refuse_nul(values, f"{kind} spec")
     try:
-        return _ADAPTER.validate_python(dict(values))
+        return KINDS[kind].model_validate(dict(values))
     except ValidationError as error:
-        raise spec_error(error, KINDS[str(kind)].model_fields, f"{kind} spec") from None
+        raise spec_error(error, KINDS[kind].model_fields, f"{kind} spec") from None
 
 
 def parse_options(values: Mapping[str, Any]) -> JobOptions:
     """Validated queueing options; raises SpecError like `parse_spec`."""
+    _refuse_nul(values, "job options")
     try:
         return JobOptions.model_validate(dict(values))
     except ValidationError as error:
@@ -149,12 +150,35 @@ def spec_error(error: ValidationError, known: Iterable[str], where: str) -> Spec
     """The first problem that pydantic found, in one line."""
     # A misspelt key also leaves the right one missing: the unknown key explains both.
     problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    path = [str(part) for part in problem["loc"] if part not in KINDS and part not in _UNION_TAGS]
+    path = [str(part) for part in problem["loc"]]
+    in_union = len(path) > 2 and path[-1] in _UNION_TAGS
+    if in_union:
+        path.pop()
     dotted = ".".join(path) or "(whole)"
     if problem["type"] == "extra_forbidden":
         return SpecError(f"{where}: unknown key '{dotted}'", hint=suggestion(path[-1], known))
     if problem["type"] == "missing":
         return SpecError(f"{where}: '{dotted}' is missing", hint=f"give a value for '{dotted}'")
     message = problem["msg"].removeprefix("Value error, ")
+    if in_union:
+        message = "input should be true, false, a finite number or a string"
     message = message[:1].lower() + message[1:]
     return SpecError(f"{where}: '{dotted}' is {problem.get('input')!r}: {message}")
+
+
+def _refuse_nul(values: object, where: str) -> None:
+    # PostgreSQL stores no NUL, neither in text nor in JSON.
+    if any("\0" in text for text in _texts(values)):
+        raise SpecError(f"{where}: a text holds the character NUL", hint="remove it")
+
+
+def _texts(values: object) -> Iterator[str]:
+    if isinstance(values, str):
+        yield values
+    elif isinstance(values, Mapping):
+        for key, value in values.items():
+            yield from _texts(key)
+            yield from _texts(value)
+    elif isinstance(values, list | tuple):
+        for value in values:
+            yield from _texts(value)

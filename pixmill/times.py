@@ -17,7 +17,10 @@ def parse_time(text: str) -> datetime:
         raise ValueError(f"{text!r} is not a time; write it like 2026-11-21T02:00:00Z") from None
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; add Z or an offset such as +01:00")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} lies outside the years 1 to 9999") from None
 
 
 def write_time(moment: datetime) -> str:

@@ -1,0 +1,76 @@
+"""What the parent hands to the device process: everything that a task needs, so that it never asks the database."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+# Bump when a field changes its meaning: a device process refuses an assignment of another version.
+VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFile:
+    """A file that the database vouches for."""
+
+    path: str  # relative to the storage root
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInput:
+    """The model version that makes, or made, the images."""
+
+    reference: str  # "digits@3"
+    folder: str
+    digest: str
+    image_size: int
+    channels: int
+    classes: tuple[str, ...]
+    dataset: str  # name of what it was trained on
+    dataset_fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardInput:
+    """A published shard and where it lies."""
+
+    folder: str
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """One attempt at one task."""
+
+    job_id: int
+    task_id: int
+    epoch: int
+    role: str
+    job_name: str
+    spec: dict[str, Any]
+    params: dict[str, Any]
+    folder: str  # relative; the only place where this attempt may write, but for outputs/ of an assemble task
+    storage_root: str
+    threads: int
+    checkpoint_seconds: float
+    checkpoints: tuple[StoredFile, ...] = ()  # newest first
+    model: ModelInput | None = None
+    shards: tuple[ShardInput, ...] = ()
+    version: int = field(default=VERSION)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Inverse of `to_json`.  Raises ValueError for another version."""
+        if values.get("version") != VERSION:
+            raise ValueError(f"assignment of version {values.get('version')!r}; this process reads {VERSION}")
+        model = values["model"]
+        parts = {
+            "checkpoints": tuple(StoredFile(**entry) for entry in values["checkpoints"]),
+            "model": ModelInput(**{**model, "classes": tuple(model["classes"])}) if model else None,
+            "shards": tuple(ShardInput(**entry) for entry in values["shards"]),
+        }
+        return cls(**{**values, **parts})

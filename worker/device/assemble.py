@@ -1,0 +1,93 @@
+"""The last task of a generate job: its published shards become one data set in one folder."""
+
+import logging
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.outputs import link_shard, write_dataset_index
+from storage.pictures import contact_sheet, save_png
+from storage.shards import ShardRecord, read_images, read_rows
+from worker.assignment import Assignment, ShardInput
+from worker.device.desk import Desk
+from worker.device.warm import WarmModels
+
+log = logging.getLogger("job")
+
+SHEET_IMAGES = 100
+
+
+def run_assemble(desk: Desk, _warm: WarmModels) -> dict[str, Any]:
+    """Link the shards into outputs/, write dataset.json and the contact sheet; gives what the job shows of itself."""
+    assignment = desk.assignment
+    output = desk.layout.output_folder(assignment.job_id)
+    records = _link_all(desk, assignment, output)
+    assert assignment.model is not None
+    made_from = {"model": assignment.model.reference, "dataset_fingerprint": assignment.model.dataset_fingerprint}
+    write_dataset_index(output, records, name=assignment.job_name, details=made_from)
+    sheet = _contact_sheet(desk, assignment, output)
+    counts = _class_counts(desk, output, records, assignment.model.classes)
+    return {
+        "output": desk.layout.relative(output),
+        "index": desk.layout.relative(output / "dataset.json"),
+        "contact_sheet": desk.layout.relative(sheet),
+        "images": sum(record.count for record in records),
+        "bytes": sum(record.tar_bytes + record.parquet_bytes for record in records),
+        "shards": len(records),
+        "class_counts": counts,
+        "model": assignment.model.reference,
+    }
+
+
+def _link_all(desk: Desk, assignment: Assignment, output: Path) -> list[ShardRecord]:
+    records = []
+    for done, shard in enumerate(assignment.shards):
+        desk.check_stop()
+        record = ShardRecord.from_json(shard.record)
+        link_shard(record, desk.layout.resolve(shard.folder), output)
+        records.append(record)
+        desk.progress("assembling", 0, 1, share=(done + 1) / len(assignment.shards))
+    return records
+
+
+def _contact_sheet(desk: Desk, assignment: Assignment, output: Path) -> Path:
+    first = _first_images(assignment.shards, desk, SHEET_IMAGES)
+    columns = _columns(assignment.model.classes if assignment.model else ())
+    sheet = desk.folder / "contact-sheet.png"
+    save_png(sheet, contact_sheet(first[: SHEET_IMAGES // columns * columns], columns=columns))
+    target = output / sheet.name
+    # Through a name of its own, so that a reader never sees a missing sheet.
+    fresh = output / f".{sheet.name}.{assignment.task_id}.{assignment.epoch}"
+    fresh.unlink(missing_ok=True)
+    os.link(sheet, fresh)
+    fresh.replace(target)
+    return target
+
+
+def _columns(classes: tuple[str, ...]) -> int:
+    """As many columns as classes, so that each column is a class; ten where that would look odd."""
+    return len(classes) if 5 <= len(classes) <= 16 else 10
+
+
+def _first_images(shards: tuple[ShardInput, ...], desk: Desk, count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    found: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
+    for shard in shards:
+        if sum(len(images) for images in found) >= count:
+            break
+        record = ShardRecord.from_json(shard.record)
+        images, _labels = read_images(desk.layout.resolve(shard.folder), record.number, count=count)
+        found.append(images)
+    return np.concatenate(found)[:count]
+
+
+def _class_counts(desk: Desk, output: Path, records: list[ShardRecord], classes: tuple[str, ...]) -> dict[str, int]:
+    if not classes:
+        return {}
+    counts: Counter[int] = Counter()
+    for record in records:
+        desk.check_stop()
+        counts.update(row.label for row in read_rows(output, record.number) if row.label is not None)
+    return {name: counts[number] for number, name in enumerate(classes) if counts[number]}

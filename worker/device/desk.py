@@ -1,0 +1,101 @@
+"""Where a job kind works: its assignment, its folder, and the line on which it reports."""
+
+import json
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from storage.atomic import write_atomic
+from storage.checkpoints import SavedFile
+from storage.paths import Layout
+from storage.shards import ShardRecord
+from worker.assignment import Assignment
+from worker.channel import Channel
+
+PROGRESS_SECONDS = 0.5  # the parent stores progress once a second; more often would be noise
+
+log = logging.getLogger("job")
+
+
+class StopRequested(Exception):
+    """The parent asked this attempt to end: cancelled, or the worker stops. Nothing more may be published."""
+
+
+class Desk:
+    """One attempt's workplace."""
+
+    def __init__(self, assignment: Assignment, channel: Channel, stop: threading.Event) -> None:
+        self.assignment = assignment
+        self.layout = Layout(Path(assignment.storage_root))
+        self.folder = self.layout.resolve(assignment.folder)
+        self._channel = channel
+        self._stop = stop
+        self._reported = 0.0
+        self._phase = ""
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the parent asked for the end."""
+        return self._stop.is_set()
+
+    def check_stop(self) -> None:
+        """Raise StopRequested if the parent asked for the end."""
+        if self._stop.is_set():
+            raise StopRequested
+
+    def progress(self, phase: str, done: int, total: int, **facts: Any) -> None:
+        """Report how far this is (images); dropped when the last report is too fresh, unless the phase is new."""
+        at = time.monotonic()
+        if phase == self._phase and done < total and at - self._reported < PROGRESS_SECONDS:
+            return
+        if phase != self._phase:
+            log.info(phase)
+        self._phase, self._reported = phase, at
+        self._channel.send({"say": "progress", "phase": phase, "done": done, "total": total, "unit": "images", **facts})
+
+    def measuring(self, phase: str, share: float) -> None:
+        """Report a phase whose length is not counted in images; also the place where long work can be stopped."""
+        self.check_stop()
+        self.progress(phase, 0, 1, share=share)
+
+    def publish_checkpoint(self, kind: str, saved: SavedFile, images_seen: int, metric: float | None) -> None:
+        """Tell the parent that a checkpoint is safely on disk."""
+        self._channel.send(
+            {
+                "say": "checkpoint",
+                "kind": kind,
+                "path": saved.path,
+                "sha256": saved.sha256,
+                "size_bytes": saved.size_bytes,
+                "images_seen": images_seen,
+                "metric": metric,
+            }
+        )
+
+    def publish_shard(self, record: ShardRecord) -> None:
+        """Tell the parent that a shard is safely on disk."""
+        self._channel.send({"say": "shard", "record": record.to_json()})
+
+    def write_json(self, name: str, value: Any) -> Path:
+        """Write a JSON file into the attempt's folder."""
+        path = self.folder / name
+        write_atomic(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n")
+        return path
+
+
+class LineFile:
+    """A file of JSON lines that a report reads later; every line is complete once `add` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8")
+
+    def add(self, value: dict[str, Any]) -> None:
+        """Append one line."""
+        self._file.write(json.dumps(value) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,134 @@
+"""An evaluate task: the images as they were written, against real ones, with every control."""
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imagemodels.data import ImageDataset, load_dataset
+from imagemodels.evaluation.features import feature_net
+from imagemodels.evaluation.protocol import evaluate
+from imagemodels.evaluation.report import EvaluationReport
+from pixmill.errors import UserError
+from pixmill.specs import EvaluateSpec
+from storage.atomic import write_atomic
+from storage.pictures import contact_sheet, save_png
+from storage.shards import ShardRecord, read_images
+from worker.assignment import ModelInput
+from worker.device.desk import Desk
+from worker.device.warm import WarmModels
+
+log = logging.getLogger("job")
+
+Images = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+
+
+def run_evaluate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
+    """Measure the output's first images; gives the metrics and where the report lies."""
+    spec = EvaluateSpec.model_validate(desk.assignment.spec)
+    model = desk.assignment.model
+    assert model is not None
+    data = _read_data(desk, spec, model)
+    images, labels = _read_output(desk, spec.n)
+    labels = _matching_labels(data, model, labels)
+    desk.measuring("preparing the feature net", 0.0)
+    runtime = warm.runtime("fp32")
+    net = feature_net(data, desk.layout.features, runtime)
+    report = evaluate(
+        data,
+        images,
+        labels,
+        feature_net=net,
+        runtime=runtime,
+        seed=spec.seed,
+        progress=desk.measuring,
+        usefulness=spec.usefulness and labels is not None,
+    )
+    report = _with_data_warning(report, model)
+    return _publish(desk, spec, data, images, report)
+
+
+def _read_data(desk: Desk, spec: EvaluateSpec, model: ModelInput) -> ImageDataset:
+    return load_dataset(
+        spec.dataset or model.dataset,
+        image_size=model.image_size,
+        channels=model.channels,
+        root=desk.layout.root / "datasets",
+        on_bad_image=spec.on_bad_image,
+        progress=desk.measuring,
+    )
+
+
+def _read_output(desk: Desk, count: int) -> tuple[Images, Labels | None]:
+    """The first `count` images of the output, in order of their numbers."""
+    images: list[Images] = []
+    labels: list[Labels] = []
+    missing = count
+    for shard in desk.assignment.shards:
+        if missing <= 0:
+            break
+        desk.measuring("reading the images", 1 - missing / count)
+        record = ShardRecord.from_json(shard.record)
+        pixels, classes = read_images(desk.layout.resolve(shard.folder), record.number, count=missing)
+        images.append(pixels)
+        if classes is not None:
+            labels.append(classes)
+        missing -= len(pixels)
+    return np.concatenate(images), np.concatenate(labels) if labels else None
+
+
+def _matching_labels(data: ImageDataset, model: ModelInput, labels: Labels | None) -> Labels | None:
+    """The labels as numbers of the real data's classes; a class that the real data do not have is an error."""
+    if labels is None or data.labels is None:
+        return None
+    unknown = [name for name in model.classes if name not in data.class_names]
+    if unknown:
+        raise UserError(
+            f"the images have class {unknown[0]!r}, data set {data.name} has not",
+            hint="evaluate against the data set that the model was trained on",
+        )
+    numbers = np.asarray([data.class_names.index(name) for name in model.classes], dtype=np.int64)
+    found: Labels = numbers[labels]
+    return found
+
+
+def _with_data_warning(report: EvaluationReport, model: ModelInput) -> EvaluationReport:
+    if report.dataset_fingerprint == model.dataset_fingerprint:
+        return report
+    warning = f"the model was trained on other data than it is judged by (fingerprint {model.dataset_fingerprint[:12]})"
+    log.warning(warning)
+    return replace(report, warnings=(*report.warnings, warning))
+
+
+def _publish(
+    desk: Desk, spec: EvaluateSpec, data: ImageDataset, images: Images, report: EvaluationReport
+) -> dict[str, Any]:
+    path = desk.folder / "evaluation.json"
+    write_atomic(path, report.to_json().encode())
+    for metric in report.metrics:
+        log.info("%s = %.5g (n=%d)", metric.name, metric.value, metric.n)
+    for warning in report.warnings:
+        log.warning(warning)
+    desk.progress("measured", len(images), len(images))
+    return {
+        "report": desk.layout.relative(path),
+        "neighbours": _neighbours(desk, data, images, report),
+        "metrics": report.to_dict()["metrics"],
+        "images": len(images),
+        "output": spec.output,
+        "dataset": {"name": data.name, "description": data.describe()},
+    }
+
+
+def _neighbours(desk: Desk, data: ImageDataset, images: Images, report: EvaluationReport) -> str | None:
+    """A picture: generated images above the training images that are nearest to them."""
+    if not report.neighbours:
+        return None
+    generated = images[[pair.generated_index for pair in report.neighbours]]
+    nearest = data.images[[pair.dataset_index for pair in report.neighbours]]
+    path = desk.folder / "neighbours.png"
+    save_png(path, contact_sheet(np.concatenate([generated, nearest]), columns=len(generated)))
+    return desk.layout.relative(path)

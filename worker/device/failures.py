@@ -1,0 +1,47 @@
+"""From an exception to the word and the sentence that the operator reads."""
+
+from imagemodels.data.errors import DatasetMissing, DownloadFailed
+from imagemodels.errors import CorruptCheckpoint, ModelError, NonFiniteLoss
+from pixmill.errors import CorruptFile, DiskFull, PixmillError, UserError
+from pixmill.states import FailureReason
+
+_REASONS: tuple[tuple[type[BaseException], FailureReason], ...] = (
+    (DatasetMissing, FailureReason.DATASET_MISSING),
+    (DownloadFailed, FailureReason.DATASET_MISSING),
+    (NonFiniteLoss, FailureReason.NON_FINITE_LOSS),
+    (CorruptCheckpoint, FailureReason.CORRUPT_FILE),
+    (CorruptFile, FailureReason.CORRUPT_FILE),
+    (DiskFull, FailureReason.DISK_FULL),
+    (MemoryError, FailureReason.OUT_OF_MEMORY),
+    (UserError, FailureReason.USER_ERROR),
+    (ModelError, FailureReason.USER_ERROR),
+)
+
+
+def explain(error: BaseException) -> tuple[FailureReason, str]:
+    """The reason and one line about it."""
+    if _is_out_of_memory(error):
+        return FailureReason.OUT_OF_MEMORY, f"the device ran out of memory: {_first_line(error)}"
+    for kind, reason in _REASONS:
+        if isinstance(error, kind):
+            return reason, _first_line(error)
+    if isinstance(error, PixmillError):
+        return FailureReason.ERROR, _first_line(error)
+    return FailureReason.ERROR, f"{type(error).__name__}: {_first_line(error)} (the traceback is in the job's log)"
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether the message says it all, so that a traceback in the log would only hide it."""
+    return isinstance(error, ModelError | PixmillError)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # torch's CPU allocator raises a plain RuntimeError; CUDA's has a class of its own.
+    return type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

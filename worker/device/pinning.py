@@ -1,0 +1,83 @@
+"""What must be settled before torch is imported: die with the parent, hold the device, see only that device.
+
+Imports nothing but the standard library: CUDA reads its variables once, at the first import that touches it.
+"""
+
+import ctypes
+import fcntl
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+from pixmill.errors import Conflict, UserError
+
+_PR_SET_PDEATHSIG = 1
+_LOCK_WAIT = 15.0  # seconds that a killed predecessor may take to let go of the device
+_DEVICE = re.compile(r"^(cpu|cuda)(?::(\d+))?$")
+
+
+def parse_device(name: str) -> tuple[str, int]:
+    """Split "cuda:1" into kind and number; "cpu" is number 0.  Raises UserError.
+
+    >>> parse_device("cuda:1")
+    ('cuda', 1)
+    >>> parse_device("cpu")
+    ('cpu', 0)
+    """
+    match = _DEVICE.match(name)
+    if match is None or (match[1] == "cuda" and match[2] is None):
+        raise UserError(f"{name!r} is not a device", hint="use cpu, cuda:0, cuda:1 …, or auto")
+    return match[1], int(match[2] or 0)
+
+
+def environment_for(name: str, threads: int) -> dict[str, str]:
+    """The variables under which a device process starts: it sees its own device and no other."""
+    kind, number = parse_device(name)
+    visible = str(number) if kind == "cuda" else ""
+    inherited = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if kind == "cuda" and inherited:
+        listed = inherited.split(",")
+        visible = listed[number] if number < len(listed) else "-1"
+    return {
+        **os.environ,
+        "CUDA_VISIBLE_DEVICES": visible,
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "OMP_NUM_THREADS": str(threads),
+    }
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Ask the kernel to kill this process when its parent dies; at once, if it died already."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent_pid:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hold_device(path: Path) -> int:
+    """Lock the device's file for as long as this process lives; gives the descriptor to keep.
+
+    Raises Conflict when another process keeps it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + _LOCK_WAIT
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+                raise Conflict(
+                    f"device {path.stem} is held by process {holder or '?'}",
+                    hint="a device belongs to one worker; give this one another --device",
+                ) from None
+            time.sleep(0.05)  # the kernel has no flock with a time limit
+        else:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            return descriptor

@@ -1,0 +1,235 @@
+"""A train task: one model on one data set, resumed exactly where an earlier attempt was stopped."""
+
+import logging
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from imagemodels.card import Metadata
+from imagemodels.data import ImageDataset, load_dataset
+from imagemodels.errors import CorruptCheckpoint
+from imagemodels.evaluation.features import FeatureNet, feature_net
+from imagemodels.evaluation.quality import quality_metric
+from imagemodels.export import save_model
+from imagemodels.sampling import Generator
+from imagemodels.training.config import TrainConfig
+from imagemodels.training.events import Event, Progress, Quality, Samples
+from imagemodels.training.trainer import Trainer
+from pixmill import __version__
+from pixmill.errors import CorruptFile
+from pixmill.specs import TrainSpec
+from storage.checkpoints import SavedFile, open_verified, save_checkpoint
+from storage.pictures import contact_sheet, save_png
+from worker.device.desk import Desk, LineFile, StopRequested
+from worker.device.warm import WarmModels
+
+log = logging.getLogger("job")
+
+MEASUREMENTS = 10  # of quality in one run
+SAMPLE_GRIDS = 12
+QUALITY_IMAGES = 1000
+GRID_IMAGES = 64
+
+
+def run_train(desk: Desk, warm: WarmModels) -> dict[str, Any]:
+    """Train, publish checkpoints on the way, and export the best weights; gives what the model's row needs."""
+    spec = TrainSpec.model_validate(desk.assignment.spec)
+    data = _read_data(desk, spec)
+    run = _Run(desk, spec, data, warm)
+    run.resume()
+    run.train()
+    return run.export()
+
+
+def _read_data(desk: Desk, spec: TrainSpec) -> ImageDataset:
+    data = load_dataset(
+        spec.dataset,
+        image_size=spec.image_size,
+        channels=spec.channels,
+        root=desk.layout.root / "datasets",
+        on_bad_image=spec.on_bad_image,
+        progress=desk.measuring,
+    )
+    if spec.conditional:
+        data.require_classes()
+    log.info("data set %s: %d images, fingerprint %s", data.name, len(data), data.fingerprint)
+    log.info("images of each class: %s", data.histogram() or "no classes")
+    for path, reason in data.bad_images:
+        log.warning("left out %s: %s", path, reason)
+    return data
+
+
+class _Run:
+    """One attempt at training."""
+
+    def __init__(self, desk: Desk, spec: TrainSpec, data: ImageDataset, warm: WarmModels) -> None:
+        self._desk, self._spec, self._data, self._warm = desk, spec, data, warm
+        self._features = self._feature_net() if self._config.model.makes_images else None
+        self._trainer = self._new_trainer()
+        self._saved_at = time.monotonic()
+        self._losses = LineFile(desk.folder / "losses.jsonl")
+        self._quality = LineFile(desk.folder / "quality.jsonl")
+
+    @property
+    def _config(self) -> TrainConfig:
+        spec, data = self._spec, self._data
+        needs_classes = spec.conditional or spec.model == "cnn"
+        return TrainConfig(
+            preset=spec.model,
+            image_size=data.image_size,
+            channels=data.channels,
+            images=spec.images,
+            num_classes=len(data.class_names) if needs_classes else 0,
+            overrides=spec.options,
+            batch_size=spec.batch_size,
+            seed=spec.seed,
+            precision=spec.precision,
+            evaluate_every=max(1, spec.images // MEASUREMENTS),
+            samples_every=max(1, spec.images // SAMPLE_GRIDS),
+            sample_count=GRID_IMAGES,
+        )
+
+    def _feature_net(self) -> FeatureNet:
+        self._desk.measuring("preparing the feature net", 0.0)
+        net = feature_net(self._data, self._desk.layout.features, self._warm.runtime("fp32"))
+        log.info("quality is the kernel distance on features of %s", net.name)
+        return net
+
+    def _new_trainer(self) -> Trainer:
+        data, config = self._data, self._config
+        quality = None
+        if self._features is not None:
+            count = min(QUALITY_IMAGES, max(2, len(data.train_indices)))
+            quality = quality_metric(data, self._features, count=count, seed=self._spec.seed)
+        images, labels = _tensors(data, data.train_indices, with_labels=config.num_classes > 0)
+        test_images, test_labels = _tensors(data, data.test_indices, with_labels=config.num_classes > 0)
+        runtime = self._warm.runtime(self._spec.precision)
+        return Trainer(config, images, labels, runtime, quality, test_images=test_images, test_labels=test_labels)
+
+    def resume(self) -> None:
+        """Go on from the newest checkpoint whose bytes are as they were written; from the start if there is none."""
+        for stored in self._desk.assignment.checkpoints:
+            try:
+                with open_verified(self._desk.layout.resolve(stored.path), stored.sha256) as file:
+                    self._trainer.load(file)
+            except (CorruptFile, CorruptCheckpoint) as error:
+                log.warning("checkpoint %s cannot be used: %s", stored.path, error)
+                self._trainer = self._new_trainer()
+            else:
+                log.info("going on from %s, %d images seen", stored.path, self._trainer.images_seen)
+                return
+        _save_real_grid(self._desk, self._data)
+
+    def train(self) -> None:
+        """Spend the budget, or save a checkpoint and raise StopRequested when asked to stop."""
+        self._desk.progress("training", self._trainer.images_seen, self._trainer.config.total_images)
+        for event in self._trainer.run():
+            self._note(event)
+            if self._desk.should_stop:
+                self._checkpoint()
+                raise StopRequested
+            if time.monotonic() - self._saved_at >= self._desk.assignment.checkpoint_seconds:
+                self._checkpoint()
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case Progress():
+                losses = {name: float(value) for name, value in event.losses.items()}
+                line = {"images": event.images_seen, "losses": losses, "rate": event.images_per_second}
+                self._losses.add(line)
+                self._desk.progress(
+                    "training", event.images_seen, event.total, losses=losses, rate=event.images_per_second
+                )
+            case Samples():
+                path = self._desk.folder / f"samples-{event.images_seen:09d}.png"
+                save_png(path, contact_sheet(event.images))
+            case Quality():
+                self._quality.add({"images": event.images_seen, "value": event.value, "best": event.best})
+                log.info("quality %.5f at %d images%s", event.value, event.images_seen, ", best" if event.best else "")
+                if event.best:
+                    self._publish_best(event)
+
+    def _checkpoint(self) -> None:
+        seen = self._trainer.images_seen
+        saved = save_checkpoint(self._desk.layout, self._desk.folder, f"state-{seen:09d}.pt", self._trainer.save)
+        self._desk.publish_checkpoint("last", saved, seen, None)
+        self._saved_at = time.monotonic()
+        log.info("checkpoint at %d images", seen)
+
+    def _publish_best(self, event: Quality) -> None:
+        """Keep the best weights as a model of their own, so that a run that goes bad later has not been for nothing."""
+        folder = self._desk.folder / f"best-{event.images_seen:09d}"
+        sha256 = save_model(folder, self._trainer.model("best"), self._metadata())
+        weights = folder / "weights.safetensors"
+        saved = SavedFile(self._desk.layout.relative(weights), sha256, weights.stat().st_size)
+        self._desk.publish_checkpoint("best", saved, event.images_seen, event.value)
+
+    def _metadata(self) -> Metadata:
+        return Metadata(
+            preset=self._spec.model,
+            images_seen=self._trainer.images_seen,
+            seed=self._spec.seed,
+            dataset=self._data.name,
+            dataset_fingerprint=self._data.fingerprint,
+            class_names=self._class_names,
+        )
+
+    @property
+    def _class_names(self) -> tuple[str, ...]:
+        return self._data.class_names if self._config.num_classes else ()
+
+    def export(self) -> dict[str, Any]:
+        """Write the best weights as the job's model; gives its row."""
+        self._losses.close()
+        self._quality.close()
+        self._desk.progress("exporting", self._trainer.images_seen, self._trainer.config.total_images)
+        best = self._trainer.best
+        model = self._trainer.model("best" if best else "last")
+        folder = self._desk.folder / "model"
+        save_model(folder, model, self._metadata())
+        metric = None
+        if best is not None:
+            metric = {"name": self._metric_name, "value": best.value}
+        return {
+            "folder": self._desk.layout.relative(folder),
+            "digest": model.digest,
+            "preset": self._spec.model,
+            "image_size": self._data.image_size,
+            "channels": self._data.channels,
+            "classes": list(self._class_names),
+            "makes_images": isinstance(model, Generator),
+            "images_seen": self._trainer.images_seen,
+            "best_images_seen": best.images_seen if best else None,
+            "metric": metric,
+            "dataset": {"name": self._data.name, "description": self._data.describe()},
+            "lineage": {
+                "pixmill": __version__,
+                "torch": torch.__version__,
+                "device": self._warm.device,
+                "precision": self._trainer.runtime.resolved_precision,
+                "seed": self._spec.seed,
+            },
+        }
+
+    @property
+    def _metric_name(self) -> str:
+        return f"kd@{self._features.name}" if self._features is not None else "accuracy"
+
+
+def _tensors(
+    data: ImageDataset, indices: np.ndarray[Any, np.dtype[np.int64]], *, with_labels: bool
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    images_NCHW = torch.from_numpy(data.images[indices]).permute(0, 3, 1, 2)
+    labels = torch.from_numpy(data.labels[indices]) if with_labels and data.labels is not None else None
+    return images_NCHW, labels
+
+
+def _save_real_grid(desk: Desk, data: ImageDataset) -> None:
+    chosen = data.train_indices[:GRID_IMAGES]
+    if data.labels is not None:  # one class after the other, as in the generated grids
+        by_class = [data.train_indices[data.labels[data.train_indices] == label] for label in range(data.num_classes)]
+        rows = [members[row] for row in range(GRID_IMAGES) for members in by_class if row < len(members)]
+        chosen = np.asarray(rows[:GRID_IMAGES], dtype=np.int64)
+    save_png(desk.folder / "reals.png", contact_sheet(data.images[chosen]))

@@ -1,0 +1,140 @@
+"""The parent's handle on its device process: start it, talk to it, end it, replace it after a crash."""
+
+import logging
+import os
+import queue
+import re
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from pixmill.errors import PixmillError, Unavailable
+from worker.assignment import Assignment
+from worker.channel import Channel
+from worker.device.pinning import environment_for
+
+log = logging.getLogger(__name__)
+
+START_SECONDS = 120.0  # importing torch from a cold disk, and starting CUDA
+END_SECONDS = 5.0
+
+
+class DeviceProcessRefused(PixmillError):
+    """The device process found that it cannot work: no such device, or somebody else holds it."""
+
+
+class DeviceProcess:
+    """One running device process.
+
+    The thread that starts it also reads it to the end and reaps it: the kernel's death signal is bound to the thread
+    that forked, so that thread must outlive the process.
+    """
+
+    def __init__(self, device: str, threads: int, lock: Path) -> None:
+        self.device = device
+        self.threads = threads
+        self._lock = lock
+        self._inbox: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._started = threading.Event()
+        self._ended = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self.ended_with: str | None = None
+        threading.Thread(target=self._live, name=f"device {device}", daemon=True).start()
+        self._started.wait()
+
+    def wait_ready(self) -> dict[str, Any]:
+        """What the process says about its device, once torch is imported.
+
+        Raises DeviceProcessRefused, or Unavailable when it dies or takes too long.
+        """
+        message = self.receive(START_SECONDS)
+        if message is None:
+            self.kill()
+            raise Unavailable(f"the process of device {self.device} did not start: {self.ended_with or 'too slow'}")
+        if message["say"] == "refused":
+            raise DeviceProcessRefused(message["message"], hint=message["hint"])
+        return message
+
+    def run(self, assignment: Assignment) -> None:
+        """Hand over an attempt; what it says arrives through `receive`."""
+        self._send({"do": "run", "assignment": assignment.to_json()})
+
+    def ask_to_stop(self) -> None:
+        """Ask the running attempt to end at its next safe point."""
+        self._send({"do": "stop"})
+
+    def receive(self, seconds: float) -> dict[str, Any] | None:
+        """The next message; None when none came in time, or the process has ended (see `is_alive`)."""
+        try:
+            return self._inbox.get(timeout=max(0.0, seconds))
+        except queue.Empty:
+            return None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process still runs, or has said something that was not read yet."""
+        return self.ended_with is None or not self._inbox.empty()
+
+    def kill(self) -> None:
+        """End the process at once; returns when the kernel has freed what it held."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+        self._wait_end()
+
+    def close(self) -> None:
+        """Let the process end by itself, and kill it if it does not."""
+        if self._channel is not None:
+            self._channel.shut()
+        self._wait_end()
+        self.kill()
+
+    def _wait_end(self) -> None:
+        self._ended.wait(END_SECONDS)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._channel is not None
+        try:
+            self._channel.send(message)
+        except OSError:
+            log.warning("device process is gone", extra={"device": self.device})  # `receive` tells the rest
+
+    def _live(self) -> None:
+        ours, theirs = socket.socketpair()
+        self._channel = Channel(ours)
+        self._process = subprocess.Popen(
+            self._command(theirs.fileno()),
+            env=environment_for(self.device, self.threads),
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        theirs.close()
+        self._started.set()
+        for message in self._channel.messages():
+            self._inbox.put(message)
+        self.ended_with = _how(self._process.wait())
+        self._inbox.put(None)  # wakes whoever waits
+        self._ended.set()
+
+    def _command(self, descriptor: int) -> list[str]:
+        options = {
+            "--device": self.device,
+            "--threads": str(self.threads),
+            "--socket": str(descriptor),
+            "--parent": str(os.getpid()),
+            "--lock": str(self._lock),
+        }
+        return [sys.executable, "-m", "worker.device.process", *(word for pair in options.items() for word in pair)]
+
+
+def lock_path(run_folder: Path, device: str) -> Path:
+    """The file whose lock means "this device is in use"."""
+    return run_folder / f"device-{re.sub('[^a-z0-9]', '-', device)}.lock"
+
+
+def _how(status: int) -> str:
+    return f"killed by signal {-status}" if status < 0 else f"ended with status {status}"

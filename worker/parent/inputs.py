@@ -1,0 +1,89 @@
+"""From a lease to the assignment: everything that the device process needs, read from the database."""
+
+import dataclasses
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from db.jobs import get_job
+from db.leases import Lease
+from db.registry import resolve_model
+from db.tables import CheckpointKind, ModelVersion, Role, Shard
+from db.views import job_shards, task_checkpoints
+from pixmill.errors import Conflict
+from pixmill.settings import Settings
+from worker.assignment import Assignment, ModelInput, ShardInput, StoredFile
+
+
+def build_assignment(session: Session, lease: Lease, settings: Settings, threads: int) -> Assignment:
+    """The assignment of a claimed task.  Raises NotFound or Conflict when what it refers to is gone."""
+    bare = Assignment(
+        job_id=lease.job_id,
+        task_id=lease.task_id,
+        epoch=lease.epoch,
+        role=lease.role,
+        job_name=lease.job_name,
+        spec=lease.spec,
+        params=lease.params,
+        folder=lease.folder,
+        storage_root=str(settings.storage_root),
+        threads=threads,
+        checkpoint_seconds=settings.worker.checkpoint_seconds,
+    )
+    return dataclasses.replace(bare, **_inputs(session, lease))
+
+
+def _inputs(session: Session, lease: Lease) -> dict[str, Any]:
+    match lease.role:
+        case Role.TRAIN:
+            stored = task_checkpoints(session, lease.task_id, CheckpointKind.LAST)
+            return {
+                "checkpoints": tuple(
+                    StoredFile(path=row.path, sha256=row.sha256, size_bytes=row.size_bytes) for row in stored
+                )
+            }
+        case Role.GENERATE:
+            published = [row.number for row in job_shards(session, lease.job_id) if row.task_id == lease.task_id]
+            return {
+                "model": _model(session, lease.spec["model"]),
+                "params": {**lease.params, "published_shards": published},
+            }
+        case Role.ASSEMBLE:
+            return {"model": _model(session, lease.spec["model"]), "shards": _shards(session, lease.job_id)}
+        case Role.EVALUATE:
+            output = get_job(session, lease.spec["output"])
+            return {"model": _model(session, output.spec["model"]), "shards": _shards(session, output.id)}
+
+
+def _model(session: Session, reference: str) -> ModelInput:
+    version = resolve_model(session, reference)
+    if not isinstance(version, ModelVersion):
+        raise Conflict(f"train job {version.id} has not published its model")
+    return ModelInput(
+        reference=f"{version.model.name}@{version.version}",
+        folder=version.folder,
+        digest=version.digest,
+        image_size=version.image_size,
+        channels=version.channels,
+        classes=tuple(version.classes),
+        dataset=version.dataset.name,
+        dataset_fingerprint=version.dataset.fingerprint,
+    )
+
+
+def _shards(session: Session, job_id: int) -> tuple[ShardInput, ...]:
+    return tuple(ShardInput(folder=row.folder, record=row.record) for row in job_shards(session, job_id))
+
+
+def shard_row(lease: Lease, record: dict[str, Any]) -> Shard:
+    """The manifest row of a shard that the device process has written."""
+    return Shard(
+        job_id=lease.job_id,
+        task_id=lease.task_id,
+        lease_epoch=lease.epoch,
+        number=record["number"],
+        folder=lease.folder,
+        record=record,
+        image_count=record["count"],
+        size_bytes=record["tar_bytes"] + record["parquet_bytes"],
+    )

@@ -1,0 +1,154 @@
+"""The worker parent: a Celery worker that receives wake-ups and owns one device process. Never imports torch."""
+
+import logging
+import os
+import socket
+import threading
+from typing import Any
+
+from celery import Celery, signals
+
+from db.engine import Database, open_database
+from db.schema import require_current_schema
+from db.tables import DeviceKind, Worker
+from db.workers import DeviceFacts, beat_worker, register_worker, set_draining, stop_worker
+from pixmill.errors import BrokerUnreachable, DatabaseUnreachable
+from pixmill.settings import Settings
+from scheduler.broker import poke
+from scheduler.messages import make_celery
+from scheduler.names import RUN_TASK, celery_queue
+from worker.parent.device_process import DeviceProcess, lock_path
+from worker.parent.runner import Runner
+
+log = logging.getLogger(__name__)
+
+
+def run_worker(settings: Settings, device: str) -> None:
+    """Work for one device until SIGTERM or SIGINT; a running task is stopped at a checkpoint and given back.
+
+    Raises UserError or DeviceProcessRefused for a device that cannot be had, SchemaMismatch, DatabaseUnreachable.
+    """
+    database = open_database(settings)
+    require_current_schema(database)
+    threads = settings.worker.threads or len(os.sched_getaffinity(0))
+    process = DeviceProcess(device, threads, lock_path(settings.run_folder, device))
+    facts = _facts(process.wait_ready())
+    worker = database.transact(lambda session: _registered(session, facts))
+    runner = Runner(database, settings, worker, process)
+    heart = _Heart(database, settings, worker.id)
+    log.info("worker started", extra={"worker": worker.name, "model": facts.model, "threads": threads})
+    try:
+        heart.start()
+        _tell_scheduler(settings)
+        _consume(settings, facts, runner, database, worker)
+    finally:
+        heart.stop()
+        runner.close()
+        _say_goodbye(database, worker)
+
+
+def _facts(hello: dict[str, Any]) -> DeviceFacts:
+    return DeviceFacts(
+        host=socket.gethostname(),
+        name=hello["device"],
+        kind=DeviceKind(hello["kind"]),
+        model=hello["model"],
+        memory_bytes=hello["memory_bytes"],
+    )
+
+
+def _registered(session: Any, facts: DeviceFacts) -> Worker:
+    worker = register_worker(session, facts, os.getpid())
+    session.refresh(worker)
+    _ = worker.device.kind  # loaded now: the row is used after its session
+    return worker
+
+
+def _consume(settings: Settings, facts: DeviceFacts, runner: Runner, database: Database, worker: Worker) -> None:
+    """Receive wake-ups until Celery is told to stop."""
+    app = make_celery(settings)
+    _register_task(app, settings, runner)
+
+    # Celery waits for the running task when it is told to stop; the task is told here.
+    def stop(**_details: Any) -> None:
+        log.info("stopping", extra={"worker": worker.name})
+        runner.stopping.set()
+        _drain(database, worker)
+
+    signals.worker_shutting_down.connect(stop, weak=False)
+    signals.setup_logging.connect(_keep_logging, weak=False)
+    app.Worker(
+        pool="threads",
+        concurrency=1,
+        queues=[celery_queue(facts.kind)],
+        hostname=f"{facts.name}@{facts.host}",
+        without_mingle=True,
+        without_gossip=True,
+        without_heartbeat=True,
+        quiet=True,
+        loglevel="WARNING",
+    ).start()
+
+
+def _register_task(app: Celery, settings: Settings, runner: Runner) -> None:
+    def run(task_id: int, dispatch_seq: int) -> None:
+        try:
+            if runner.run_one((int(task_id), int(dispatch_seq))):
+                _tell_scheduler(settings)
+        except DatabaseUnreachable as error:
+            log.warning("wake-up dropped; it is sent again", extra={"task": task_id, "reason": error.message})
+
+    app.task(name=RUN_TASK)(run)
+
+
+def _keep_logging(**_details: Any) -> None:
+    """Celery leaves logging alone when something is connected to this signal."""
+
+
+def _tell_scheduler(settings: Settings) -> None:
+    try:
+        poke(settings)
+    except BrokerUnreachable as error:
+        log.warning("the scheduler is not told", extra={"reason": error.message})
+
+
+def _drain(database: Database, worker: Worker) -> None:
+    try:
+        database.transact(lambda session: set_draining(session, worker.id))
+    except DatabaseUnreachable as error:
+        log.warning("the database is away", extra={"reason": error.message})
+
+
+def _say_goodbye(database: Database, worker: Worker) -> None:
+    try:
+        database.transact(lambda session: stop_worker(session, worker.id))
+    except DatabaseUnreachable as error:
+        log.warning("the database is away", extra={"reason": error.message})
+    log.info("worker stopped", extra={"worker": worker.name})
+
+
+class _Heart:
+    """Says every few seconds that the worker is alive, whatever the runner does."""
+
+    def __init__(self, database: Database, settings: Settings, worker_id: int) -> None:
+        self._database = database
+        self._seconds = settings.worker.idle_heartbeat_seconds
+        self._worker_id = worker_id
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heart", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Beat no more."""
+        self._stop.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._seconds):
+            try:
+                self._database.transact(lambda session: beat_worker(session, self._worker_id))
+            except DatabaseUnreachable as error:
+                log.warning("the database is away", extra={"reason": error.message})

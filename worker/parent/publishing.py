@@ -1,0 +1,76 @@
+"""What becomes visible in the very transaction that ends a task."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from db.jobs import get_job
+from db.leases import Lease
+from db.registry import add_version, ensure_dataset, resolve_model
+from db.tables import Evaluation, ModelVersion, Role
+from pixmill.errors import Conflict
+
+
+def publish_result(session: Session, lease: Lease, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the rows that a succeeded task brings; gives the result to store with the task."""
+    match lease.role:
+        case Role.TRAIN:
+            return _publish_model(session, lease, result)
+        case Role.EVALUATE:
+            return _publish_evaluation(session, lease, result)
+        case Role.GENERATE | Role.ASSEMBLE:
+            return dict(result)
+
+
+def _publish_model(session: Session, lease: Lease, result: Mapping[str, Any]) -> dict[str, Any]:
+    described = result["dataset"]
+    fingerprint = described["description"]["fingerprint"]
+    dataset = ensure_dataset(session, described["name"], fingerprint, described["description"])
+    metric = result["metric"] or {}
+    version = add_version(
+        session,
+        lease.job_name,
+        ModelVersion(
+            job_id=lease.job_id,
+            dataset_id=dataset.id,
+            preset=result["preset"],
+            folder=result["folder"],
+            digest=result["digest"],
+            image_size=result["image_size"],
+            channels=result["channels"],
+            classes=result["classes"],
+            images_seen=result["best_images_seen"] or result["images_seen"],
+            metric_name=metric.get("name"),
+            metric_value=metric.get("value"),
+            lineage={**result["lineage"], "spec_digest": lease.spec_digest, "worker": lease.worker_name},
+        ),
+    )
+    return {
+        "model": f"{lease.job_name}@{version.version}",
+        "model_version_id": version.id,
+        "images_seen": result["images_seen"],
+        "best_images_seen": result["best_images_seen"],
+        "metric": result["metric"],
+        "dataset": fingerprint,
+    }
+
+
+def _publish_evaluation(session: Session, lease: Lease, result: Mapping[str, Any]) -> dict[str, Any]:
+    described = result["dataset"]
+    fingerprint = described["description"]["fingerprint"]
+    dataset = ensure_dataset(session, described["name"], fingerprint, described["description"])
+    version = resolve_model(session, get_job(session, result["output"]).spec["model"])
+    if not isinstance(version, ModelVersion):
+        raise Conflict(f"the model of job {result['output']} is gone")
+    session.add(
+        Evaluation(
+            job_id=lease.job_id,
+            output_job_id=result["output"],
+            model_version_id=version.id,
+            dataset_id=dataset.id,
+            image_count=result["images"],
+            metrics=result["metrics"],
+        )
+    )
+    return {"report": result["report"], "neighbours": result["neighbours"], "images": result["images"]}

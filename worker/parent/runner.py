@@ -1,0 +1,244 @@
+"""Runs one lease from claim to end: hands it to the device process, keeps the lease alive, publishes what comes."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy.orm import Session
+
+from db.engine import Database
+from db.leases import Lease, claim, finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
+from db.tables import Checkpoint, CheckpointKind, Outcome, Worker
+from pixmill.errors import DatabaseUnreachable, LeaseLost, PixmillError
+from pixmill.settings import Settings
+from pixmill.states import FailureReason
+from storage.paths import Layout
+from worker.assignment import Assignment
+from worker.parent.device_process import DeviceProcess, lock_path
+from worker.parent.inputs import build_assignment, shard_row
+from worker.parent.publishing import publish_result
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+OUTAGE_PAUSE = 1.0  # seconds between two tries while the database is away
+
+
+class Runner:
+    """The working half of a worker parent: at most one lease at a time."""
+
+    def __init__(self, database: Database, settings: Settings, worker: Worker, process: DeviceProcess) -> None:
+        self._database = database
+        self._settings = settings
+        self._worker = worker
+        self._process = process
+        self._layout = Layout(settings.storage_root)
+        self.stopping = threading.Event()
+
+    def run_one(self, hint: tuple[int, int]) -> bool:
+        """Claim the hinted task, or else the best one that waits, and run it to its end; False when nothing waits.
+
+        Raises DatabaseUnreachable when nothing could be claimed; the wake-up is sent again later.
+        """
+        if self.stopping.is_set():
+            return False
+        lease = self._database.transact(lambda session: claim(session, self._worker, hint, self._folder))
+        if lease is None:
+            return False
+        log.info("claimed", extra={"job": lease.job_id, "task": lease.task_id, "epoch": lease.epoch})
+        try:
+            self._execute(lease)
+        except LeaseLost as error:
+            log.warning("lease lost; publishing nothing", extra={"task": lease.task_id, "reason": error.message})
+            self._process.kill()
+        return True
+
+    def close(self) -> None:
+        """End the device process."""
+        self._process.close()
+
+    def _folder(self, job_id: int, task_id: int, epoch: int) -> str:
+        return self._layout.relative(self._layout.run_folder(job_id, task_id, epoch))
+
+    def _execute(self, lease: Lease) -> None:
+        try:
+            assignment = self._stubbornly(lambda session: self._assignment(session, lease))
+        except PixmillError as error:
+            return self._fail(lease, FailureReason.USER_ERROR, error.message)
+        self._revive()
+        self._process.run(assignment)
+        self._follow(lease, _Watch(self._settings))
+        return None
+
+    def _assignment(self, session: Session, lease: Lease) -> Assignment:
+        return build_assignment(session, lease, self._settings, self._process.threads)
+
+    def _revive(self) -> None:
+        """Replace a device process that has died since its last task."""
+        if self._process.is_alive:
+            return
+        log.info("starting a new device process", extra={"device": self._process.device})
+        lock = lock_path(self._settings.run_folder, self._process.device)
+        self._process = DeviceProcess(self._process.device, self._process.threads, lock)
+        self._process.wait_ready()
+
+    def _follow(self, lease: Lease, watch: "_Watch") -> None:
+        """Listen to the device process until it says how the attempt ended, or is gone."""
+        while True:
+            message = self._process.receive(watch.until_beat())
+            if message is not None:
+                watch.heard()
+                if self._take(lease, watch, message):
+                    return None
+            elif not self._process.is_alive:
+                return self._end_dead(lease, watch)
+            self._keep_alive(lease, watch)
+
+    def _take(self, lease: Lease, watch: "_Watch", message: dict[str, Any]) -> bool:
+        """Act on one message; True when it ended the attempt."""
+        match message["say"]:
+            case "progress":
+                watch.progress = message
+            case "checkpoint":
+                self._publish_checkpoint(lease, message)
+            case "shard":
+                self._stubbornly(lambda session: publish_shard(session, lease, shard_row(lease, message["record"])))
+            case "succeeded":
+                self._succeed(lease, message["result"], watch.facts()[1])
+                return True
+            case "failed":
+                self._fail(lease, FailureReason(message["reason"]), message["message"])
+                return True
+            case "stopped":
+                self._end_stopped(lease, watch)
+                return True
+        return False
+
+    def _keep_alive(self, lease: Lease, watch: "_Watch") -> None:
+        if watch.beat_is_due():
+            try:
+                progress, done = watch.facts()
+                if self._database.transact(lambda session: heartbeat(session, lease, progress, done)):
+                    watch.cancelled = True
+            except DatabaseUnreachable as error:
+                # Hours of device time are not thrown away for an outage: work on, publish nothing, say it later.
+                log.warning("the database is away", extra={"task": lease.task_id, "reason": error.message})
+        if (watch.cancelled or self.stopping.is_set()) and not watch.asked_to_stop:
+            log.info("asking to stop", extra={"task": lease.task_id, "cancelled": watch.cancelled})
+            self._process.ask_to_stop()
+            watch.ask()
+        if watch.grace_is_over():
+            log.warning("stop took too long", extra={"task": lease.task_id})
+            self._process.kill()
+        elif watch.is_hanging():
+            watch.verdict = f"no progress for {self._settings.worker.progress_deadline_seconds:g} s"
+            self._process.kill()
+
+    def _publish_checkpoint(self, lease: Lease, message: dict[str, Any]) -> None:
+        row = {
+            "task_id": lease.task_id,
+            "lease_epoch": lease.epoch,
+            "kind": CheckpointKind(message["kind"]),
+            "images_seen": message["images_seen"],
+            "metric_value": message["metric"],
+            "path": message["path"],
+            "sha256": message["sha256"],
+            "size_bytes": message["size_bytes"],
+        }
+        old = self._stubbornly(lambda session: publish_checkpoint(session, lease, Checkpoint(**row)))
+        for path in old:
+            self._layout.resolve(path).unlink(missing_ok=True)
+
+    def _succeed(self, lease: Lease, result: dict[str, Any], done: int) -> None:
+        def publish(session: Session) -> dict[str, Any]:
+            return publish_result(session, lease, result)
+
+        self._stubbornly(lambda session: finish(session, lease, Outcome.SUCCEEDED, done=done, publish=publish))
+        log.info("succeeded", extra={"job": lease.job_id, "task": lease.task_id})
+
+    def _fail(self, lease: Lease, reason: FailureReason, message: str) -> None:
+        self._stubbornly(lambda session: finish(session, lease, Outcome.FAILED, reason=reason, message=message))
+        log.error("failed", extra={"job": lease.job_id, "task": lease.task_id, "reason": reason.value})
+
+    def _end_stopped(self, lease: Lease, watch: "_Watch") -> None:
+        if watch.cancelled:
+            self._stubbornly(lambda session: finish(session, lease, Outcome.CANCELLED))
+        else:
+            self._stubbornly(lambda session: give_back(session, lease))
+        log.info("stopped", extra={"task": lease.task_id, "cancelled": watch.cancelled})
+
+    def _end_dead(self, lease: Lease, watch: "_Watch") -> None:
+        if watch.asked_to_stop:
+            return self._end_stopped(lease, watch)
+        message = watch.verdict or f"its device process was {self._process.ended_with}"
+        log.warning("device process died", extra={"task": lease.task_id, "reason": message})
+        limit = self._settings.scheduler.max_lost_leases
+        self._stubbornly(lambda session: lose(session, lease, message, max_lost_leases=limit))
+        return None
+
+    def _stubbornly(self, act: Callable[[Session], T]) -> T:
+        """Do it once the database answers; what was computed is not lost to an outage."""
+        while True:
+            try:
+                return self._database.transact(act)
+            except DatabaseUnreachable as error:
+                log.warning("the database is away", extra={"reason": error.message})
+                time.sleep(OUTAGE_PAUSE)
+
+
+class _Watch:
+    """The clocks of one attempt, all monotonic and all this process's own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings.worker
+        self._next_beat = time.monotonic() + self._settings.heartbeat_seconds
+        self._heard_at = time.monotonic()
+        self._asked_at: float | None = None
+        self.progress: dict[str, Any] | None = None
+        self.cancelled = False
+        self.verdict: str | None = None
+
+    def until_beat(self) -> float:
+        """Seconds until the next heartbeat is due."""
+        return max(0.0, self._next_beat - time.monotonic())
+
+    def beat_is_due(self) -> bool:
+        """Whether a heartbeat is due; then the next one is a period later."""
+        if time.monotonic() < self._next_beat:
+            return False
+        self._next_beat = time.monotonic() + self._settings.heartbeat_seconds
+        return True
+
+    def heard(self) -> None:
+        """Note that the device process said something."""
+        self._heard_at = time.monotonic()
+
+    def ask(self) -> None:
+        """Note that the device process was asked to stop."""
+        self._asked_at = time.monotonic()
+
+    @property
+    def asked_to_stop(self) -> bool:
+        """Whether the device process was asked to stop."""
+        return self._asked_at is not None
+
+    def grace_is_over(self) -> bool:
+        """Whether it had its time to stop."""
+        return self._asked_at is not None and time.monotonic() - self._asked_at > self._settings.stop_grace_seconds
+
+    def is_hanging(self) -> bool:
+        """Whether it has said nothing for too long."""
+        return time.monotonic() - self._heard_at > self._settings.progress_deadline_seconds
+
+    def facts(self) -> tuple[dict[str, Any] | None, int]:
+        """The progress to store, and the images done."""
+        if self.progress is None:
+            return None, 0
+        facts = {key: value for key, value in self.progress.items() if key != "say"}
+        left, rate = facts["total"] - facts["done"], facts.get("rate")
+        if rate:
+            facts["eta_seconds"] = round(left / rate, 1)
+        return facts, 0 if "share" in facts else int(facts["done"])
