@@ -1,0 +1,64 @@
+"""What a data set's name may be, checked without reading an image."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagemodels.data.errors import DatasetMissing, UnknownDataset
+from imagemodels.names import did_you_mean
+
+BUILT_IN_KINDS = ("digits", "mnist", "fashion-mnist")
+PATH_KINDS = ("folder", "idx")
+DATASET_KINDS = (*BUILT_IN_KINDS, *(f"{kind}:PATH" for kind in PATH_KINDS))
+
+
+@dataclass(frozen=True)
+class DatasetSource:
+    """A data set's name taken apart: its kind, and for kinds that have one, an absolute path."""
+
+    kind: str
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        return self.kind if self.path is None else f"{self.kind}:{self.path}"
+
+
+def parse_dataset_name(name: str) -> DatasetSource:
+    """Take a name such as ``digits`` or ``folder:~/cats`` apart.
+
+    Raises UnknownDataset when no reader knows the name.
+    """
+    kind, colon, path = name.partition(":")
+    if not colon and kind in BUILT_IN_KINDS:
+        return DatasetSource(kind)
+    if kind in PATH_KINDS and path:
+        return DatasetSource(kind, Path(path).expanduser().absolute())
+    raise UnknownDataset(_unknown_message(name, kind, bool(colon)))
+
+
+def _unknown_message(name: str, kind: str, has_colon: bool) -> str:
+    if kind in PATH_KINDS:
+        return f"data set {name!r} lacks its path: write {kind}:PATH, such as {kind}:/data/flowers"
+    if has_colon and kind in BUILT_IN_KINDS:
+        return f"data set {name!r}: {kind} takes no path; write {kind} alone, and give its folder as the data root"
+    hint = did_you_mean(kind, (*BUILT_IN_KINDS, *PATH_KINDS))
+    if not hint and Path(name).expanduser().exists():
+        hint = f" (did you mean 'folder:{name}'?)"
+    return f"unknown data set {name!r}{hint}; known are {', '.join(DATASET_KINDS)}"
+
+
+def check_dataset_name(name: str) -> str:
+    """Return the name with its path made absolute, after a check that costs no reading.
+
+    Raises UnknownDataset for a name of no known kind, DatasetMissing for a path that is absent or of the wrong sort.
+    """
+    source = parse_dataset_name(name)
+    if source.path is not None:
+        _check_path(source.kind, source.path)
+    return str(source)
+
+
+def _check_path(kind: str, path: Path) -> None:
+    if not path.exists():
+        raise DatasetMissing(f"data set {kind}:{path}: there is no such {'folder' if kind == 'folder' else 'file'}")
+    if kind == "folder" and not path.is_dir():
+        raise DatasetMissing(f"data set folder:{path}: this is a file; give the folder that holds the images")

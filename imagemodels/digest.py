@@ -1,0 +1,38 @@
+"""The identity of a model: a hash of its architecture and its weights."""
+
+import hashlib
+import json
+from dataclasses import asdict
+
+from safetensors.torch import save
+from torch import Tensor
+
+from imagemodels.networks.decoder import ConvDecoder
+from imagemodels.networks.encoder import ConvEncoder
+
+Network = ConvDecoder | ConvEncoder
+
+
+def weights_bytes(network: Network) -> bytes:
+    """Return weights and buffers in the safetensors format; equal weights give equal bytes."""
+    # safetensors refuses channels_last memory; the layout is no part of a model's identity either.
+    tensors: dict[str, Tensor] = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
+    }
+    content: bytes = save(tensors)
+    return content
+
+
+def sha256_hex(content: bytes) -> str:
+    """Return the sha256 of ``content`` in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def identity(architecture: str, spec: dict[str, object], weights_sha256: str) -> str:
+    """Return the sha256 in hexadecimal by which a checkpoint is known: architecture, its spec, its weights."""
+    return sha256_hex(json.dumps([architecture, spec, weights_sha256], sort_keys=True).encode())
+
+
+def model_digest(network: Network) -> str:
+    """Return the identity of a network in memory, equal to the one in the ``model.json`` of its export."""
+    return identity(type(network).__name__, asdict(network.spec), sha256_hex(weights_bytes(network)))

@@ -1,0 +1,35 @@
+"""Everything that imagemodels raises on purpose.
+
+    ModelError
+    ├── ConfigError            an option, a size or a combination that no model can have
+    │   └── UnknownPreset      a preset name that does not exist
+    ├── DataError              the images cannot be used for what was asked
+    ├── CorruptCheckpoint      a stored model or training state is not what was written
+    └── NonFiniteLoss          training diverged
+
+The data readers add their own kinds below DataError.
+"""
+
+
+class ModelError(Exception):
+    """The root of all errors that imagemodels raises on purpose."""
+
+
+class ConfigError(ModelError):
+    """An option, a size or a combination of options that no model can have."""
+
+
+class UnknownPreset(ConfigError):
+    """A preset was asked for by a name that does not exist."""
+
+
+class DataError(ModelError):
+    """The images or labels cannot be used for what was asked."""
+
+
+class CorruptCheckpoint(ModelError):
+    """A stored model or training state is unreadable, altered, or of another configuration."""
+
+
+class NonFiniteLoss(ModelError):
+    """A loss became NaN or infinite; the weights in memory are worthless."""

@@ -1,0 +1,94 @@
+"""Trained models as files: weights in safetensors, everything else in ``model.json``. No code is ever stored."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+
+from imagemodels.card import CARD_FILE, Metadata, ModelCard, read_card
+from imagemodels.classifier import Classifier
+from imagemodels.digest import Network, identity, sha256_hex, weights_bytes
+from imagemodels.errors import CorruptCheckpoint, ModelError
+from imagemodels.networks.decoder import ConvDecoder
+from imagemodels.networks.encoder import ConvEncoder
+from imagemodels.networks.specs import DecoderSpec, EncoderSpec
+from imagemodels.pixels import NORMALISER
+from imagemodels.presets import check_shape
+from imagemodels.runtime import Runtime
+from imagemodels.sampling import Generator
+
+WEIGHTS_FILE = "weights.safetensors"
+
+
+def save_model(folder: Path, model: Generator | Classifier, metadata: Metadata) -> str:
+    """Write ``weights.safetensors`` and ``model.json`` into ``folder`` and return the sha256 of the weights file.
+
+    The folder is made when it is not there. The card is written last: a folder with a card is complete.
+    """
+    network = model.network
+    content = weights_bytes(network)
+    weights_sha256 = sha256_hex(content)
+    architecture, spec = type(network).__name__, asdict(network.spec)
+    card = ModelCard(
+        architecture=architecture,
+        spec=spec,
+        normaliser=NORMALISER,
+        weights_sha256=weights_sha256,
+        digest=identity(architecture, spec, weights_sha256),
+        metadata=metadata,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / WEIGHTS_FILE).write_bytes(content)
+    (folder / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
+    return weights_sha256
+
+
+def load_model(folder: Path, runtime: Runtime, batch_size: int | None = None) -> Generator | Classifier:
+    """Return the model in ``folder``, ready to use; ``batch_size`` is that of a Generator.
+
+    Raises CorruptCheckpoint when a file is missing, was altered, or does not fit the other.
+    """
+    card = read_card(folder)
+    content = _checked_weights(folder / WEIGHTS_FILE, card)
+    network = _filled(_empty_network(card), content)
+    runtime.place(network)
+    if isinstance(network, ConvDecoder):
+        return Generator(network, runtime, batch_size)
+    return Classifier(network, runtime)
+
+
+def _checked_weights(path: Path, card: ModelCard) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CorruptCheckpoint(f"no weights can be read from {path}: {error}") from error
+    found = sha256_hex(content)
+    if found != card.weights_sha256:
+        raise CorruptCheckpoint(f"{path} was altered: its sha256 is {found}, {CARD_FILE} says {card.weights_sha256}")
+    if identity(card.architecture, dict(card.spec), found) != card.digest:
+        raise CorruptCheckpoint(f"the spec in {path.with_name(CARD_FILE)} was altered: it does not fit the digest")
+    return content
+
+
+def _empty_network(card: ModelCard) -> Network:
+    """Build the network without memory for its weights, so that a false card cannot claim any."""
+    try:
+        check_shape(card.spec["image_size"], card.spec["channels"], card.spec["num_classes"])
+        with torch.device("meta"):
+            if card.architecture == "ConvDecoder":
+                return ConvDecoder(DecoderSpec(**card.spec))
+            if card.architecture == "ConvEncoder":
+                return ConvEncoder(EncoderSpec(**card.spec))
+    except (TypeError, KeyError, ValueError, RuntimeError, ModelError) as error:
+        raise CorruptCheckpoint(f"{CARD_FILE} describes no network: {error}") from error
+    raise CorruptCheckpoint(f"architecture {card.architecture!r} does not exist; known: ConvDecoder, ConvEncoder")
+
+
+def _filled(network: Network, content: bytes) -> Network:
+    try:
+        network.load_state_dict(load(content), assign=True)
+    except (SafetensorError, RuntimeError) as error:
+        raise CorruptCheckpoint(f"{WEIGHTS_FILE} does not fit {CARD_FILE}: {error}") from error
+    return network

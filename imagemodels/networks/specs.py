@@ -1,0 +1,45 @@
+"""What a network is made of, as frozen data: enough to build it again. Free of torch.
+
+A spec is written into every exported model and round-trips through JSON.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Norm = Literal["batch", "none"]
+Upsample = Literal["nearest", "transposed"]
+Pooling = Literal["flatten", "sum"]
+Initialisation = Literal["normal", "orthogonal", "default"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecoderSpec:
+    """A network from a latent vector (and a class) to an image in [-1, 1]."""
+
+    image_size: int  # pixels
+    channels: int
+    latent_size: int
+    width: int  # channels of the map at full size; doubled with each halving
+    num_classes: int = 0  # 0: unconditional
+    class_size: int = 16  # numbers that stand for the class beside the latent vector
+    norm: Norm = "batch"  # class-conditional when there are classes
+    upsample: Upsample = "nearest"
+    residual: bool = False
+    initialisation: Initialisation = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderSpec:
+    """A network from an image in [-1, 1] (and a class) to a vector."""
+
+    image_size: int  # pixels
+    channels: int
+    outputs: int
+    width: int  # channels after the first halving; doubled with each further one
+    num_classes: int = 0  # 0: the class is not an input
+    norm: Norm = "batch"
+    spectral: bool = False  # spectral normalisation of every weight
+    residual: bool = False
+    pooling: Pooling = "flatten"
+    feature_size: int | None = None  # None: the pooled maps themselves are the features
+    initialisation: Initialisation = "default"

@@ -1,0 +1,134 @@
+"""What is minimised, as pure functions of fp32 tensors.
+
+Shapes: N images, C channels, S side in pixels, Z latent size. Discriminators give logits, never probabilities:
+a sigmoid followed by a cross-entropy has no gradient left at a logit of -120, where softplus still has all of it.
+Autoencoder terms are summed over dimensions and averaged over the batch, both alike: averaging one of them over
+pixels would silently weigh it by C·S·S.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+LOWEST_LOG_VARIANCE = -30.0
+HIGHEST_LOG_VARIANCE = 20.0
+LOWEST_LOG_SIGMA = -6.0  # a quarter of one pixel level in [-1, 1]: the decoder cannot be surer than the data
+
+
+@dataclass(frozen=True, slots=True)
+class Adversarial:
+    """A pair of losses: ``discriminator(real_logits, fake_logits)`` and ``generator(fake_logits)``, both scalars."""
+
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
+
+
+def ns_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Cross-entropy of real against fake (Goodfellow et al., arXiv 1406.2661, eq. 1)."""
+    return functional.softplus(-real_logits).mean() + functional.softplus(fake_logits).mean()
+
+
+def ns_generator(fake_logits: Tensor) -> Tensor:
+    """The non-saturating loss -log D(G(z)) (arXiv 1406.2661, section 3)."""
+    return functional.softplus(-fake_logits).mean()
+
+
+def ls_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Least squares with targets 1 and 0 (Mao et al., arXiv 1611.04076, eq. 9)."""
+    return 0.5 * ((real_logits - 1).square().mean() + fake_logits.square().mean())
+
+
+def ls_generator(fake_logits: Tensor) -> Tensor:
+    """Least squares with target 1 (arXiv 1611.04076, eq. 9)."""
+    return 0.5 * (fake_logits - 1).square().mean()
+
+
+def hinge_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """The hinge loss (Lim & Ye, arXiv 1705.02894; arXiv 1802.05957, eq. 16)."""
+    return functional.relu(1 - real_logits).mean() + functional.relu(1 + fake_logits).mean()
+
+
+def wgan_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """The negative Wasserstein estimate (Arjovsky et al., arXiv 1701.07875, eq. 2); needs a Lipschitz bound."""
+    return fake_logits.mean() - real_logits.mean()
+
+
+def mean_generator(fake_logits: Tensor) -> Tensor:
+    """The generator's side of the hinge and the Wasserstein loss."""
+    return -fake_logits.mean()
+
+
+ADVERSARIAL: Mapping[str, Adversarial] = {
+    "ns": Adversarial(ns_discriminator, ns_generator),
+    "ls": Adversarial(ls_discriminator, ls_generator),
+    "hinge": Adversarial(hinge_discriminator, mean_generator),
+    "wgan": Adversarial(wgan_discriminator, mean_generator),
+}
+
+
+def sigma_reconstruction(images: Tensor, decoded: Tensor) -> Tensor:
+    """Negative log likelihood in nats of a Gaussian decoder whose variance is optimal for the batch.
+
+    σ² is the mean squared error of the batch (Rybkin et al., arXiv 2006.13202, section 4.2), which balances the
+    two terms of the VAE without a weight to tune.
+    """
+    squared_NCSS = (images - decoded).square()
+    log_sigma = _soft_floor(0.5 * squared_NCSS.mean().clamp_min(1e-20).log(), LOWEST_LOG_SIGMA)
+    nats_NCSS = 0.5 * squared_NCSS * torch.exp(-2 * log_sigma) + log_sigma + 0.5 * math.log(2 * math.pi)
+    return nats_NCSS.flatten(1).sum(1).mean()
+
+
+def mse_reconstruction(images: Tensor, decoded: Tensor) -> Tensor:
+    """Half the squared error: a Gaussian decoder of variance one."""
+    return 0.5 * (images - decoded).square().flatten(1).sum(1).mean()
+
+
+def l1_reconstruction(images: Tensor, decoded: Tensor) -> Tensor:
+    """The absolute error: a Laplace decoder of scale one."""
+    return (images - decoded).abs().flatten(1).sum(1).mean()
+
+
+def bce_reconstruction(images: Tensor, decoded: Tensor) -> Tensor:
+    """Cross-entropy between pixels taken as probabilities of white; both arguments in [-1, 1].
+
+    The decoder ends in tanh, and tanh(u) in [-1, 1] is sigmoid(2u) in [0, 1]: the logit is 2·artanh.
+    """
+    logits_NCSS = 2 * torch.atanh(decoded.clamp(-1 + 1e-6, 1 - 1e-6))
+    white_NCSS = (images + 1) / 2
+    losses = functional.binary_cross_entropy_with_logits(logits_NCSS, white_NCSS, reduction="none")
+    return losses.flatten(1).sum(1).mean()
+
+
+RECONSTRUCTION: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "sigma": sigma_reconstruction,
+    "mse": mse_reconstruction,
+    "l1": l1_reconstruction,
+    "bce": bce_reconstruction,
+}
+
+
+def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, exp(log_variance)) ‖ N(0, 1)) in nats, for (N, Z) each: summed over Z, averaged over N.
+
+    Kingma & Welling, arXiv 1312.6114, appendix B.
+    """
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
+
+
+def reparameterised(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
+    """Return a draw (N, Z) from N(mean, exp(log_variance)) that lets gradients through, from standard ``noise``."""
+    return mean + torch.exp(0.5 * log_variance) * noise
+
+
+def bounded_log_variance(log_variance: Tensor) -> Tensor:
+    """Return log variances clamped to where their exponential and its square root are finite and not zero."""
+    return log_variance.clamp(LOWEST_LOG_VARIANCE, HIGHEST_LOG_VARIANCE)
+
+
+def _soft_floor(value: Tensor, floor: float) -> Tensor:
+    """Bound ``value`` smoothly from below, so that the gradient never stops."""
+    return floor + functional.softplus(value - floor)

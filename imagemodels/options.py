@@ -1,0 +1,132 @@
+"""The options of each family of models, with ranges that are checked where a value enters. Free of torch."""
+
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import Any
+
+from imagemodels.errors import ConfigError
+from imagemodels.names import did_you_mean
+from imagemodels.networks.specs import Initialisation, Norm, Upsample
+
+INITIALISATIONS = ("normal", "orthogonal", "default")
+NORMS = ("batch", "none")
+UPSAMPLES = ("nearest", "transposed")
+ADVERSARIAL_NAMES = ("ns", "ls", "hinge", "wgan")
+RECONSTRUCTION_NAMES = ("sigma", "mse", "l1", "bce")
+
+
+def within(lowest: float, highest: float) -> dict[str, float]:
+    """Describe a number between ``lowest`` and ``highest``, both allowed; its type is that of the default."""
+    return {"lowest": lowest, "highest": highest}
+
+
+def among(choices: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Describe a name out of ``choices``."""
+    return {"choices": choices}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedOptions:
+    """What every model has."""
+
+    batch_size: int = field(default=64, metadata=within(2, 4096))  # images of one optimizer step
+    width: int = field(default=32, metadata=within(1, 1024))  # channels of the largest map; doubled with each halving
+    learning_rate: float = field(default=1e-3, metadata=within(1e-7, 1.0))
+    beta1: float = field(default=0.9, metadata=within(0.0, 0.999))  # Adam
+    beta2: float = field(default=0.999, metadata=within(0.0, 0.99999))  # Adam
+    ema_half_life_images: int = field(
+        default=10_000, metadata=within(0, 1_000_000_000)
+    )  # of the averaged weights; 0: not averaged
+    horizontal_flips: bool = False  # wrong for digits and letters, right for most photographs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecoderOptions(SharedOptions):
+    """What every model that makes images has."""
+
+    latent_size: int = field(default=64, metadata=within(1, 4096))
+    class_size: int = field(default=16, metadata=within(1, 4096))  # numbers that stand for the class in the input
+    upsample: Upsample = field(default="nearest", metadata=among(UPSAMPLES))
+    norm: Norm = field(default="batch", metadata=among(NORMS))  # of the decoder
+    residual: bool = False
+    initialisation: Initialisation = field(default="default", metadata=among(INITIALISATIONS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutoencoderOptions(DecoderOptions):
+    """A variational autoencoder."""
+
+    reconstruction: str = field(default="sigma", metadata=among(RECONSTRUCTION_NAMES))
+    kl_weight: float = field(default=1.0, metadata=within(0.0, 1000.0))  # β of the β-VAE
+    kl_warmup_images: int = field(
+        default=5_000, metadata=within(0, 1_000_000_000)
+    )  # the weight grows linearly from 0 over these
+    feature_size: int = field(default=128, metadata=within(1, 4096))  # of the encoder's last hidden layer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdversarialOptions(DecoderOptions):
+    """A generator against a discriminator; ``learning_rate`` is the generator's."""
+
+    adversarial: str = field(default="hinge", metadata=among(ADVERSARIAL_NAMES))
+    discriminator_learning_rate: float = field(default=4e-4, metadata=within(1e-7, 1.0))
+    discriminator_width: int = field(default=32, metadata=within(1, 1024))
+    discriminator_norm: Norm = field(default="none", metadata=among(NORMS))
+    spectral_norm: bool = True  # of every weight of the discriminator
+    translation: float = field(
+        default=0.0, metadata=within(0.0, 0.5)
+    )  # DiffAugment: largest shift as a share of the side; 0: off
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierOptions(SharedOptions):
+    """A convolutional classifier."""
+
+    feature_size: int = field(default=64, metadata=within(1, 4096))  # of the penultimate layer
+    weight_decay: float = field(default=0.0, metadata=within(0.0, 1.0))
+
+
+Options = AutoencoderOptions | AdversarialOptions | ClassifierOptions
+
+
+def overridden(options: Options, overrides: Mapping[str, object], preset: str) -> Options:
+    """Return ``options`` with ``overrides``.
+
+    Raises ConfigError when a name is unknown, a value has the wrong type or lies outside its range.
+    """
+    known = {option.name: option for option in fields(options)}
+    for name in overrides:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise ConfigError(f"preset {preset!r} has no option {name!r}{hint}; it has {', '.join(sorted(known))}")
+    checked: dict[str, Any] = {name: _checked(known[name], value) for name, value in overrides.items()}
+    return replace(options, **checked)
+
+
+def _checked(option: "Field[Any]", value: object) -> object:
+    if "choices" in option.metadata:
+        return _choice(option.name, value, option.metadata["choices"])
+    if isinstance(option.default, bool):
+        if not isinstance(value, bool):
+            raise ConfigError(f"option {option.name!r} is true or false, got {value!r}")
+        return value
+    return _number(option, value)
+
+
+def _choice(name: str, value: object, choices: tuple[str, ...]) -> object:
+    if value not in choices:
+        hint = did_you_mean(value, choices) if isinstance(value, str) else ""
+        raise ConfigError(f"option {name!r} is one of {', '.join(choices)}; got {value!r}{hint}")
+    return value
+
+
+def _number(option: "Field[Any]", value: object) -> int | float:
+    whole = isinstance(option.default, int)
+    fits = isinstance(value, int) if whole else isinstance(value, int | float)
+    if not fits or isinstance(value, bool):
+        raise ConfigError(f"option {option.name!r} is a {'whole ' if whole else ''}number, got {value!r}")
+    assert isinstance(value, int | float)
+    lowest, highest = option.metadata["lowest"], option.metadata["highest"]
+    if not lowest <= value <= highest:  # also refuses NaN
+        raise ConfigError(f"option {option.name!r} lies between {lowest} and {highest}, got {value}")
+    return value if whole else float(value)

@@ -1,0 +1,22 @@
+"""The one normaliser between stored pixels (uint8, 0 to 255) and what networks see (float, -1 to 1)."""
+
+import torch
+from torch import Tensor
+
+NORMALISER = "x / 127.5 - 1"  # written into every exported model
+HALF_RANGE = 127.5
+
+
+def to_float(images: Tensor) -> Tensor:
+    """Return uint8 images (N, C, H, W) as float32 in [-1, 1], in channels_last memory."""
+    floats = images.to(torch.float32, memory_format=torch.channels_last)
+    return floats.div_(HALF_RANGE).sub_(1.0)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Return images in [-1, 1] as uint8: ``(x + 1) · 127.5`` rounded half to even, then clamped to 0..255.
+
+    The arithmetic is fp32 whatever the input type. The inverse of ``to_float`` on all 256 levels.
+    """
+    scaled = images.float().add(1.0).mul_(HALF_RANGE)
+    return scaled.round_().clamp_(0, 255).to(torch.uint8)

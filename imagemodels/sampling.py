@@ -1,0 +1,106 @@
+"""Images from a trained network: each a function of model, seed, index and class, whatever the batches were."""
+
+from copy import deepcopy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from imagemodels import random
+from imagemodels.digest import model_digest
+from imagemodels.errors import ConfigError
+from imagemodels.networks.blocks import weighted_layers
+from imagemodels.networks.decoder import ConvDecoder
+from imagemodels.pixels import to_uint8
+from imagemodels.runtime import Precision, Runtime
+
+CPU_BATCH = 64  # images
+CUDA_BATCH = 512
+
+
+class Generator:
+    """A decoder in eval mode that makes numbered images.
+
+    Every batch has exactly ``batch_size`` images, the last one padded, because the size of a batch changes the last
+    bits of a convolution. Images are equal, byte for byte, for the same weights, seed, index, class, device,
+    precision and batch size.
+    """
+
+    def __init__(self, network: ConvDecoder, runtime: Runtime, batch_size: int | None = None) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.runtime = runtime
+        self.batch_size = batch_size or (CUDA_BATCH if runtime.torch_device.type == "cuda" else CPU_BATCH)
+        self._fast = _inference_copy(network, runtime)
+
+    @property
+    def precision(self) -> Precision:
+        """The precision of the forward pass; bf16 moves some pixels by a level or two."""
+        return self.runtime.resolved_precision
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes, 0 when unconditional."""
+        return self.network.spec.num_classes
+
+    @property
+    def digest(self) -> str:
+        """The identity of architecture and weights, sha256 in hexadecimal."""
+        return model_digest(self.network)
+
+    def sample(
+        self, seed: int, indices: NDArray[np.int64], labels: NDArray[np.int64] | None = None
+    ) -> NDArray[np.uint8]:
+        """Return the images (N, H, W, C), uint8, with the numbers ``indices`` (N,) of the series ``seed``.
+
+        Without ``labels`` (N,) a conditional model gives image i the class i mod K.
+        Raises ConfigError when labels are given to an unconditional model or do not fit.
+        """
+        indices = np.asarray(indices, dtype=np.int64)
+        labels = self._labels(indices, labels)
+        latents = random.latents(seed, indices, self.network.spec.latent_size)
+        side = self.network.spec.image_size
+        images = np.empty((len(indices), side, side, self.network.spec.channels), dtype=np.uint8)
+        with torch.inference_mode(), self.runtime.activated():
+            for start in range(0, len(indices), self.batch_size):
+                part = slice(start, start + self.batch_size)
+                images[part] = self._batch(latents[part], labels[part] if labels is not None else None)
+        return images
+
+    def _batch(self, latents: NDArray[np.float32], labels: NDArray[np.int64] | None) -> NDArray[np.uint8]:
+        latents_NZ = self.runtime.put(_padded(torch.from_numpy(latents), self.batch_size))
+        labels_N = self.runtime.put(_padded(torch.from_numpy(labels), self.batch_size)) if labels is not None else None
+        pixels_NCHW = to_uint8(self._fast(latents_NZ, labels_N))[: len(latents)]
+        pixels: NDArray[np.uint8] = pixels_NCHW.permute(0, 2, 3, 1).cpu().numpy()
+        return pixels
+
+    def _labels(self, indices: NDArray[np.int64], labels: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+        if not self.num_classes:
+            if labels is not None:
+                raise ConfigError("labels were given, but this model is unconditional; leave them out")
+            return None
+        if labels is None:
+            return random.labels(indices, self.num_classes)
+        labels = np.asarray(labels, dtype=np.int64)
+        if labels.shape != indices.shape:
+            raise ConfigError(f"{len(indices)} indices need as many labels, got shape {labels.shape}")
+        if labels.size and (labels.min() < 0 or labels.max() >= self.num_classes):
+            found = f"{labels.min()} to {labels.max()}"
+            raise ConfigError(f"labels lie between 0 and {self.num_classes - 1}, got {found}")
+        return labels
+
+
+def _padded(rows: Tensor, count: int) -> Tensor:
+    if len(rows) == count:
+        return rows
+    return torch.cat((rows, rows.new_zeros(count - len(rows), *rows.shape[1:])))
+
+
+def _inference_copy(network: ConvDecoder, runtime: Runtime) -> ConvDecoder:
+    """Return the network that computes: in bf16 its weights are converted once instead of in every pass."""
+    if runtime.resolved_precision == "fp32":
+        return network
+    fast = deepcopy(network)
+    for layer in weighted_layers(fast):
+        layer.to(torch.bfloat16)
+    return fast

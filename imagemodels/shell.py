@@ -1,0 +1,78 @@
+"""Training and sampling in a line each, for a shell or a notebook."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from imagemodels.classifier import Classifier
+from imagemodels.data import ImageDataset
+from imagemodels.errors import ConfigError
+from imagemodels.runtime import Runtime
+from imagemodels.sampling import Generator
+from imagemodels.training.config import TrainConfig
+from imagemodels.training.events import Event
+from imagemodels.training.trainer import Trainer
+
+
+def train(
+    preset: str,
+    data: ImageDataset,
+    *,
+    images: int,
+    seed: int = 0,
+    conditional: bool | None = None,
+    runtime: Runtime | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    **overrides: object,
+) -> Generator | Classifier:
+    """Train ``preset`` on the training split of ``data`` for ``images`` images and return the model.
+
+    ``conditional`` None means: where the data have classes. ``overrides`` are options of the preset.
+    Raises ConfigError or UnknownPreset for what no model can have, and NonFiniteLoss when training diverges.
+    """
+    runtime = runtime or default_runtime()
+    config = TrainConfig(
+        preset=preset,
+        image_size=data.image_size,
+        channels=data.channels,
+        num_classes=_class_count(data, conditional),
+        images=images,
+        seed=seed,
+        precision=runtime.precision,
+        overrides=overrides,
+    )
+    pixels = torch.from_numpy(data.images[data.train_indices]).permute(0, 3, 1, 2)
+    labels = torch.from_numpy(data.labels[data.train_indices]) if data.labels is not None else None
+    trainer = Trainer(config, pixels, labels, runtime)
+    for event in trainer.run():
+        if on_event is not None:
+            on_event(event)
+    return trainer.model()
+
+
+def sample(
+    model: Generator | Classifier, *, count: int, seed: int = 0, labels: NDArray[np.int64] | None = None
+) -> NDArray[np.uint8]:
+    """Return the first ``count`` images (N, H, W, C), uint8, of the series ``seed``.
+
+    Raises ConfigError when the model is a classifier or the labels (N,) do not fit.
+    """
+    if not isinstance(model, Generator):
+        raise ConfigError("this model is a classifier: it makes no images")
+    return model.sample(seed, np.arange(count, dtype=np.int64), labels)
+
+
+def default_runtime() -> Runtime:
+    """Return the first CUDA device where there is one, else the CPU, in fp32."""
+    return Runtime("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _class_count(data: ImageDataset, conditional: bool | None) -> int:
+    if conditional is False:
+        return 0
+    known = len(data.class_names) if data.labels is not None else 0
+    if conditional and known < 2:
+        raise ConfigError(f"a conditional model needs at least two classes; {data.name!r} has {known}")
+    return known if known >= 2 else 0

@@ -1,0 +1,44 @@
+"""What a training run reports while it goes on. Free of torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One optimizer step is done."""
+
+    images_seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far and how fast, about once a second; losses are means since the last report."""
+
+    images_seen: int
+    total: int  # images
+    losses: Mapping[str, float]
+    images_per_second: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Images (N, H, W, C), uint8, always from the same latents and classes."""
+
+    images_seen: int
+    images: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """A measurement of the averaged weights; ``best`` when none before was better."""
+
+    images_seen: int
+    value: float
+    best: bool
+
+
+Event = Step | Progress | Samples | Quality

@@ -1,0 +1,97 @@
+"""The resume set of a training run, as one file that holds tensors and plain values only.
+
+Everything random is a function of seed and step, so that no generator state is stored.
+"""
+
+import sys
+from typing import IO, TYPE_CHECKING, Any
+
+import torch
+
+from imagemodels.errors import ConfigError, CorruptCheckpoint
+from imagemodels.training.config import TrainConfig
+from imagemodels.training.task import Task
+
+if TYPE_CHECKING:
+    from imagemodels.training.trainer import Trainer
+
+__all__ = ["Task", "read", "write"]
+
+FORMAT_VERSION = 1
+
+
+def write(trainer: "Trainer", file: IO[bytes]) -> None:
+    """Write the state; equal states give equal bytes, which holds for an open file but not for a path."""
+    best = trainer.best
+    content = _canonical(
+        {
+            "format_version": FORMAT_VERSION,
+            "config": trainer.config.to_json(),
+            "data": trainer.stream.digest,
+            "step": trainer.step,
+            "sampled_at": trainer.sampled_at,
+            "measured_at": trainer.measured_at,
+            "best": {"value": best.value, "images_seen": best.images_seen, "weights": best.weights} if best else None,
+            "networks": {name: network.state_dict() for name, network in trainer.task.networks.items()},
+            "averaged": trainer.averaged.network.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in trainer.task.optimizers.items()},
+        }
+    )
+    torch.save(content, file)
+
+
+def _canonical(value: Any) -> Any:
+    """Rebuild containers and share equal strings: the file format marks what is the same object, not what is equal."""
+    if isinstance(value, dict):
+        return {_canonical(key): _canonical(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_canonical(entry) for entry in value)
+    return sys.intern(value) if isinstance(value, str) else value
+
+
+def read(trainer: "Trainer", file: IO[bytes]) -> None:
+    """Fill ``trainer`` from what ``write`` wrote.
+
+    Raises CorruptCheckpoint when the file is unreadable, or of another configuration or other images.
+    """
+    stored = _stored(file, trainer.runtime.torch_device)
+    try:
+        _require_same_run(trainer, stored)
+        _fill(trainer, stored)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise CorruptCheckpoint(f"the training state does not fit this model: {error}") from error
+
+
+def _stored(file: IO[bytes], device: torch.device) -> dict[str, Any]:
+    try:
+        stored = torch.load(file, map_location=device, weights_only=True)
+    except Exception as error:  # the unpickler, the zip reader and torch each have errors of their own
+        raise CorruptCheckpoint(f"the training state cannot be read: {error}") from error
+    if not isinstance(stored, dict) or stored.get("format_version") != FORMAT_VERSION:
+        raise CorruptCheckpoint(f"the file is not a training state of format {FORMAT_VERSION}")
+    return stored
+
+
+def _require_same_run(trainer: "Trainer", stored: dict[str, Any]) -> None:
+    try:
+        differences = trainer.config.differences(TrainConfig.from_json(stored["config"]))
+    except ConfigError as error:
+        raise CorruptCheckpoint(f"the training state has an unreadable configuration: {error}") from error
+    if differences:
+        raise CorruptCheckpoint(f"the training state belongs to another configuration: {'; '.join(differences)}")
+    if stored["data"] != trainer.stream.digest:
+        raise CorruptCheckpoint("the training state belongs to other images: their digests differ")
+
+
+def _fill(trainer: "Trainer", stored: dict[str, Any]) -> None:
+    from imagemodels.training.trainer import Best
+
+    for name, network in trainer.task.networks.items():
+        network.load_state_dict(stored["networks"][name])
+    for name, optimizer in trainer.task.optimizers.items():
+        optimizer.load_state_dict(stored["optimizers"][name])
+    trainer.averaged.network.load_state_dict(stored["averaged"])
+    trainer.step = stored["step"]
+    trainer.sampled_at = stored["sampled_at"]
+    trainer.measured_at = stored["measured_at"]
+    trainer.best = Best(**stored["best"]) if stored["best"] else None

@@ -1,0 +1,101 @@
+"""The order of the training images: a function of seed and position, so that no loader state has to be stored."""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from imagemodels.errors import DataError
+from imagemodels.pixels import to_float
+from imagemodels.random import step_seed
+from imagemodels.runtime import Runtime
+from imagemodels.training.config import TrainConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The images of one optimizer step: (N, C, H, W) in [-1, 1], labels (N,) int64 or None."""
+
+    step: int
+    images_seen: int  # before this step
+    images: Tensor
+    labels: Tensor | None
+
+
+class ImageStream:
+    """An endless sequence of epochs, each a permutation of all images, cut into full batches across epoch borders.
+
+    The images stay as uint8 on the device; there is no loader process and no copy from the host.
+    """
+
+    def __init__(self, config: TrainConfig, images: Tensor, labels: Tensor | None, runtime: Runtime) -> None:
+        check_images(config, images, labels)
+        self.seed = config.seed
+        self.batch_size = config.effective_batch_size
+        self.flips = config.model.options.horizontal_flips
+        self.count = len(images)
+        self.digest = content_digest(images, labels)
+        self._runtime = runtime
+        self._images_NHWC = runtime.put(images.permute(0, 2, 3, 1).contiguous())
+        self._labels = runtime.put(labels) if labels is not None and config.num_classes else None
+        self._epochs: dict[int, Tensor] = {}
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of step number ``step``, counted from 0."""
+        chosen = self._runtime.put(self._indices(step))
+        # Channels innermost in memory, so that the permuted batch is already channels_last.
+        pixels = self._images_NHWC.index_select(0, chosen).permute(0, 3, 1, 2)
+        labels = self._labels.index_select(0, chosen) if self._labels is not None else None
+        images = to_float(self._flipped(pixels, step) if self.flips else pixels)
+        return Batch(step, step * self.batch_size, images, labels)
+
+    def _indices(self, step: int) -> Tensor:
+        parts: list[Tensor] = []
+        position, missing = step * self.batch_size, self.batch_size
+        while missing:
+            epoch, offset = divmod(position, self.count)
+            part = self._permutation(epoch)[offset : offset + missing]
+            parts.append(part)
+            position, missing = position + len(part), missing - len(part)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _permutation(self, epoch: int) -> Tensor:
+        if epoch not in self._epochs:
+            generator = torch.Generator().manual_seed(step_seed(self.seed, epoch, "order"))
+            self._epochs = {epoch: torch.randperm(self.count, generator=generator)}
+        return self._epochs[epoch]
+
+    def _flipped(self, pixels: Tensor, step: int) -> Tensor:
+        generator = torch.Generator().manual_seed(step_seed(self.seed, step, "flips"))
+        mirrored = self._runtime.put(torch.rand(len(pixels), generator=generator) < 0.5)
+        return torch.where(mirrored[:, None, None, None], pixels.flip(3), pixels)
+
+
+def check_images(config: TrainConfig, images: Tensor, labels: Tensor | None) -> None:
+    """Raise DataError unless the images and labels are what ``config`` trains on."""
+    shape = (config.channels, config.image_size, config.image_size)
+    if images.dtype != torch.uint8 or images.ndim != 4 or tuple(images.shape[1:]) != shape:
+        raise DataError(f"training needs uint8 images (N, {shape}), got {images.dtype} {tuple(images.shape)}")
+    if len(images) == 0:
+        raise DataError("training needs at least one image, got none")
+    if config.num_classes:
+        _check_labels(labels, len(images), config.num_classes)
+
+
+def _check_labels(labels: Tensor | None, count: int, num_classes: int) -> None:
+    if labels is None:
+        raise DataError(f"a model of {num_classes} classes needs labels; these images have none")
+    if labels.dtype != torch.int64 or labels.shape != (count,):
+        raise DataError(f"labels are int64 of shape ({count},), got {labels.dtype} {tuple(labels.shape)}")
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or highest >= num_classes:
+        raise DataError(f"labels lie between 0 and {num_classes - 1}, got {lowest} to {highest}")
+
+
+def content_digest(images: Tensor, labels: Tensor | None) -> str:
+    """Return a hash of the training images and labels, by which a resumed run knows its data."""
+    digest = hashlib.blake2b(images.contiguous().numpy().data, digest_size=16)
+    if labels is not None:
+        digest.update(labels.contiguous().numpy().data)
+    return digest.hexdigest()

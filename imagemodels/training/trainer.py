@@ -1,0 +1,197 @@
+"""One training run as a stream of events that can be left at any event and gone on with later, bit for bit."""
+
+import time
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import IO, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from imagemodels.classifier import Classifier
+from imagemodels.errors import ConfigError
+from imagemodels.networks.decoder import ConvDecoder
+from imagemodels.networks.encoder import ConvEncoder
+from imagemodels.random import step_seed
+from imagemodels.runtime import Runtime
+from imagemodels.sampling import Generator
+from imagemodels.training import state
+from imagemodels.training.averaging import AveragedWeights
+from imagemodels.training.config import TrainConfig
+from imagemodels.training.events import Event, Progress, Quality, Samples, Step
+from imagemodels.training.families import new_task
+from imagemodels.training.meter import Meter
+from imagemodels.training.stream import ImageStream, check_images
+
+Which = Literal["last", "best"]
+
+
+@dataclass(slots=True)
+class Best:
+    """The best measurement so far and the averaged weights that it measured."""
+
+    value: float
+    images_seen: int
+    weights: dict[str, Tensor]
+
+
+class Trainer:
+    """Trains the preset of ``config`` on uint8 ``images`` (N, C, H, W) with ``labels`` (N,) int64 when conditional.
+
+    ``quality`` measures a generator, lower is better; a classifier is measured by its accuracy on
+    ``test_images`` and ``test_labels``. The precision is that of ``config``, whatever the runtime says.
+    Raises DataError when the images do not fit the configuration.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        images: Tensor,
+        labels: Tensor | None,
+        runtime: Runtime,
+        quality: Callable[[Generator], float] | None = None,
+        *,
+        test_images: Tensor | None = None,
+        test_labels: Tensor | None = None,
+    ) -> None:
+        self.config = config
+        self.runtime = replace(runtime, precision=config.precision)
+        self.stream = ImageStream(config, images, labels, self.runtime)
+        if test_images is not None:
+            check_images(config, test_images, test_labels)
+        self.task = _initialised_task(config, self.runtime)
+        self.averaged = AveragedWeights(self.task.product, config.model.options.ema_half_life_images)
+        self.step = 0
+        self.sampled_at: int | None = None
+        self.measured_at = 0
+        self.best: Best | None = None
+        self._quality = quality
+        self._test = (test_images, test_labels) if test_images is not None and test_labels is not None else None
+        self._meter = Meter()
+
+    @property
+    def images_seen(self) -> int:
+        """The images that the optimizer has seen."""
+        return self.step * self.config.effective_batch_size
+
+    @property
+    def finished(self) -> bool:
+        """Whether the budget is spent."""
+        return self.images_seen >= self.config.total_images
+
+    def run(self) -> Iterator[Event]:
+        """Train until the budget is spent, yielding an event after every step, report, sample grid and measurement.
+
+        The caller may stop after any event. Raises NonFiniteLoss when training diverges.
+        """
+        while True:
+            yield from self._due_samples()
+            yield from self._due_quality()
+            if self.finished:
+                break
+            yield self._advance()
+            if self._meter.is_due:
+                yield self._progress()
+        if not self._meter.is_empty:
+            yield self._progress()
+
+    def generator(self, which: Which = "last") -> Generator:
+        """Return a generator with a copy of the averaged weights, of now or of the best measurement.
+
+        Raises ConfigError when the model is a classifier, or the best is asked for and nothing was measured.
+        """
+        network = self._product(which)
+        if not isinstance(network, ConvDecoder):
+            raise ConfigError(f"preset {self.config.preset!r} is a classifier: it makes no images")
+        return Generator(network, self.runtime)
+
+    def classifier(self, which: Which = "last") -> Classifier:
+        """Return a classifier with a copy of the averaged weights; raises ConfigError when the model makes images."""
+        network = self._product(which)
+        if not isinstance(network, ConvEncoder):
+            raise ConfigError(f"preset {self.config.preset!r} makes images: it is no classifier")
+        return Classifier(network, self.runtime)
+
+    def model(self, which: Which = "last") -> Generator | Classifier:
+        """Return the generator or the classifier, whichever is trained."""
+        return self.generator(which) if self.config.model.makes_images else self.classifier(which)
+
+    def save(self, file: IO[bytes]) -> None:
+        """Write everything that ``load`` needs to go on; raises NonFiniteLoss rather than keep worthless weights."""
+        self._meter.require_finite()
+        state.write(self, file)
+
+    def load(self, file: IO[bytes]) -> None:
+        """Go on from what ``save`` wrote.
+
+        Raises CorruptCheckpoint when the file is unreadable, or of another configuration or other images.
+        """
+        state.read(self, file)
+        self._meter = Meter()
+
+    def _advance(self) -> Step:
+        started = time.perf_counter()
+        with self.runtime.activated():
+            losses = self.task.step(self.stream.batch(self.step))
+            self.step += 1
+            self.averaged.update(self.images_seen, self.config.effective_batch_size)
+        self._meter.add(losses, self.config.effective_batch_size, time.perf_counter() - started)
+        return Step(self.images_seen)
+
+    def _progress(self) -> Progress:
+        losses, speed = self._meter.report()
+        return Progress(self.images_seen, self.config.total_images, losses, speed)
+
+    def _due_samples(self) -> Iterator[Samples]:
+        if not self.config.model.makes_images or not self._is_due(self.sampled_at, self.config.samples_every):
+            return
+        self._meter.require_finite()
+        self.sampled_at = self.images_seen
+        indices = np.arange(self.config.sample_count, dtype=np.int64)
+        yield Samples(self.images_seen, self.generator().sample(self.config.seed, indices))
+
+    def _due_quality(self) -> Iterator[Quality]:
+        measurable = self._quality is not None if self.config.model.makes_images else self._test is not None
+        if not measurable or not self._is_due(self.measured_at, self.config.evaluate_every):
+            return
+        self._meter.require_finite()
+        self.measured_at = self.images_seen
+        yield self._measured(self._measure())
+
+    def _is_due(self, last: int | None, every: int) -> bool:
+        """Whether a multiple of ``every`` was passed since ``last``, or the run has ended after it."""
+        if not every or last == self.images_seen:
+            return False
+        return last is None or self.finished or self.images_seen // every > last // every
+
+    def _measure(self) -> float:
+        if self.config.model.makes_images:
+            assert self._quality is not None
+            return float(self._quality(self.generator()))
+        assert self._test is not None
+        images, labels = self._test
+        return float((self.classifier().predict(images) == labels).double().mean())
+
+    def _measured(self, value: float) -> Quality:
+        sign = 1 if self.config.model.makes_images else -1  # accuracy: higher is better
+        is_best = self.best is None or sign * value < sign * self.best.value
+        if is_best:
+            self.best = Best(value, self.images_seen, deepcopy(dict(self.averaged.network.state_dict())))
+        return Quality(self.images_seen, value, is_best)
+
+    def _product(self, which: Which) -> torch.nn.Module:
+        network = deepcopy(self.averaged.network)
+        if which == "best":
+            if self.best is None:
+                raise ConfigError("the best weights were asked for, but nothing was measured; set evaluate_every")
+            network.load_state_dict(self.best.weights)
+        return network
+
+
+def _initialised_task(config: TrainConfig, runtime: Runtime) -> "state.Task":
+    """Build the networks from the run's seed, on the CPU, so that every device starts from the same weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(step_seed(config.seed, 0, "weights"))
+        return new_task(config, runtime)

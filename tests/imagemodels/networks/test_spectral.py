@@ -1,0 +1,43 @@
+import torch
+from torch import nn
+
+from imagemodels.networks.spectral import SpectralNorm, apply_spectral_norm
+
+
+def largest_singular_value(weight: torch.Tensor) -> float:
+    return float(torch.linalg.matrix_norm(weight.flatten(1), ord=2))
+
+
+def test_the_weight_gets_a_largest_singular_value_of_one():
+    layer = nn.Conv2d(6, 9, 3)
+    apply_spectral_norm(layer)
+    for _ in range(100):
+        layer(torch.randn(2, 6, 5, 5))
+    assert abs(largest_singular_value(layer.weight.detach()) - 1) < 1e-3
+
+
+def test_estimates_move_in_training_and_rest_in_eval():
+    norm = SpectralNorm(torch.randn(8, 8), warm_up_iterations=0)
+    weight = torch.randn(8, 8)
+    before = norm.left.clone()
+    norm.eval()(weight)
+    assert torch.equal(norm.left, before)
+    norm.train()(weight)
+    assert not torch.equal(norm.left, before)
+
+
+def test_two_passes_before_one_backward_are_allowed():
+    layer = nn.Linear(4, 3)
+    apply_spectral_norm(layer)
+    (layer(torch.randn(2, 4)).sum() + layer(torch.randn(2, 4)).sum()).backward()
+    assert layer.parametrizations.weight.original.grad.any()
+
+
+def test_the_norm_is_estimated_in_fp32_under_autocast():
+    torch.manual_seed(1)
+    layer = nn.Linear(64, 64)
+    exact = SpectralNorm(layer.weight).eval()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        under_autocast = exact(layer.weight)
+    assert under_autocast.dtype == torch.float32
+    assert torch.equal(under_autocast, exact(layer.weight))

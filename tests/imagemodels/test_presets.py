@@ -1,0 +1,64 @@
+import math
+
+import pytest
+
+from imagemodels.errors import ConfigError, UnknownPreset
+from imagemodels.options import AdversarialOptions
+from imagemodels.presets import PRESETS, check_shape, resolve
+
+
+def test_every_preset_says_what_it_is_and_where_it_is_from():
+    assert list(PRESETS) == ["vae", "dcgan", "sngan", "cnn"]
+    assert all(preset.summary and preset.paper for preset in PRESETS.values())
+
+
+def test_options_are_replaced_and_the_preset_itself_stays():
+    options = resolve("sngan", {"width": 8, "learning_rate": 1, "adversarial": "ns"}).options
+    assert isinstance(options, AdversarialOptions)
+    assert (options.width, options.learning_rate, options.adversarial) == (8, 1.0, "ns")
+    assert isinstance(options.learning_rate, float)
+    assert PRESETS["sngan"].options.width != 8
+
+
+def test_an_unknown_preset_gets_a_hint():
+    with pytest.raises(UnknownPreset, match=r"'sgan' does not exist \(did you mean 'sngan'\?\); choose one of vae, "):
+        resolve("sgan")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"widht": 8}, r"no option 'widht' \(did you mean 'width'\?\)"),
+        ({"width": 0}, "'width' lies between 1 and 1024, got 0"),
+        ({"width": 8.5}, "'width' is a whole number, got 8.5"),
+        ({"width": True}, "'width' is a whole number, got True"),
+        ({"width": "8"}, "'width' is a whole number, got '8'"),
+        ({"learning_rate": math.nan}, "'learning_rate' lies between"),
+        ({"learning_rate": None}, "'learning_rate' is a number, got None"),
+        ({"residual": 1}, "'residual' is true or false, got 1"),
+        ({"adversarial": "hing"}, r"one of ns, ls, hinge, wgan; got 'hing' \(did you mean 'hinge'\?\)"),
+        ({"adversarial": ["ns"]}, "one of ns, ls, hinge, wgan; got"),
+    ],
+)
+def test_a_wrong_option_is_named_with_what_would_be_right(overrides: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve("sngan", overrides)
+
+
+@pytest.mark.parametrize(("image_size", "channels", "num_classes"), [(8, 1, 0), (28, 3, 10), (33, 1, 2), (64, 3, 1000)])
+def test_allowed_shapes_pass(image_size: int, channels: int, num_classes: int) -> None:
+    check_shape(image_size, channels, num_classes)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((7, 1, 0), "image_size lies between 8 and 64 pixels, got 7"),
+        ((65, 1, 0), "image_size lies between 8 and 64 pixels, got 65"),
+        ((32, 4, 0), "channels is 1"),
+        ((32, 1, 1), "num_classes is 0"),
+    ],
+)
+def test_other_shapes_are_refused(shape: tuple[int, int, int], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_shape(*shape)
