@@ -1,16 +1,18 @@
 """Connections: one engine for a process, write transactions that never fail half way for want of a lock."""
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -142,19 +144,43 @@ def _sqlite_engine(url: URL, settings: Settings) -> Engine:
         raise PermissionDenied(
             f"folder {folder} cannot be made: {error.strerror}", hint="choose another home: PIXMILL_HOME"
         ) from error
-    engine = create_engine(url, connect_args={"timeout": settings.database.busy_timeout_seconds})
-    event.listen(engine, "connect", _prepare_sqlite)
+    engine = create_engine(
+        url,
+        connect_args={"timeout": settings.database.busy_timeout_seconds},
+        # SQLite finds a key inside JSON only as it was written, not behind an escape.
+        json_serializer=partial(json.dumps, ensure_ascii=False),
+    )
+
+    def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        _prepare_sqlite(connection, settings.database.busy_timeout_seconds)
+
+    event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+def _prepare_sqlite(connection: DBAPIConnection, busy_seconds: float) -> None:
     raw: Any = connection
     raw.isolation_level = None  # the driver must not begin transactions behind SQLAlchemy's back
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    _enter_wal(cursor, busy_seconds)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _enter_wal(cursor: DBAPICursor, busy_seconds: float) -> None:
+    # Where several processes open a new file at once, SQLite refuses this one statement without waiting.
+    deadline = time.monotonic() + busy_seconds
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

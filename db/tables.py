@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    desc,
     false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -154,7 +155,7 @@ class Task(Table):
     __table_args__ = (
         UniqueConstraint("job_id", "number"),
         # What the scheduler asks at every tick, in the order in which it dispatches.
-        Index("ix_tasks_state_priority_id", "state", "priority", "id"),
+        Index("ix_tasks_state_priority_id", "state", desc("priority"), "id"),
         {"sqlite_autoincrement": True},
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, case, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from db.jobs import get_job
 from db.tables import (
@@ -137,16 +137,17 @@ def _progress(session: Session, ids: Sequence[int]) -> dict[int, Mapping[str, An
 
 
 def _waits(session: Session, ids: Sequence[int]) -> dict[int, list[int]]:
-    parent = aliased(Job)
+    # The state is not asked for in SQL: SQLite would walk all unfinished jobs, and look for every child of each.
     statement = (
-        select(JobDependency.job_id, JobDependency.parent_id)
-        .join(parent, parent.id == JobDependency.parent_id)
-        .where(JobDependency.job_id.in_(ids), parent.state.in_(ACTIVE))
-        .order_by(JobDependency.parent_id)
+        select(JobDependency.job_id, JobDependency.parent_id, Job.state)
+        .join(Job, Job.id == JobDependency.parent_id)
+        .where(JobDependency.job_id.in_(ids))
+        .order_by(JobDependency.job_id, JobDependency.parent_id)
     )
     found: dict[int, list[int]] = {}
-    for job_id, parent_id in session.execute(statement):
-        found.setdefault(job_id, []).append(parent_id)
+    for job_id, parent_id, state in session.execute(statement):
+        if state in ACTIVE:
+            found.setdefault(job_id, []).append(parent_id)
     return found
 
 

@@ -28,6 +28,10 @@ ImageCount = Annotated[int, Field(ge=1, le=10**12)]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
+# A database looks for a key inside JSON by a path, where quotes, backslashes and control characters have a meaning.
+LabelKey = Annotated[str, Field(pattern=r'^[^"\\\p{C}]{1,100}$')]
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -102,7 +106,7 @@ class JobOptions(_Frozen):
     hold: bool = False
     begin: str | None = None  # RFC 3339, not earlier than
     key: Annotated[str, Field(min_length=1, max_length=200)] | None = None  # same key, same job
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: dict[LabelKey, str] = Field(default_factory=dict)
 
     @field_validator("begin")
     @classmethod

@@ -1,5 +1,7 @@
 """The names that scheduler and workers share over Redis."""
 
+from urllib.parse import urlsplit
+
 from pixmill.errors import ConfigError
 
 RUN_TASK = "pixmill.run"  # Celery task: its arguments are a task id and a dispatch_seq, never code or data
@@ -22,14 +24,29 @@ def redis_url(celery_url: str) -> str:
     'unix:///run/redis.sock?db=0'
     >>> redis_url("redis://localhost:6379/1")
     'redis://localhost:6379/1'
+
+    Raises ConfigError for a URL that cannot be one of a Redis server.
     """
     if celery_url.startswith("redis+socket://"):
         path, _, query = celery_url.removeprefix("redis+socket://").partition("?")
         database = query.removeprefix("virtual_host=") if query.startswith("virtual_host=") else "0"
         return f"unix://{path}?db={database}"
     if celery_url.startswith(("redis://", "rediss://")):
+        _check_address(celery_url)
         return celery_url
     scheme = celery_url.partition(":")[0]
     raise ConfigError(
         f"broker.url has scheme {scheme!r}", hint="use redis://host:6379/0, rediss://… or redis+socket:///path"
     )
+
+
+def _check_address(url: str) -> None:
+    # The URL may hold a password: it is not repeated.
+    parts = urlsplit(url)
+    database = parts.path.strip("/")
+    try:
+        has_address = parts.port != 0 and (not database or database.isdecimal())
+    except ValueError:  # urlsplit reads the port only when asked for it
+        has_address = False
+    if not has_address:
+        raise ConfigError("broker.url has a wrong port or database number", hint="write it like redis://host:6379/0")

@@ -7,6 +7,7 @@ from db.jobs import NewTask
 from db.tables import Role
 from pixmill.specs import EvaluateSpec, GenerateSpec, TrainSpec
 
+MOST_TASKS = 2_000  # of one job; a move of one task looks at all of its job
 IMAGES_A_TASK = 20_000  # some 10–60 s of work for the small generators; a device pulls the next one when done
 
 
@@ -31,7 +32,7 @@ def plan_generate(spec: GenerateSpec) -> Plan:
     [('generate', 0, 2), ('generate', 2, 2), ('generate', 4, 1), ('assemble', None, None)]
     """
     shards = -(-spec.n // spec.shard_size)
-    shards_a_task = max(1, IMAGES_A_TASK // spec.shard_size)
+    shards_a_task = max(1, IMAGES_A_TASK // spec.shard_size, -(-shards // MOST_TASKS))
     generate = [
         NewTask(
             role=Role.GENERATE,

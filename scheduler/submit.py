@@ -3,6 +3,7 @@
 The row is the outbox. Once the transaction is committed the job cannot be lost, whether Redis is up or not.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.jobs import NewJob, add_job, find_by_key, get_job
-from db.registry import resolve_model
+from db.jobs import NewJob, add_job, ended, find_by_key, get_job
+from db.registry import parse_reference, resolve_model
 from db.tables import DeviceKind, Job, ModelVersion
 from pixmill.errors import BrokerUnreachable, Conflict, KeyConflict, SpecError, UserError
 from pixmill.names import suggestion
@@ -20,6 +21,7 @@ from pixmill.settings import Settings
 from pixmill.specs import EvaluateSpec, GenerateSpec, JobOptions, TrainSpec
 from pixmill.states import State
 from pixmill.times import parse_time
+from scheduler.names import redis_url
 from scheduler.plan import plan_job
 from scheduler.validation import check_dataset, check_train
 
@@ -38,20 +40,23 @@ class Submitted:
 def submit(database: Database, settings: Settings, spec: Spec, options: JobOptions, *, user: str) -> Submitted:
     """Add a job, or find the one that was added under the same key.
 
-    Raises SpecError, DatasetError, NotFound, Conflict, KeyConflict or DatabaseUnreachable; nothing is added then.
+    Raises SpecError, DatasetError, NotFound, Conflict, KeyConflict, ConfigError or DatabaseUnreachable; nothing is
+    added then.
     """
-    check_request(spec)
+    spec = check_request(spec)
+    redis_url(settings.broker_url)  # a Redis that is away is no obstacle, an address that can never work is
     job_id, is_new = _add_once(database, spec, options, user)
     broker_error = _tell_scheduler(settings) if is_new else None
     return Submitted(job_id=job_id, is_new=is_new, broker_error=broker_error)
 
 
-def check_request(spec: Spec) -> None:
-    """Check what can be checked without the database."""
+def check_request(spec: Spec) -> Spec:
+    """Check what can be checked without the database; gives the spec with absolute paths."""
     if isinstance(spec, TrainSpec):
-        check_train(spec)
-    elif isinstance(spec, EvaluateSpec) and spec.dataset is not None:
-        check_dataset(spec.dataset)
+        return check_train(spec)
+    if isinstance(spec, EvaluateSpec) and spec.dataset is not None:
+        return spec.model_copy(update={"dataset": check_dataset(spec.dataset)})
+    return spec
 
 
 def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> NewJob:
@@ -84,12 +89,11 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
 
 def _add_once(database: Database, spec: Spec, options: JobOptions, user: str) -> tuple[int, bool]:
     def act(session: Session) -> tuple[int, bool]:
-        new = prepare(session, spec, options, user=user)
         present = find_by_key(session, options.key) if options.key else None
         if present is not None:
-            _require_same(present, new)
+            _require_same(session, present, spec)
             return present.id, False
-        return add_job(session, new).id, True
+        return add_job(session, prepare(session, spec, options, user=user)).id, True
 
     try:
         return database.transact(act)
@@ -99,14 +103,27 @@ def _add_once(database: Database, spec: Spec, options: JobOptions, user: str) ->
         return database.transact(act)  # another submit with this key came first: now it is found
 
 
-def _require_same(present: Job, new: NewJob) -> None:
-    if present.spec_digest == new.spec_digest:
+def _require_same(session: Session, present: Job, spec: Spec) -> None:
+    # The model was pinned when the key was first used; by now its name may stand for a newer version.
+    if isinstance(spec, GenerateSpec) and spec.model in _names_of_model(session, present):
+        spec = spec.model_copy(update={"model": present.spec["model"]})
+    if present.spec_digest == spec.digest():
         return
-    differences = _differences(present.spec, new.spec)
+    differences = _differences(present.spec, spec.model_dump(mode="json"))
     raise KeyConflict(
         f"key {present.key!r} belongs to job {present.id}, which asks for something else: {'; '.join(differences)}",
         hint=f"use another --key, or look at it: pixmill job show {present.id}",
     )
+
+
+def _names_of_model(session: Session, job: Job) -> set[str | None]:
+    """All that a person may have called the model of this generate job."""
+    pinned = job.spec["model"] if job.kind == "generate" else None
+    if pinned is None or parse_reference(pinned).version is None:
+        return {pinned}
+    found = resolve_model(session, pinned)
+    assert isinstance(found, ModelVersion)
+    return {pinned, found.model.name, f"job:{found.job_id}"}
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -121,7 +138,7 @@ def _parents(session: Session, options: JobOptions) -> dict[int, bool]:
         parent = get_job(session, job_id)
         if parent.state in (State.FAILED, State.CANCELLED) and not any_outcome:
             raise Conflict(
-                f"job {job_id} has {parent.state}, so a job that waits for its success would never start",
+                f"job {job_id} has {ended(parent.state)}, so a job that waits for its success would never start",
                 hint="--after-policy any starts it however the other one ended",
             )
         parents[job_id] = any_outcome
@@ -155,7 +172,7 @@ def _require_output(session: Session, spec: EvaluateSpec, parents: dict[int, boo
     if output.kind != "generate":
         raise UserError(f"job {output.id} is a {output.kind} job; evaluate judges the images of a generate job")
     if output.state in (State.FAILED, State.CANCELLED):
-        raise Conflict(f"job {output.id} has {output.state}; its images are not complete")
+        raise Conflict(f"job {output.id} has {ended(output.state)}; its images are not complete")
     if output.state is not State.SUCCEEDED:
         parents[output.id] = False
 
@@ -163,8 +180,8 @@ def _require_output(session: Session, spec: EvaluateSpec, parents: dict[int, boo
 def _default_name(spec: Spec) -> str:
     match spec:
         case TrainSpec():
-            dataset = spec.dataset.rsplit("/", 1)[-1].rpartition(":")[2] or "data"
-            safe = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in dataset)
+            dataset = spec.dataset.rstrip("/").rsplit("/", 1)[-1].rpartition(":")[2] or "data"
+            safe = re.sub(r"[^A-Za-z0-9._-]", "-", dataset)  # a name that a model reference can hold
             return f"{spec.model}-{safe}"[:100]
         case GenerateSpec():
             return f"{spec.model.partition('@')[0].replace(':', '-')}-images"[:100]

@@ -20,6 +20,7 @@ from db.dispatch import (
     queued_tasks,
     sight_running,
     unqueue,
+    unqueue_paused,
     waiting_wake_ups,
 )
 from db.engine import Database
@@ -73,6 +74,7 @@ class Ticker:
             log.warning("lease expired", extra={"action": "expire", "task": task_id, "state": state.value})
 
     def _queue_ready(self, session: Session) -> list[WakeUp]:
+        unqueue_paused(session)
         slots = free_slots(session, [worker.id for worker in present_workers(session)])
         for kind, count in waiting_wake_ups(session).items():
             _take_slots(slots, kind, count)

@@ -10,10 +10,13 @@ from pixmill.errors import DatasetError, SpecError
 from pixmill.specs import TrainSpec
 
 
-def check_train(spec: TrainSpec) -> None:
-    """Raise SpecError for an unknown preset or option, DatasetError for an unknown or missing data set."""
+def check_train(spec: TrainSpec) -> TrainSpec:
+    """The spec with an absolute data set.
+
+    Raises SpecError for an unknown preset or option, DatasetError for an unknown or missing data set.
+    """
     check_preset(spec)
-    check_dataset(spec.dataset)
+    return spec.model_copy(update={"dataset": check_dataset(spec.dataset)})
 
 
 def check_preset(spec: TrainSpec) -> None:
@@ -24,9 +27,12 @@ def check_preset(spec: TrainSpec) -> None:
         raise SpecError(str(error), hint="pixmill model presets") from None
 
 
-def check_dataset(name: str) -> None:
-    """Raise DatasetError unless the name is known and its folder or file is there."""
+def check_dataset(name: str) -> str:
+    """The name with its path made absolute, as a worker in another folder needs it.
+
+    Raises DatasetError unless the name is known and its folder or file is there.
+    """
     try:
-        check_dataset_name(name)
+        return check_dataset_name(name)
     except ModelError as error:
         raise DatasetError(str(error)) from None

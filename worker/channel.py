@@ -36,3 +36,8 @@ class Channel:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             return  # the other end was faster
+
+    def close(self) -> None:
+        """Free the descriptor; sending raises OSError from now on."""
+        with self._sending:
+            self._socket.close()

@@ -17,6 +17,8 @@ _REASONS: tuple[tuple[type[BaseException], FailureReason], ...] = (
     (ModelError, FailureReason.USER_ERROR),
 )
 
+LONGEST_MESSAGE = 500  # characters; the log has it all
+
 
 def explain(error: BaseException) -> tuple[FailureReason, str]:
     """The reason and one line about it."""
@@ -24,9 +26,9 @@ def explain(error: BaseException) -> tuple[FailureReason, str]:
         return FailureReason.OUT_OF_MEMORY, f"the device ran out of memory: {_first_line(error)}"
     for kind, reason in _REASONS:
         if isinstance(error, kind):
-            return reason, _first_line(error)
+            return reason, _one_line(error)
     if isinstance(error, PixmillError):
-        return FailureReason.ERROR, _first_line(error)
+        return FailureReason.ERROR, _one_line(error)
     return FailureReason.ERROR, f"{type(error).__name__}: {_first_line(error)} (the traceback is in the job's log)"
 
 
@@ -40,6 +42,13 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return type(error).__name__ == "OutOfMemoryError" or (
         isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     )
+
+
+def _one_line(error: BaseException) -> str:
+    """All that an error of ours says: the lines after the first are the files, or the remedy."""
+    first, *rest = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+    text = " ".join([first, "; ".join(rest)]).strip() if first.endswith(":") else "; ".join([first, *rest])
+    return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 1] + "…"
 
 
 def _first_line(error: BaseException) -> str:

@@ -120,6 +120,8 @@ class _Run:
             else:
                 log.info("going on from %s, %d images seen", stored.path, self._trainer.images_seen)
                 return
+        if self._desk.assignment.checkpoints:
+            log.warning("no checkpoint can be used: training begins again")
         _save_real_grid(self._desk, self._data)
 
     def train(self) -> None:
@@ -215,7 +217,7 @@ class _Run:
 
     @property
     def _metric_name(self) -> str:
-        return f"kd@{self._features.name}" if self._features is not None else "accuracy"
+        return f"kid@{self._features.name}" if self._features is not None else "accuracy"
 
 
 def _tensors(

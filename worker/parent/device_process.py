@@ -6,7 +6,6 @@ import queue
 import re
 import socket
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from pixmill.errors import PixmillError, Unavailable
 from worker.assignment import Assignment
 from worker.channel import Channel
 from worker.device.pinning import environment_for
+from worker.parent.interpreter import python_command, with_our_code
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class DeviceProcessRefused(PixmillError):
 
 
 class DeviceProcess:
-    """One running device process.
+    """One running device process.  Raises UserError for a name that is no device's.
 
     The thread that starts it also reads it to the end and reaps it: the kernel's death signal is bound to the thread
     that forked, so that thread must outlive the process.
@@ -37,11 +37,11 @@ class DeviceProcess:
         self.device = device
         self.threads = threads
         self._lock = lock
+        self._environment = with_our_code(environment_for(device, threads))
         self._inbox: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._started = threading.Event()
         self._ended = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
-        self._channel: Channel | None = None
         self.ended_with: str | None = None
         threading.Thread(target=self._live, name=f"device {device}", daemon=True).start()
         self._started.wait()
@@ -68,16 +68,25 @@ class DeviceProcess:
         self._send({"do": "stop"})
 
     def receive(self, seconds: float) -> dict[str, Any] | None:
-        """The next message; None when none came in time, or the process has ended (see `is_alive`)."""
+        """The next message; None when none came in time, or the process has ended (see `is_heard`)."""
         try:
             return self._inbox.get(timeout=max(0.0, seconds))
         except queue.Empty:
             return None
 
+    def wake(self) -> None:
+        """Let `receive` return at once, as if its time were over."""
+        self._inbox.put(None)
+
     @property
-    def is_alive(self) -> bool:
-        """Whether the process still runs, or has said something that was not read yet."""
-        return self.ended_with is None or not self._inbox.empty()
+    def is_running(self) -> bool:
+        """Whether the process still runs."""
+        return self.ended_with is None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the process still runs, or has said something before its end that was not read yet."""
+        return self.is_running or not self._inbox.empty()
 
     def kill(self) -> None:
         """End the process at once; returns when the kernel has freed what it held."""
@@ -87,8 +96,7 @@ class DeviceProcess:
 
     def close(self) -> None:
         """Let the process end by itself, and kill it if it does not."""
-        if self._channel is not None:
-            self._channel.shut()
+        self._channel.shut()
         self._wait_end()
         self.kill()
 
@@ -96,7 +104,6 @@ class DeviceProcess:
         self._ended.wait(END_SECONDS)
 
     def _send(self, message: dict[str, Any]) -> None:
-        assert self._channel is not None
         try:
             self._channel.send(message)
         except OSError:
@@ -105,20 +112,28 @@ class DeviceProcess:
     def _live(self) -> None:
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours)
-        self._process = subprocess.Popen(
-            self._command(theirs.fileno()),
-            env=environment_for(self.device, self.threads),
-            pass_fds=(theirs.fileno(),),
+        try:
+            with theirs:
+                self._process = self._spawn(theirs.fileno())
+        except OSError as error:
+            self.ended_with = f"not started: {error.strerror}"
+        self._started.set()
+        if self._process is not None:
+            for message in self._channel.messages():
+                self._inbox.put(message)
+            self.ended_with = _how(self._process.wait())
+        self._channel.close()
+        self._inbox.put(None)  # wakes whoever waits
+        self._ended.set()
+
+    def _spawn(self, descriptor: int) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            self._command(descriptor),
+            env=self._environment,
+            pass_fds=(descriptor,),
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-        theirs.close()
-        self._started.set()
-        for message in self._channel.messages():
-            self._inbox.put(message)
-        self.ended_with = _how(self._process.wait())
-        self._inbox.put(None)  # wakes whoever waits
-        self._ended.set()
 
     def _command(self, descriptor: int) -> list[str]:
         options = {
@@ -128,7 +143,8 @@ class DeviceProcess:
             "--parent": str(os.getpid()),
             "--lock": str(self._lock),
         }
-        return [sys.executable, "-m", "worker.device.process", *(word for pair in options.items() for word in pair)]
+        words = (word for pair in options.items() for word in pair)
+        return python_command("-m", "worker.device.process", *words)
 
 
 def lock_path(run_folder: Path, device: str) -> Path:

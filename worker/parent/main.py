@@ -12,12 +12,14 @@ from db.engine import Database, open_database
 from db.schema import require_current_schema
 from db.tables import DeviceKind, Worker
 from db.workers import DeviceFacts, beat_worker, register_worker, set_draining, stop_worker
-from pixmill.errors import BrokerUnreachable, DatabaseUnreachable
+from pixmill.errors import BrokerUnreachable, DatabaseUnreachable, Unavailable
 from pixmill.settings import Settings
 from scheduler.broker import poke
 from scheduler.messages import make_celery
 from scheduler.names import RUN_TASK, celery_queue
-from worker.parent.device_process import DeviceProcess, lock_path
+from worker.parent.device_process import DeviceProcess, DeviceProcessRefused, lock_path
+from worker.parent.devices import choose_device
+from worker.parent.pool import PromptPool
 from worker.parent.runner import Runner
 
 log = logging.getLogger(__name__)
@@ -26,11 +28,13 @@ log = logging.getLogger(__name__)
 def run_worker(settings: Settings, device: str) -> None:
     """Work for one device until SIGTERM or SIGINT; a running task is stopped at a checkpoint and given back.
 
-    Raises UserError or DeviceProcessRefused for a device that cannot be had, SchemaMismatch, DatabaseUnreachable.
+    `device` is "cpu", "cuda:N", or "auto": the first GPU, else the CPU. Raises UserError, DeviceProcessRefused or
+    Unavailable for a device that cannot be had, SchemaMismatch, DatabaseUnreachable.
     """
     database = open_database(settings)
     require_current_schema(database)
     threads = settings.worker.threads or len(os.sched_getaffinity(0))
+    device = choose_device(device)
     process = DeviceProcess(device, threads, lock_path(settings.run_folder, device))
     facts = _facts(process.wait_ready())
     worker = database.transact(lambda session: _registered(session, facts))
@@ -72,13 +76,13 @@ def _consume(settings: Settings, facts: DeviceFacts, runner: Runner, database: D
     # Celery waits for the running task when it is told to stop; the task is told here.
     def stop(**_details: Any) -> None:
         log.info("stopping", extra={"worker": worker.name})
-        runner.stopping.set()
+        runner.stop()
         _drain(database, worker)
 
     signals.worker_shutting_down.connect(stop, weak=False)
     signals.setup_logging.connect(_keep_logging, weak=False)
     app.Worker(
-        pool="threads",
+        pool=PromptPool,
         concurrency=1,
         queues=[celery_queue(facts.kind)],
         hostname=f"{facts.name}@{facts.host}",
@@ -97,12 +101,15 @@ def _register_task(app: Celery, settings: Settings, runner: Runner) -> None:
                 _tell_scheduler(settings)
         except DatabaseUnreachable as error:
             log.warning("wake-up dropped; it is sent again", extra={"task": task_id, "reason": error.message})
+        except (DeviceProcessRefused, Unavailable) as error:
+            log.error("the device cannot be had", extra={"task": task_id, "reason": error.message})
 
     app.task(name=RUN_TASK)(run)
 
 
 def _keep_logging(**_details: Any) -> None:
     """Celery leaves logging alone when something is connected to this signal."""
+    logging.getLogger("celery").setLevel(logging.WARNING)  # a line for each wake-up says nothing that ours do not
 
 
 def _tell_scheduler(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """Runs one lease from claim to end: hands it to the device process, keeps the lease alive, publishes what comes."""
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+WEIGHTS_FILE = "weights.safetensors"
 OUTAGE_PAUSE = 1.0  # seconds between two tries while the database is away
 
 
@@ -36,15 +38,17 @@ class Runner:
         self._worker = worker
         self._process = process
         self._layout = Layout(settings.storage_root)
-        self.stopping = threading.Event()
+        self._stopping = threading.Event()
 
     def run_one(self, hint: tuple[int, int]) -> bool:
         """Claim the hinted task, or else the best one that waits, and run it to its end; False when nothing waits.
 
-        Raises DatabaseUnreachable when nothing could be claimed; the wake-up is sent again later.
+        Raises DatabaseUnreachable, or DeviceProcessRefused or Unavailable when the device process cannot be had. What
+        was not claimed then is woken again later; what was claimed is taken back when its lease runs out.
         """
-        if self.stopping.is_set():
+        if self._stopping.is_set():
             return False
+        self._revive()  # before the claim: a broken device must not spoil one task after the other
         lease = self._database.transact(lambda session: claim(session, self._worker, hint, self._folder))
         if lease is None:
             return False
@@ -54,7 +58,15 @@ class Runner:
         except LeaseLost as error:
             log.warning("lease lost; publishing nothing", extra={"task": lease.task_id, "reason": error.message})
             self._process.kill()
+        except Exception:
+            self._process.kill()  # what it still says must not be taken for the next task's
+            raise
         return True
+
+    def stop(self) -> None:
+        """Stop the running task at its next safe point, and start no other; safe in a signal handler."""
+        self._stopping.set()
+        self._process.wake()
 
     def close(self) -> None:
         """End the device process."""
@@ -66,9 +78,10 @@ class Runner:
     def _execute(self, lease: Lease) -> None:
         try:
             assignment = self._stubbornly(lambda session: self._assignment(session, lease))
+        except DatabaseUnreachable:
+            raise
         except PixmillError as error:
             return self._fail(lease, FailureReason.USER_ERROR, error.message)
-        self._revive()
         self._process.run(assignment)
         self._follow(lease, _Watch(self._settings))
         return None
@@ -78,7 +91,7 @@ class Runner:
 
     def _revive(self) -> None:
         """Replace a device process that has died since its last task."""
-        if self._process.is_alive:
+        if self._process.is_running:
             return
         log.info("starting a new device process", extra={"device": self._process.device})
         lock = lock_path(self._settings.run_folder, self._process.device)
@@ -93,7 +106,7 @@ class Runner:
                 watch.heard()
                 if self._take(lease, watch, message):
                     return None
-            elif not self._process.is_alive:
+            elif not self._process.is_heard:
                 return self._end_dead(lease, watch)
             self._keep_alive(lease, watch)
 
@@ -126,7 +139,7 @@ class Runner:
             except DatabaseUnreachable as error:
                 # Hours of device time are not thrown away for an outage: work on, publish nothing, say it later.
                 log.warning("the database is away", extra={"task": lease.task_id, "reason": error.message})
-        if (watch.cancelled or self.stopping.is_set()) and not watch.asked_to_stop:
+        if (watch.cancelled or self._stopping.is_set()) and not watch.asked_to_stop:
             log.info("asking to stop", extra={"task": lease.task_id, "cancelled": watch.cancelled})
             self._process.ask_to_stop()
             watch.ask()
@@ -150,14 +163,26 @@ class Runner:
         }
         old = self._stubbornly(lambda session: publish_checkpoint(session, lease, Checkpoint(**row)))
         for path in old:
-            self._layout.resolve(path).unlink(missing_ok=True)
+            self._discard(path)
+
+    def _discard(self, path: str) -> None:
+        file = self._layout.resolve(path)
+        file.unlink(missing_ok=True)
+        if file.name == WEIGHTS_FILE:  # the weights of a model that is no longer the best: its card goes with them
+            shutil.rmtree(file.parent, ignore_errors=True)
 
     def _succeed(self, lease: Lease, result: dict[str, Any], done: int) -> None:
         def publish(session: Session) -> dict[str, Any]:
             return publish_result(session, lease, result)
 
-        self._stubbornly(lambda session: finish(session, lease, Outcome.SUCCEEDED, done=done, publish=publish))
+        try:
+            self._stubbornly(lambda session: finish(session, lease, Outcome.SUCCEEDED, done=done, publish=publish))
+        except (LeaseLost, DatabaseUnreachable):
+            raise
+        except PixmillError as error:  # what it refers to is gone
+            return self._fail(lease, FailureReason.ERROR, error.message)
         log.info("succeeded", extra={"job": lease.job_id, "task": lease.task_id})
+        return None
 
     def _fail(self, lease: Lease, reason: FailureReason, message: str) -> None:
         self._stubbornly(lambda session: finish(session, lease, Outcome.FAILED, reason=reason, message=message))
@@ -180,12 +205,20 @@ class Runner:
         return None
 
     def _stubbornly(self, act: Callable[[Session], T]) -> T:
-        """Do it once the database answers; what was computed is not lost to an outage."""
+        """Do it once the database answers; what was computed is not lost to an outage.
+
+        Raises DatabaseUnreachable when the worker must stop and the database stays away.
+        """
+        given_up_at: float | None = None
         while True:
             try:
                 return self._database.transact(act)
             except DatabaseUnreachable as error:
                 log.warning("the database is away", extra={"reason": error.message})
+                if self._stopping.is_set():
+                    given_up_at = given_up_at or time.monotonic() + self._settings.worker.stop_grace_seconds
+                    if time.monotonic() >= given_up_at:
+                        raise
                 time.sleep(OUTAGE_PAUSE)
 
 

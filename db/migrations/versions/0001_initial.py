@@ -186,7 +186,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("job_id", "number", name=op.f("uq_tasks_job_id_number")),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_tasks_state_priority_id", "tasks", ["state", "priority", "id"], unique=False)
+    op.create_index("ix_tasks_state_priority_id", "tasks", ["state", sa.desc("priority"), "id"], unique=False)
     op.create_table(
         "attempts",
         sa.Column("id", ID, nullable=False),
