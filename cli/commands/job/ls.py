@@ -1,0 +1,97 @@
+"""`pixmill ps`: the jobs, and why they wait or failed."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.context import Workspace, pass_workspace
+from cli.jobs import COLUMNS, WIDE_COLUMNS, job_json, job_row, wide_job_row
+from cli.output import print_ids, print_list, print_table, say
+from cli.params import JOB_ID, PAIR, examples, output_option
+from cli.reasons import read_situation
+from pixmill.states import State
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from db.views import JobFilter, JobLine
+
+RECENT = 10  # finished jobs that are listed beside the unfinished ones
+LIMIT = 200
+PAGE = 500  # jobs read at a time; a database takes only so many values in one statement
+KINDS = ("train", "generate", "evaluate")
+
+
+@click.command(
+    "ls",
+    epilog=examples("pixmill ps", "pixmill ps --all --state failed -o ids", "pixmill ps -l project=digits -o json"),
+)
+@click.option("-a", "--all", "everything", is_flag=True, help="Finished jobs too, without limit.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([state.value for state in State]),
+    help="Only jobs in this state; repeatable.",
+)
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Only jobs of this kind; repeatable.")
+@click.option("-l", "--label", "labels", multiple=True, type=PAIR, help="Only jobs with this label.")
+@click.option("--limit", type=click.IntRange(min=1), help=f"At most so many, the newest.  [default: {LIMIT}]")
+@click.option("--before", type=JOB_ID, metavar="ID", help="Only jobs older than this one: the next page.")
+@output_option("table", "wide", "json", "ids")
+@pass_workspace
+def command(workspace: Workspace, /, output_format: str, everything: bool, limit: int | None, **filters: Any) -> None:
+    """List jobs, the oldest first: the unfinished ones and the last 10 that have ended.
+
+    REASON tells why a job waits (the first that holds: Held, BeginTime, Dependency, QueuePaused, NoWorker,
+    NoScheduler, Resources, BrokerDown), or why it failed.
+    """
+    from db.views import JobFilter
+
+    chosen = JobFilter(
+        states=tuple(State(state) for state in filters["states"]),
+        kinds=filters["kinds"],
+        labels=dict(filters["labels"]),
+        before=filters["before"],
+    )
+    is_plain = not (everything or chosen.states or chosen.before or limit)
+    most = limit or (None if everything else LIMIT)
+    with workspace.database.read() as session:
+        lines, more = read_jobs(session, chosen, most, RECENT if is_plain else None)
+        situation = read_situation(session, workspace.settings.scheduler.lease_seconds)
+    match output_format:
+        case "ids":
+            print_ids([line.job.id for line in lines])
+        case "json":
+            following = {"before": lines[0].job.id} if more else None
+            print_list("job_list", [job_json(line, situation) for line in lines], following)
+        case "wide":
+            print_table(WIDE_COLUMNS, [wide_job_row(line, situation) for line in lines], empty=_empty(everything))
+        case _:
+            print_table(COLUMNS, [job_row(line, situation) for line in lines], empty=_empty(everything))
+    if more and output_format != "json":
+        say(f"older jobs are not listed: pixmill ps --before {lines[0].job.id}")
+
+
+def _empty(everything: bool) -> str:
+    return "no jobs" if everything else "no jobs to list; submit one: pixmill submit --help"
+
+
+def read_jobs(
+    session: "Session", chosen: "JobFilter", limit: int | None, recent: int | None
+) -> tuple[list["JobLine"], bool]:
+    """At most `limit` jobs, the newest, by id; and whether there are older ones."""
+    from dataclasses import replace
+
+    from db.views import list_jobs
+
+    lines: list[JobLine] = []
+    while limit is None or len(lines) <= limit:
+        wanted = PAGE if limit is None else min(PAGE, limit + 1 - len(lines))
+        page = list_jobs(session, chosen, wanted, recent)
+        lines = page + lines
+        if len(page) < wanted or recent is not None:
+            break
+        chosen = replace(chosen, before=page[0].job.id)
+    more = limit is not None and len(lines) > limit
+    return (lines[-limit:] if limit is not None else lines), more

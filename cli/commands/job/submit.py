@@ -1,0 +1,179 @@
+"""`pixmill submit`: ask for a job."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from cli.context import Workspace, pass_workspace, user_name
+from cli.params import BEGIN, COUNT, JOB_ID, PAIR, examples
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_FROM_FILE = "file"
+
+
+class SubmitGroup(click.Group):
+    """Takes `submit -f FILE` without a kind: the file names it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Insert the hidden command where the first argument is an option."""
+        if args and args[0].startswith("-") and args[0] not in ctx.help_option_names:
+            args = [_FROM_FILE, *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    "submit",
+    cls=SubmitGroup,
+    epilog=examples(
+        "pixmill submit train --model vae --dataset digits --conditional --wait",
+        "pixmill submit generate --model vae-digits --n 10k --after 12",
+        "pixmill job show 12 --spec | pixmill submit -f - --set width=64",
+    ),
+)
+def command() -> None:
+    """Ask for a job.
+
+    A job can also stand in a file of YAML, JSON or TOML: `pixmill submit -f job.yaml`. Flags go over what it says.
+    Counts may be written 10k, 1M or 1_000_000.
+    """
+
+
+def common_options(function: Command) -> Command:
+    """The options of every kind of job."""
+    for option in reversed(
+        [
+            click.option("-f", "--file", "source", metavar="FILE", help="YAML, JSON or TOML file; - is stdin."),
+            click.option("--name", help="Name of the job; of a train job also that of its model."),
+            click.option("--queue", help="Queue.  [default: default]"),
+            click.option("--priority", type=int, help="From -1000 to 1000; larger runs first.  [default: 0]"),
+            click.option("--device", type=click.Choice(["any", "cpu", "cuda"]), help="What may run it."),
+            click.option("--after", multiple=True, type=JOB_ID, metavar="ID", help="Start when this job has ended."),
+            click.option(
+                "--after-policy", type=click.Choice(["ok", "any"]), help="ok: only if it succeeded.  [default: ok]"
+            ),
+            click.option("--hold", is_flag=True, default=None, help="Wait for `pixmill job release`."),
+            click.option("--begin", type=BEGIN, metavar="TIME", help="Not before; RFC 3339, or +2h from now."),
+            click.option("--key", help="Idempotency key: the same key is the same job."),
+            click.option("-l", "--label", "labels", multiple=True, type=PAIR, help="Label; repeatable."),
+            click.option("--wait", is_flag=True, help="Wait for its end; the exit code tells how it ended."),
+            click.option("--dry-run", is_flag=True, help="Check and print the spec; add nothing."),
+            click.option("-q", "--quiet", is_flag=True, help="Print the job's id and nothing else."),
+            click.option(
+                "-o", "output_format", type=click.Choice(["text", "json"]), default="text", help="How to print it."
+            ),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+@command.command(
+    "train",
+    epilog=examples(
+        "pixmill submit train --model vae --dataset digits",
+        "pixmill submit train --model sngan --dataset folder:~/flowers --image-size 32 --images 2M --set width=64",
+    ),
+)
+@click.option("--model", help="Preset; `pixmill model presets` lists them.")
+@click.option("--dataset", help="digits, mnist, fashion-mnist, folder:PATH or idx:PATH.")
+@click.option("--image-size", type=int, metavar="PIXELS", help="Side of the square images.  [default: the data's]")
+@click.option("--channels", type=click.Choice([1, 3]), help="1 gray, 3 RGB.  [default: the data's]")
+@click.option("--conditional/--unconditional", default=None, help="Learn to make images of a given class.")
+@click.option("--images", type=COUNT, help="Images to learn from, repeats included.  [default: 200k]")
+@click.option("--seed", type=int, help="Same seed, same model, on the same device.  [default: 0]")
+@click.option("--batch-size", type=int, metavar="IMAGES", help="Images of one step.  [default: the preset's]")
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "auto"]), help="Numbers to compute with.")
+@click.option("--on-bad-image", type=click.Choice(["fail", "skip"]), help="What an unreadable image means.")
+@click.option("--set", "options", multiple=True, type=PAIR, help="Option of the preset; repeatable.")
+@common_options
+@pass_workspace
+def train(workspace: Workspace, /, **flags: Any) -> None:
+    """Train a model, and publish it as the next version of its line."""
+    flags["options"] = {key: _scalar(value) for key, value in flags["options"]}
+    _submit(workspace, "train", flags)
+
+
+@command.command(
+    "generate",
+    epilog=examples(
+        "pixmill submit generate --model vae-digits --n 10k",
+        "pixmill submit generate --model job:12 --n 1M --classes 3,7 --shard-size 5k",
+    ),
+)
+@click.option("--model", help="NAME, NAME@VERSION, or job:ID of a train job, which may still run.")
+@click.option("-n", "--n", "n", type=COUNT, help="How many images.")
+@click.option("--classes", metavar="A,B", help="Only these classes, in turn.  [default: all]")
+@click.option("--shard-size", type=COUNT, metavar="IMAGES", help="Images in one archive.  [default: 10k]")
+@click.option("--seed", type=int, help="Same seed, same images.  [default: 0]")
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "auto"]), help="Numbers to compute with.")
+@click.option("--labels-in-tar", is_flag=True, default=None, help="Write each label into the archive too.")
+@common_options
+@pass_workspace
+def generate(workspace: Workspace, /, **flags: Any) -> None:
+    """Make a data set of images with a trained model."""
+    if flags["classes"] is not None:
+        flags["classes"] = [name.strip() for name in flags["classes"].split(",") if name.strip()]
+        if not flags["classes"]:
+            raise click.UsageError("--classes names no class; write it like --classes 3,7")
+    _submit(workspace, "generate", flags)
+
+
+@command.command(
+    "evaluate",
+    epilog=examples(
+        "pixmill submit evaluate --output 13", "pixmill submit evaluate --output 13 --n 2k --no-usefulness"
+    ),
+)
+@click.option("--output", type=JOB_ID, metavar="ID", help="The generate job whose images are judged.")
+@click.option("--dataset", help="Real images to compare with.  [default: what the model was trained on]")
+@click.option("-n", "--n", "n", type=COUNT, help="How many of its images, from the first on.  [default: 5k]")
+@click.option("--seed", type=int, help="Of the judges.  [default: 0]")
+@click.option("--usefulness/--no-usefulness", default=None, help="Train a classifier on them, test it on real images.")
+@click.option("--on-bad-image", type=click.Choice(["fail", "skip"]), help="What an unreadable image means.")
+@common_options
+@pass_workspace
+def evaluate(workspace: Workspace, /, **flags: Any) -> None:
+    """Judge generated images against real ones."""
+    _submit(workspace, "evaluate", flags)
+
+
+@command.command(_FROM_FILE, hidden=True, epilog=examples("pixmill submit -f job.yaml"))
+@click.option("--set", "options", multiple=True, type=PAIR, help="Option of a train job's preset; repeatable.")
+@click.option("--seed", type=int, help="Seed.")
+@common_options
+@pass_workspace
+def from_file(workspace: Workspace, /, **flags: Any) -> None:
+    """Ask for the job that a file describes."""
+    if flags["source"] is None:
+        raise click.UsageError("say what to do: train, generate or evaluate, or name a file with -f")
+    flags["options"] = {key: _scalar(value) for key, value in flags["options"]}
+    _submit(workspace, None, flags)
+
+
+def _scalar(text: str) -> bool | int | float | str:
+    """A value of --set, as the number or truth value that it spells, else as text."""
+    if text.lower() in {"true", "false"}:
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _submit(workspace: Workspace, kind: str | None, flags: dict[str, Any]) -> None:
+    from cli.submitting import Presentation, submit_document
+
+    shown = Presentation(
+        wait=flags.pop("wait"),
+        dry_run=flags.pop("dry_run"),
+        quiet=flags.pop("quiet"),
+        as_json=flags.pop("output_format") == "json",
+    )
+    source = flags.pop("source")
+    flags["labels"] = dict(flags["labels"])
+    flags["after"] = list(flags["after"])
+    submit_document(workspace, kind, source, flags, shown, user=user_name())

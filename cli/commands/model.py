@@ -1,0 +1,112 @@
+"""`pixmill model`: trained models, and the presets to train."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.context import Workspace, pass_workspace
+from cli.formatting import age, count
+from cli.output import Column, print_list, print_table
+from cli.params import examples, output_option
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from db.tables import ModelVersion
+
+COLUMNS = [
+    Column(title="MODEL", shrinks=True),
+    Column(title="PRESET"),
+    Column(title="DATASET", shrinks=True, dropped=1),
+    Column(title="SHAPE"),
+    Column(title="CLASSES", align="right", dropped=2),
+    Column(title="IMAGES", align="right"),
+    Column(title="METRIC", shrinks=True, dropped=3),
+    Column(title="VALUE", align="right"),
+    Column(title="JOB", align="right"),
+    Column(title="AGE", align="right"),
+]
+PRESET_COLUMNS = [Column(title="PRESET"), Column(title="FAMILY"), Column(title="SUMMARY", shrinks=True)]
+WIDE_PRESET_COLUMNS = [*PRESET_COLUMNS, Column(title="PAPER", shrinks=True), Column(title="OPTIONS", shrinks=True)]
+
+
+@click.group("model", epilog=examples("pixmill model ls"))
+def command() -> None:
+    """Trained models, and the presets to train."""
+
+
+@command.command("ls", epilog=examples("pixmill model ls", "pixmill model ls --name vae-digits -o json"))
+@click.option("--name", help="Only the versions of this model.")
+@output_option("table", "json")
+@pass_workspace
+def ls(workspace: Workspace, name: str | None, output_format: str) -> None:
+    """List the versions of all models, the newest of each first.
+
+    VALUE is the model's own measure of quality, named in METRIC: of `kd` and `fd` less is better, of `accuracy` more.
+    """
+    from db.registry import list_versions
+    from db.workers import database_time
+
+    with workspace.database.read() as session:
+        versions = list_versions(session, name)
+        at = database_time(session)
+    if output_format == "json":
+        print_list("model_list", [_json(version) for version in versions])
+        return
+    empty = f"no model is called {name!r}" if name else "no model is trained yet: pixmill submit train --help"
+    print_table(COLUMNS, [_row(version, at) for version in versions], empty=empty)
+
+
+def _row(version: "ModelVersion", at: "datetime") -> list[str]:
+    return [
+        f"{version.model.name}@{version.version}",
+        version.preset,
+        version.dataset.name,
+        f"{version.image_size}×{version.image_size}×{version.channels}",
+        str(len(version.classes) or "–"),
+        count(version.images_seen),
+        version.metric_name or "–",
+        "–" if version.metric_value is None else f"{version.metric_value:.4g}",
+        str(version.job_id),
+        age(version.created_at, at),
+    ]
+
+
+def _json(version: "ModelVersion") -> dict[str, Any]:
+    names = ["version", "preset", "job_id", "folder", "digest", "image_size", "channels", "classes", "images_seen"]
+    names += ["metric_name", "metric_value", "lineage", "created_at"]
+    return {
+        "model": f"{version.model.name}@{version.version}",
+        "name": version.model.name,
+        **{name: getattr(version, name) for name in names},
+        "dataset": {"name": version.dataset.name, "fingerprint": version.dataset.fingerprint},
+    }
+
+
+@command.command("presets", epilog=examples("pixmill model presets", "pixmill model presets -o json"))
+@output_option("table", "wide", "json")
+def presets(output_format: str) -> None:
+    """List what can be trained: --model takes the name, --set the options (`-o wide` shows them)."""
+    from imagemodels.presets import PRESETS
+
+    items = [
+        {
+            "name": preset.name,
+            "family": preset.family,
+            "summary": preset.summary,
+            "paper": preset.paper,
+            "options": asdict(preset.options),
+        }
+        for preset in PRESETS.values()
+    ]
+    if output_format == "json":
+        print_list("preset_list", items)
+        return
+    rows = [[str(item[key]) for key in ("name", "family", "summary", "paper")] + [_options(item)] for item in items]
+    columns = WIDE_PRESET_COLUMNS if output_format == "wide" else PRESET_COLUMNS
+    print_table(columns, [row[: len(columns)] for row in rows], empty="no presets")
+
+
+def _options(item: dict[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in item["options"].items())

@@ -1,0 +1,61 @@
+"""`pixmill status`: everything on one screen."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.context import Workspace
+from cli.fleet import device_rows
+from cli.output import Column, print_item, print_table, print_title
+from cli.params import examples, output_option
+
+if TYPE_CHECKING:
+    from cli.health import Check, Health
+
+COLUMNS = [Column(title="PART"), Column(title="STATE"), Column(title="DETAIL", shrinks=True)]
+DEVICE_COLUMNS = [
+    Column(title="DEVICE"),
+    Column(title="HOST", shrinks=True, dropped=1),
+    Column(title="MODEL", shrinks=True),
+    Column(title="MEMORY", align="right", dropped=2),
+    Column(title="STATE"),
+    Column(title="JOB", align="right"),
+    Column(title="SEEN", align="right"),
+]
+
+
+@click.command("status", epilog=examples("pixmill status", "pixmill status -o json"))
+@output_option("text", "json")
+@click.pass_context
+def command(ctx: click.Context, output_format: str) -> None:
+    """Show database, broker, scheduler, workers, queues and disk; rc 1 when something needs attention.
+
+    Answers within two seconds, also when a server does not, and changes nothing.
+    """
+    from cli.health import look
+
+    workspace = ctx.ensure_object(Workspace)
+    health = look(workspace)
+    if output_format == "json":
+        print_item("status", health.to_json())
+    else:
+        _print_screen(workspace, health)
+    if not health.is_ok:
+        ctx.exit(1)
+
+
+def _print_screen(workspace: Workspace, health: "Health") -> None:
+    from pixmill import __version__
+
+    print_title(f"pixmill {__version__}  {workspace.settings.home}")
+    print_table(COLUMNS, [_row(check) for check in health.checks], empty="")
+    if health.fleet:
+        click.echo()
+        print_table(DEVICE_COLUMNS, device_rows(health.fleet), empty="")
+    hints = dict.fromkeys(check.hint for check in health.checks if check.hint)
+    for hint in hints:
+        click.echo(f"hint:  {hint}", err=True)
+
+
+def _row(check: "Check") -> list[str]:
+    return [check.part, check.state, check.detail]

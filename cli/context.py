@@ -1,0 +1,73 @@
+"""What every command works on: settings and database, each opened when first asked for."""
+
+import getpass
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from db.engine import Database
+    from pixmill.settings import Settings
+
+
+class Workspace:
+    """The settings and the database that the global options choose."""
+
+    def __init__(self) -> None:
+        self.config: Path | None = None
+        self.home: Path | None = None
+        self.debug = bool(os.environ.get("PIXMILL_DEBUG"))
+
+    @property
+    def flags(self) -> dict[str, Any]:
+        """Settings given on the command line."""
+        return {} if self.home is None else {"home": self.home}
+
+    @cached_property
+    def settings(self) -> "Settings":
+        """All settings.  Raises ConfigError."""
+        from pixmill.settings import load_settings
+
+        return load_settings(config=self.config, flags=self.flags)
+
+    @cached_property
+    def database(self) -> "Database":
+        """The database, with a schema that this pixmill works with; the embedded one is made where it is missing.
+
+        Raises DatabaseUnreachable, SchemaMismatch, ConfigError or PermissionDenied.
+        """
+        from db.schema import prepare_schema, require_current_schema
+
+        database = self.unchecked_database
+        if database.is_sqlite:
+            prepare_schema(database)
+        else:
+            # An empty PostgreSQL database may be somebody else's: only `db upgrade` fills it.
+            require_current_schema(database)
+        return database
+
+    @cached_property
+    def unchecked_database(self) -> "Database":
+        """The database, whatever its schema.  Raises ConfigError or PermissionDenied."""
+        from db.engine import open_database
+
+        return open_database(self.settings)
+
+    def close(self) -> None:
+        """Close the connections that were opened."""
+        if "unchecked_database" in self.__dict__:
+            self.unchecked_database.dispose()
+
+
+pass_workspace = click.make_pass_decorator(Workspace)
+
+
+def user_name() -> str:
+    """Who asks; a container's user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

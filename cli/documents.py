@@ -1,0 +1,177 @@
+"""Spec documents: read from a file, laid under the flags of a command line, and written back."""
+
+import json
+import re
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from cli.params import parse_count
+from pixmill.errors import SpecError, UserError
+from pixmill.names import suggestion
+from pixmill.specs import KINDS, JobOptions, parse_options, parse_spec, split_document
+
+if TYPE_CHECKING:
+    from db.tables import Job
+    from scheduler.submit import Spec
+
+MAX_BYTES = 1_000_000  # a spec has some hundred; whatever is larger is another file
+
+_COUNT_KEYS = ("images", "n", "shard_size")
+_MERGED_KEYS = ("options", "labels")  # a flag adds to what the file says of these
+# What made the job wait belongs to its time, and its key to that one job.
+_CIRCUMSTANCES = ("key", "after", "after_policy", "hold", "begin")
+
+
+class _SpecLoader(yaml.SafeLoader):
+    """YAML as its version 1.2 reads it: 1e-4 is a number, `no` a word, and a time stays as it was written."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  as the base class declares it
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that is there twice: one of them would be lost without a word."""
+        keys = [self.construct_object(key, deep=True) for key, _value in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _construct_int(_loader: _SpecLoader, node: yaml.ScalarNode) -> int:
+    """A number in base ten; the older version of YAML reads 012 as ten."""
+    return int(node.value.replace("_", ""))
+
+
+_SpecLoader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9][0-9_]*", "-+0123456789"),
+    ("float", r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?", "-+0123456789."),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("merge", r"<<", "<"),
+):
+    _SpecLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+
+
+def read_document(source: str) -> dict[str, Any]:
+    """The keys of a YAML, JSON or TOML file by its suffix, or of YAML or JSON on stdin for `-`.
+
+    Raises UserError for a file that cannot be read, SpecError for one that is no mapping of keys to values.
+    """
+    text = _read_text(source)
+    try:
+        if source.endswith(".toml"):
+            document: Any = tomllib.loads(text)
+        elif source.endswith(".json"):
+            document = json.loads(text)
+        else:
+            document = read_yaml(text)
+    except (ValueError, yaml.YAMLError) as error:  # both decoders' errors are ValueErrors
+        raise SpecError(f"{_name(source)} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise SpecError(f"{_name(source)} holds no keys and values", hint="begin it with: kind: train")
+    return {str(key): value for key, value in document.items()}
+
+
+def read_yaml(text: str) -> Any:
+    """What a YAML document holds.  Raises yaml.YAMLError."""
+    return yaml.load(text, _SpecLoader)  # noqa: S506  a safe loader with fewer surprises
+
+
+def _name(source: str) -> str:
+    return "stdin" if source == "-" else f"spec {source}"
+
+
+def _read_text(source: str) -> str:
+    try:
+        if source == "-":
+            data = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with Path(source).open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise UserError(f"{_name(source)} is larger than {MAX_BYTES:,} bytes; a spec is a small text file")
+        return data.decode()
+    except OSError as error:
+        raise UserError(f"{_name(source)} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{_name(source)} is not a text in UTF-8") from None
+
+
+def merge(document: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with the flags that were given laid over it."""
+    merged = dict(document)
+    for key, value in flags.items():
+        if value is None or value in ((), [], {}):
+            continue
+        present = merged.get(key)
+        merged[key] = {**present, **value} if key in _MERGED_KEYS and isinstance(present, dict) else value
+    return merged
+
+
+def parse_document(document: Mapping[str, Any]) -> tuple["Spec", JobOptions]:
+    """A validated spec and validated options; counts may be written like 10k.
+
+    Raises SpecError that names the key, and the one that may be meant.
+    """
+    readable = {key: _readable(key, value) for key, value in document.items()}
+    spec_values, option_values = split_document(readable)
+    _refuse_unknown(readable)
+    return parse_spec(spec_values), parse_options(option_values)
+
+
+def _readable(key: str, value: Any) -> Any:
+    if key in _COUNT_KEYS and isinstance(value, str):
+        try:
+            return parse_count(value)
+        except ValueError as error:
+            raise SpecError(f"'{key}': {error}") from None
+    return value
+
+
+def _refuse_unknown(document: Mapping[str, Any]) -> None:
+    kind = document.get("kind")
+    if kind not in KINDS:
+        return  # parse_spec says so
+    known = {*KINDS[str(kind)].model_fields, *JobOptions.model_fields}
+    for key in document:
+        if key not in known:
+            raise SpecError(f"{kind} spec: unknown key '{key}'", hint=suggestion(key, known))
+
+
+def spec_document(spec: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The document that asks for a spec under options."""
+    head = {key: spec[key] for key in ("version", "kind") if key in spec}
+    given = {key: value for key, value in spec.items() if value is not None and value != {}}
+    return {**head, **given, **options}
+
+
+def job_document(job: "Job") -> dict[str, Any]:
+    """The document that repeats a job: without what it waited for, and without its key."""
+    options = {key: value for key, value in job.options.items() if key not in _CIRCUMSTANCES}
+    return spec_document(job.spec, {"name": job.name, **options})
+
+
+def yaml_text(document: Mapping[str, Any]) -> str:
+    """The document as YAML that `read_document` reads back unchanged."""
+    # The library does not escape those line breaks that only Unicode knows, and reads them back as spaces.
+    plain = json.dumps(document, ensure_ascii=False).isprintable()
+    text: str = yaml.dump(dict(document), Dumper=_SpecDumper, sort_keys=False, allow_unicode=plain)
+    return text
+
+
+class _SpecDumper(yaml.SafeDumper):
+    """Quotes what either version of YAML would read as something else."""
+
+
+_SpecDumper.yaml_implicit_resolvers = {
+    letter: [
+        *yaml.SafeDumper.yaml_implicit_resolvers.get(letter, []),
+        *_SpecLoader.yaml_implicit_resolvers.get(letter, []),
+    ]
+    for letter in {*yaml.SafeDumper.yaml_implicit_resolvers, *_SpecLoader.yaml_implicit_resolvers}
+}

@@ -1,0 +1,90 @@
+"""From an exception to what a person sees and what a script gets: `error: …`, `hint: …`, an exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+import click
+
+from cli.formatting import printable
+from cli.output import has_colors
+from pixmill.errors import PixmillError
+
+INTERRUPTED = 130  # as a shell reports SIGINT
+_ROOT_OPTIONS = ("--config", "--home", "--debug")
+
+
+def run_reporting(act: Callable[[], object], *, wants_debug: Callable[[], bool]) -> NoReturn:
+    """Run a command and end the process with its exit code, whatever it raises."""
+    try:
+        result = act()
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        code = error.exit_code
+    except click.Abort as error:
+        code = _report_abort(error)
+    except click.ClickException as error:
+        code = _report_click(error)
+    except BrokenPipeError:
+        code = _quiet_pipe()
+    except PixmillError as error:
+        code = report(error, debug=wants_debug())
+    except Exception as error:  # noqa: BLE001  the last border: nothing may reach the user as a bare traceback
+        code = _report_unexpected(error, debug=wants_debug())
+    else:
+        code = result if isinstance(result, int) else 0
+    sys.exit(code)
+
+
+def report(error: PixmillError, *, debug: bool = False) -> int:
+    """Print an expected error; gives its exit code."""
+    if debug:
+        traceback.print_exception(error)
+    _print(error.message, error.hint)
+    return error.exit_code
+
+
+def _report_click(error: click.ClickException) -> int:
+    hint = None
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        hint = f"{error.ctx.command_path} --help"
+    if isinstance(error, click.NoSuchOption) and error.option_name in _ROOT_OPTIONS:
+        hint = f"it goes before the command: pixmill {error.option_name} …"
+    message = error.format_message().rstrip(".")
+    _print(message[:1].lower() + message[1:], hint)
+    return error.exit_code
+
+
+def _report_abort(error: click.Abort) -> int:
+    if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    click.echo("nothing was changed", err=True)
+    return 1
+
+
+def _report_unexpected(error: Exception, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    first_line = next(iter(str(error).splitlines()), "") or "no message"
+    hint = None if debug else "this is a defect; `pixmill --debug …` shows where it comes from"
+    _print(f"unexpected {type(error).__name__}: {first_line}", hint)
+    return 1
+
+
+def _quiet_pipe() -> int:
+    """The reader of our output has gone: so do we, without another word, not even at the interpreter's end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+def _print(message: str, hint: str | None) -> None:
+    colored = has_colors(sys.stderr)
+    label = click.style("error:", fg="red", bold=True) if colored else "error:"
+    click.echo(f"{label} {printable(message)}", err=True, color=True)
+    if hint:
+        label = click.style("hint:", bold=True) if colored else "hint:"
+        click.echo(f"{label}  {printable(hint)}", err=True, color=True)

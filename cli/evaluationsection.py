@@ -1,0 +1,47 @@
+"""From an evaluation's file to the section of a report that shows it."""
+
+from pathlib import Path
+
+from imagemodels.errors import DataError
+from imagemodels.evaluation.report import ClassMeasure, EvaluationReport, Metric
+from pixmill.errors import CorruptFile
+from reports.data import Confusion, EvaluateSection, MetricLine
+
+
+def evaluate_section(path: Path) -> EvaluateSection:
+    """The section of a report for an evaluation.json.  Raises CorruptFile."""
+    try:
+        found = EvaluationReport.from_json(path.read_bytes())
+    except DataError as error:
+        raise CorruptFile(f"{path}: {error}", hint="evaluate the images again") from error
+    return EvaluateSection(
+        metrics=[_metric_line(metric) for metric in found.metrics],
+        per_class_accuracy=_accuracies(found.classes, "synthetic_accuracy"),
+        per_class_accuracy_real=_accuracies(found.classes, "real_accuracy"),
+        confusion=_confusion(found),
+        warnings=found.warnings,
+    )
+
+
+def _metric_line(metric: Metric) -> MetricLine:
+    # Where a judge is trained on the images, its twin trained on real ones shows how good it can get.
+    floor = metric.control("held_out_real")
+    return MetricLine(
+        name=metric.name,
+        value=metric.value,
+        n=metric.n,
+        better=metric.better,
+        floor=metric.control("real_training") if floor is None else floor,
+        copies=metric.control("training_copies"),
+        ceiling=metric.control("noise"),
+    )
+
+
+def _accuracies(classes: tuple[ClassMeasure, ...], name: str) -> dict[str, float]:
+    return {measure.name: value for measure in classes if (value := getattr(measure, name)) is not None}
+
+
+def _confusion(found: EvaluationReport) -> Confusion | None:
+    if not found.confusion:
+        return None
+    return Confusion(classes=[measure.name for measure in found.classes], counts=found.confusion)

@@ -1,0 +1,143 @@
+"""Ages, durations, sizes and counts as a table cell wants them: short, and never longer than they must be."""
+
+import unicodedata
+from datetime import datetime
+
+_SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
+_COUNTS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
+_SPANS = ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s"))
+
+# Besides control characters: marks that reverse the direction of text, so that a name reads as another.
+_DIRECTION_MARKS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def duration(seconds: float) -> str:
+    """A time span with its two largest units.
+
+    >>> duration(0.4), duration(59), duration(252), duration(7500), duration(273_600)
+    ('0s', '59s', '4m12s', '2h05m', '3d04h')
+    """
+    whole = max(0, int(seconds))
+    for size, unit, small_size, small_unit in _SPANS:
+        if whole >= size:
+            return f"{whole // size}{unit}{whole % size // small_size:02d}{small_unit}"
+    return f"{whole}s"
+
+
+def age(moment: datetime | None, at: datetime) -> str:
+    """How long before `at` the moment was, in its largest unit.
+
+    >>> from datetime import UTC, timedelta
+    >>> noon = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    >>> age(noon - timedelta(minutes=90), noon), age(None, noon)
+    ('1h', '–')
+    """
+    if moment is None:
+        return "–"
+    whole = max(0, int((at - moment).total_seconds()))
+    for size, unit, _small_size, _small_unit in _SPANS:
+        if whole >= size:
+            return f"{whole // size}{unit}"
+    return f"{whole}s"
+
+
+def size(size_bytes: float) -> str:
+    """A file size in decimal units.
+
+    >>> size(999), size(12_345_678)
+    ('999 B', '12.3 MB')
+    """
+    value = float(size_bytes)
+    for unit in _SIZES[:-1]:
+        if value < 999.5:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 99.95 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} {_SIZES[-1]}"
+
+
+def count(number: int) -> str:
+    """A whole number, shortened where nothing is lost by it.
+
+    >>> count(950), count(20_000), count(1_250_000), count(12_345)
+    ('950', '20k', '1.25M', '12,345')
+    """
+    for unit_size, unit in _COUNTS:
+        hundredths = number * 100 // unit_size
+        if number >= unit_size and hundredths * unit_size == number * 100:
+            return f"{hundredths / 100:g}{unit}"
+    return f"{number:,}"
+
+
+def percent(done: int, total: int) -> str:
+    """Progress in whole percent; 100 % only when nothing is left.
+
+    >>> percent(0, 100), percent(999, 1000), percent(1000, 1000)
+    ('0%', '99%', '100%')
+    """
+    return f"{min(100, 100 * done // total) if total > 0 else 100}%"
+
+
+def plural(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> plural(1, "job"), plural(3, "job")
+    ('1 job', '3 jobs')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def utc(moment: datetime | None) -> str:
+    """A moment to the second, in UTC."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}Z" if moment else "–"
+
+
+def printable(text: str) -> str:
+    r"""One line without anything that a terminal would obey.
+
+    >>> printable("two\nlines and \x1b[31mred")
+    'two lines and �[31mred'
+    """
+    if text.isprintable() and text.isascii():
+        return text
+    return "".join(_shown(letter) for letter in text)
+
+
+def _shown(letter: str) -> str:
+    if letter in "\n\t\r":
+        return " "
+    is_hidden = unicodedata.category(letter) in {"Cc", "Cs"} or letter in _DIRECTION_MARKS
+    return "�" if is_hidden else letter
+
+
+def columns_of(text: str) -> int:
+    """How many terminal columns the text takes; East Asian letters take two, combining marks none.
+
+    >>> columns_of("abc"), columns_of("数字")
+    (3, 4)
+    """
+    if text.isascii():
+        return len(text)
+    return sum(_columns(letter) for letter in text)
+
+
+def _columns(letter: str) -> int:
+    if unicodedata.combining(letter):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
+def cut(text: str, width: int) -> str:
+    """The text, ended with … where it takes more than `width` columns.
+
+    >>> cut("generate", 5), cut("train", 5)
+    ('gene…', 'train')
+    """
+    if columns_of(text) <= width:
+        return text
+    kept, used = "", 1
+    for letter in text:
+        used += _columns(letter)
+        if used > width:
+            break
+        kept += letter
+    return kept + "…" if width > 0 else ""

@@ -1,0 +1,204 @@
+"""Is everything there that jobs need? Each part is asked on its own, and none may keep the others waiting."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cli.context import Workspace
+from cli.fleet import Member, read_fleet
+from cli.formatting import age, plural, size
+from pixmill.errors import PixmillError
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from pixmill.settings import Settings
+
+T = TypeVar("T")
+
+ANSWER_SECONDS = 1.0  # the start of the program takes the other one of the two seconds
+LOW_DISK_BYTES = 1_000_000_000
+_QUEUE_STATES = ("running", "queued", "pending", "held")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One part: `ok`, or a word that says what is wrong."""
+
+    part: str
+    state: str
+    detail: str
+    hint: str | None = None
+    is_ok: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """All parts, and the devices."""
+
+    checks: Sequence[Check]
+    fleet: Sequence[Member] = field(default=())
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether nothing needs attention."""
+        return all(check.is_ok for check in self.checks)
+
+    def to_json(self) -> dict[str, Any]:
+        """The screen as JSON."""
+        checks = [
+            {"part": check.part, "ok": check.is_ok, "state": check.state, "detail": check.detail, "hint": check.hint}
+            for check in self.checks
+        ]
+        return {"ok": self.is_ok, "checks": checks, "devices": [member.device_json() for member in self.fleet]}
+
+
+class _Answer:
+    """The answer of a part, asked in a thread of its own: a driver's time-outs are not ours."""
+
+    def __init__(self, ask: Callable[[], T]) -> None:
+        self._value: object = None
+        self._error: PixmillError | None = None
+        self._thread = threading.Thread(target=self._run, args=(ask,), daemon=True)
+        self._thread.start()
+
+    def _run(self, ask: Callable[[], object]) -> None:
+        try:
+            self._value = ask()
+        except PixmillError as error:
+            self._error = error
+
+    def get(self, deadline: float) -> Any:
+        """The answer.  Raises the part's PixmillError, or TimeoutError at the deadline."""
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        if self._thread.is_alive():
+            raise TimeoutError
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+def look(workspace: Workspace) -> Health:
+    """Ask every part at once.  Raises ConfigError for settings that cannot be read."""
+    settings = workspace.settings
+    _import_drivers()
+    deadline = time.monotonic() + ANSWER_SECONDS
+    broker = _Answer(lambda: _ask_broker(settings))
+    (database, *others), fleet = _database_part(_Answer(lambda: _ask_database(workspace)), deadline)
+    return Health(checks=[database, _broker_part(broker, deadline), *others, _disk_part(settings)], fleet=fleet)
+
+
+def _import_drivers() -> None:
+    """Load what the parts need, so that the time to answer is theirs alone."""
+    import db.views  # noqa: F401
+    import scheduler.broker  # noqa: F401
+
+
+def _ask_broker(settings: "Settings") -> dict[str, str]:
+    from scheduler.broker import broker_facts
+
+    return broker_facts(settings)
+
+
+def _broker_part(answer: _Answer, deadline: float) -> Check:
+    try:
+        facts = answer.get(deadline)
+    except TimeoutError:
+        return Check(part="broker", state="down", detail="no answer within a second", hint="pixmill up", is_ok=False)
+    except PixmillError as error:
+        return Check(part="broker", state="down", detail=error.message, hint=error.hint, is_ok=False)
+    policy = facts["maxmemory_policy"]
+    detail = f"{facts['server']} {facts['version']}, {policy}"
+    if policy not in {"noeviction", "?"}:
+        hint = "wake-ups may be evicted and come late: set maxmemory-policy to noeviction"
+        return Check(part="broker", state="warning", detail=detail, hint=hint, is_ok=False)
+    return Check(part="broker", state="ok", detail=detail)
+
+
+def _ask_database(workspace: Workspace) -> tuple[list[Check], list[Member]]:
+    from db.schema import SchemaStatus, require_current_schema, schema_state
+
+    database = workspace.unchecked_database
+    if database.is_sqlite and not Path(str(database.engine.url.database)).exists():
+        return [Check(part="database", state="none", detail="not made yet", hint="pixmill up", is_ok=False)], []
+    state = schema_state(database)
+    if state.status is not SchemaStatus.OK:
+        require_current_schema(database)  # its error names the remedy
+    name = f"{database.engine.dialect.name}, revision {state.current}, {database.label}"
+    with database.read() as session:
+        fleet = read_fleet(session, workspace.settings.scheduler.lease_seconds)
+        checks = [_scheduler_part(session, workspace.settings), _worker_part(fleet), _queue_part(session)]
+    return [Check(part="database", state="ok", detail=name), *checks], fleet
+
+
+def _database_part(answer: _Answer, deadline: float) -> tuple[list[Check], Sequence[Member]]:
+    try:
+        checks, fleet = answer.get(deadline)
+    except TimeoutError:
+        hint = "pixmill config show --sources"
+        return [Check(part="database", state="down", detail="no answer within a second", hint=hint, is_ok=False)], ()
+    except PixmillError as error:
+        return [Check(part="database", state="down", detail=error.message, hint=error.hint, is_ok=False)], ()
+    return checks, fleet
+
+
+def _scheduler_part(session: "Session", settings: "Settings") -> Check:
+    from db.workers import database_time, is_silent, latest_scheduler
+
+    scheduler = latest_scheduler(session)
+    at = database_time(session)
+    if scheduler is None:
+        return Check(part="scheduler", state="none", detail="never ran", hint="pixmill up", is_ok=False)
+    seen = f"{scheduler.host}, process {scheduler.pid}, seen {age(scheduler.seen_at, at)} ago"
+    if scheduler.stopped_at is not None:
+        return Check(part="scheduler", state="down", detail=f"stopped; {seen}", hint="pixmill up", is_ok=False)
+    if is_silent(scheduler.seen_at, at, settings.scheduler.lease_seconds):
+        return Check(part="scheduler", state="silent", detail=seen, hint="pixmill up", is_ok=False)
+    if scheduler.broker_error:
+        return Check(part="scheduler", state="warning", detail=scheduler.broker_error, is_ok=False)
+    return Check(part="scheduler", state="ok", detail=seen)
+
+
+def _worker_part(fleet: Sequence[Member]) -> Check:
+    running = [member for member in fleet if member.state != "down"]
+    present = [member for member in running if member.is_present]
+    if not running:
+        return Check(part="workers", state="none", detail="none runs", hint="pixmill up", is_ok=False)
+    busy = sum(member.state == "busy" for member in present)
+    detail = f"{plural(len(running), 'worker')}, {busy} busy"
+    if len(present) < len(running):
+        silent = len(running) - len(present)
+        return Check(
+            part="workers", state="silent", detail=f"{detail}, {silent} silent", hint="pixmill worker ls", is_ok=False
+        )
+    return Check(part="workers", state="ok", detail=detail)
+
+
+def _queue_part(session: "Session") -> Check:
+    from db.views import list_queues
+
+    lines = list_queues(session)
+    paused = [line.queue.name for line in lines if line.queue.paused]
+    words = []
+    for line in lines:
+        jobs = {state.value: number for state, number in line.jobs.items()}
+        counts = ", ".join(f"{jobs[state]} {state}" for state in _QUEUE_STATES if jobs.get(state))
+        words.append(f"{line.queue.name}{' (paused)' if line.queue.paused else ''}: {counts or 'empty'}")
+    # A paused queue is somebody's wish, not a fault.
+    return Check(part="queues", state="paused" if paused else "ok", detail="; ".join(words) or "none yet")
+
+
+def _disk_part(settings: "Settings") -> Check:
+    from storage.disk import free_bytes
+
+    try:
+        free = free_bytes(settings.storage_root)
+    except PixmillError as error:
+        return Check(part="disk", state="down", detail=error.message, hint=error.hint, is_ok=False)
+    detail = f"{size(free)} free below {settings.storage_root}"
+    if free < LOW_DISK_BYTES:
+        return Check(part="disk", state="low", detail=detail, hint="free space on that file system", is_ok=False)
+    return Check(part="disk", state="ok", detail=detail)

@@ -1,0 +1,110 @@
+"""The `pixmill` command.
+
+What stands here is read at every call, so it names commands and imports none of them.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.context import Workspace
+from cli.errors import run_reporting
+from cli.lazy import LazyCommand, LazyGroup
+from pixmill import __version__
+
+_JOB = "cli.commands.job"
+
+SECTIONS = [
+    (
+        "Every day",
+        {
+            "submit": LazyCommand(f"{_JOB}.submit:command", "ask for a job: train, generate, evaluate"),
+            "ps": LazyCommand(f"{_JOB}.ls:command", "list jobs, and why they wait or failed"),
+            "logs": LazyCommand(f"{_JOB}.logs:command", "show what a job wrote; -f follows it"),
+            "wait": LazyCommand(f"{_JOB}.wait:command", "wait until jobs have ended"),
+            "cancel": LazyCommand(f"{_JOB}.cancel:command", "stop jobs"),
+            "status": LazyCommand("cli.commands.status:command", "everything on one screen; rc 1 when degraded"),
+        },
+    ),
+    (
+        "Things",
+        {
+            "job": LazyCommand(f"{_JOB}.group:command", "jobs: submit, ls, show, logs, wait, cancel, release, report"),
+            "output": LazyCommand("cli.commands.output:command", "generated data sets: ls, verify"),
+            "model": LazyCommand("cli.commands.model:command", "trained models and presets: ls, presets"),
+            "queue": LazyCommand("cli.commands.queue:command", "queues: ls, pause, resume"),
+            "worker": LazyCommand("cli.commands.worker:command", "workers: start, ls, check"),
+            "device": LazyCommand("cli.commands.device:command", "CPUs and GPUs: ls"),
+        },
+    ),
+    (
+        "This machine",
+        {
+            "up": LazyCommand("cli.commands.up:command", "start broker, scheduler and workers here"),
+            "down": LazyCommand("cli.commands.down:command", "stop what `up` started"),
+            "demo": LazyCommand("cli.commands.demo:command", "train, generate and evaluate on real digits"),
+            "scheduler": LazyCommand("cli.commands.scheduler:command", "the process that decides what runs: run"),
+            "db": LazyCommand("cli.commands.db:command", "the database's schema: status, upgrade"),
+            "config": LazyCommand("cli.commands.config:command", "settings and where they come from: show"),
+            "completion": LazyCommand("cli.commands.completion:command", "print a shell's completion script"),
+        },
+    ),
+]
+
+EPILOG = """\b
+Examples:
+  pixmill up
+  pixmill submit train --model vae --dataset digits
+  pixmill ps
+"""
+
+
+class RootGroup(LazyGroup):
+    """The outermost command: it makes the workspace, and turns every exception into words and an exit code."""
+
+    def main(self, args: Sequence[str] | None = None, *positional: Any, **extra: Any) -> Any:
+        """Run a command line and exit."""
+        workspace = Workspace()
+        extra = {"obj": workspace, **extra, "standalone_mode": False}
+        run = super().main
+        run_reporting(lambda: run(args, *positional, **extra), wants_debug=lambda: workspace.debug)
+
+
+@click.group(
+    cls=RootGroup,
+    sections=SECTIONS,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--config", type=click.Path(path_type=Path), metavar="FILE", help="Settings file, instead of ./pixmill.toml."
+)
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where the database, the files and the logs are kept.",
+)
+@click.option("--debug", is_flag=True, help="Show where errors come from.")
+@click.version_option(__version__, prog_name="pixmill", message="%(prog)s %(version)s")
+@click.pass_context
+def command(ctx: click.Context, config: Path | None, home: Path | None, debug: bool) -> None:
+    """Train image generators, and mass-produce image data sets with them.
+
+    Jobs are stored in a database and run, one a device, by workers that a scheduler wakes.
+    """
+    workspace = ctx.ensure_object(Workspace)
+    workspace.config, workspace.home = config, home
+    workspace.debug = workspace.debug or debug
+    ctx.call_on_close(workspace.close)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot write a letter shows a substitute; a table must not fail for it.
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    command(prog_name="pixmill")

@@ -1,0 +1,236 @@
+"""From rows and files to the report of one job."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.jobs import reason_text
+from cli.reasons import read_situation, reason_of
+from pixmill.errors import PermissionDenied, PixmillError, StorageError
+from storage.paths import Layout
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from db.engine import Database
+    from db.tables import Attempt, ModelVersion, Task, Worker
+    from db.views import JobLine
+    from pixmill.settings import Settings
+    from reports.data import AttemptLine, EvaluateSection, EventLine, GenerateSection, JobReport, TrainSection
+
+MANIFEST_ROWS = 8
+
+
+def write_report(database: "Database", settings: "Settings", job_id: int, path: Path) -> Path:
+    """Write the report of a job, in whatever state it is, to `path`; gives the path.
+
+    Raises NotFound, DatabaseUnreachable, PermissionDenied or StorageError.
+    """
+    from reports.errors import ReportError
+    from reports.html import write
+
+    with database.read() as session:
+        report = build_report(session, settings, job_id)
+    try:
+        return write(report, path)
+    except PermissionError as error:
+        raise PermissionDenied(f"{path} cannot be written: {error.strerror}", hint="choose another --out") from error
+    except (OSError, ReportError) as error:
+        raise StorageError(f"report {path} cannot be written: {error}") from error
+
+
+def build_report(session: "Session", settings: "Settings", job_id: int) -> "JobReport":
+    """Everything that the report of a job shows.  Raises NotFound."""
+    from db.views import job_line
+    from reports.data import JobReport
+
+    line = job_line(session, job_id)
+    job = line.job
+    reason = reason_of(line, read_situation(session, settings.scheduler.lease_seconds))
+    source = _Source(session, settings, line)
+    return JobReport(
+        job_id=job.id,
+        name=job.name,
+        kind=job.kind,
+        state=job.state.value,
+        reason=reason_text(reason),
+        created_at=job.submitted_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        spec=job.spec,
+        attempts=source.attempt_lines(),
+        events=source.event_lines(),
+        train=source.train() if job.kind == "train" else None,
+        generate=source.generate() if job.kind == "generate" else None,
+        evaluate=source.evaluate() if job.kind == "evaluate" else None,
+        pictures=source.pictures(),
+    )
+
+
+class _Source:
+    """The rows and folders of one job."""
+
+    def __init__(self, session: "Session", settings: "Settings", line: "JobLine") -> None:
+        from db.views import job_attempts, job_tasks
+
+        self._session = session
+        self._layout = Layout(settings.storage_root)
+        self._line = line
+        self._tasks = job_tasks(session, line.job.id)
+        self._attempts = job_attempts(session, line.job.id)
+
+    def attempt_lines(self) -> list["AttemptLine"]:
+        """Who tried, where, and how it ended."""
+        return [_attempt_line(number, *rows) for number, rows in enumerate(self._attempts, start=1)]
+
+    def event_lines(self) -> list["EventLine"]:
+        """What happened, who did it and why."""
+        from db.views import job_events
+        from reports.data import EventLine
+
+        numbers = {task.id: task.number for task in self._tasks}
+        return [
+            EventLine(
+                at=event.at,
+                what=event.action if event.task_id is None else f"task {numbers.get(event.task_id)}: {event.action}",
+                who=event.actor,
+                why=event.detail or "",
+            )
+            for event in job_events(self._session, self._line.job.id)
+        ]
+
+    def train(self) -> "TrainSection":
+        """Curves and sample grids, put together from all attempts."""
+        from cli.trainhistory import read_history
+        from db.registry import version_of_job
+        from reports.data import TrainSection
+
+        version = version_of_job(self._session, self._line.job.id)
+        history = read_history(self._folders(), version.metric_name if version else None)
+        rate = self._line.progress.get("rate") or history.images_per_second
+        return TrainSection(
+            losses=history.losses,
+            quality=history.quality,
+            grids=history.grids,
+            reals=history.reals,
+            model=_model_facts(version) if version else {},
+            images_seen=version.images_seen if version else history.images_seen,
+            images_per_second=rate,
+        )
+
+    def generate(self) -> "GenerateSection":
+        """Shards, classes and the first rows of the table."""
+        from db.views import job_shards
+        from reports.data import GenerateSection
+
+        job = self._line.job
+        shards = job_shards(self._session, job.id)
+        assembled = self._result("assemble")
+        images = sum(shard.image_count for shard in shards)
+        rows, warnings = self._manifest_rows()
+        return GenerateSection(
+            images=images,
+            images_planned=int(job.spec["n"]),
+            shards=len(shards),
+            shards_planned=-(-int(job.spec["n"]) // int(job.spec["shard_size"])),
+            size_bytes=sum(shard.size_bytes for shard in shards),
+            images_per_second=self._generation_rate(),
+            contact_sheet=self._existing(assembled.get("contact_sheet")),
+            counts=assembled.get("class_counts") or {},
+            manifest_rows=rows,
+            model=self._generator_facts(),
+            output=str(self._layout.output_folder(job.id)) if assembled else "",
+            verify_hint=f"pixmill output verify {job.id}" if assembled else "",
+            warnings=warnings,
+        )
+
+    def evaluate(self) -> "EvaluateSection | None":
+        """What was measured; None until it is."""
+        from cli.evaluationsection import evaluate_section
+
+        path = self._existing(self._result("evaluate").get("report"))
+        return evaluate_section(path) if path else None
+
+    def pictures(self) -> list[Any]:
+        """Pictures that belong to no section."""
+        from reports.data import CaptionedImage
+
+        neighbours = self._existing(self._result("evaluate").get("neighbours"))
+        if neighbours is None:
+            return []
+        caption = "Generated images, and below each the training image nearest to it."
+        return [CaptionedImage(caption=caption, image=neighbours)]
+
+    def _folders(self) -> list[Path]:
+        return [self._layout.resolve(attempt.folder) for attempt, _task, _worker in self._attempts]
+
+    def _result(self, role: str) -> dict[str, Any]:
+        return next((task.result for task in self._tasks if task.role.value == role and task.result), {})
+
+    def _existing(self, relative: str | None) -> Path | None:
+        """The file of a root-relative path, or None when it is not on this host."""
+        if not relative:
+            return None
+        path = self._layout.resolve(relative)
+        return path if path.is_file() else None
+
+    def _generation_rate(self) -> float | None:
+        results = [task.result for task in self._tasks if task.role.value == "generate" and task.result]
+        seconds = sum(float(result.get("seconds") or 0) for result in results)
+        return sum(int(result["images"]) for result in results) / seconds if seconds else None
+
+    def _generator_facts(self) -> dict[str, object]:
+        from db.registry import resolve_model
+        from db.tables import ModelVersion
+
+        try:
+            found = resolve_model(self._session, str(self._line.job.spec["model"]))
+        except PixmillError as error:
+            return {"model": self._line.job.spec["model"], "note": error.message}
+        return _model_facts(found) if isinstance(found, ModelVersion) else {"model": f"job:{found.id}"}
+
+    def _manifest_rows(self) -> tuple[list[dict[str, object]], list[str]]:
+        from db.views import job_shards
+        from storage.shards import read_rows
+
+        shards = job_shards(self._session, self._line.job.id)
+        if not shards:
+            return [], []
+        try:
+            rows = read_rows(self._layout.resolve(shards[0].folder), shards[0].number)[:MANIFEST_ROWS]
+        except StorageError as error:
+            return [], [f"the first table cannot be read: {error.message}"]
+        names = ("index", "key", "seed", "label", "width", "height", "size")
+        return [
+            {**{name: getattr(row, name) for name in names}, "sha256": row.sha256.hex()[:16] + "…"} for row in rows
+        ], []
+
+
+def _attempt_line(number: int, attempt: "Attempt", task: "Task", worker: "Worker") -> "AttemptLine":
+    from reports.data import AttemptLine
+
+    return AttemptLine(
+        number=number,
+        state=attempt.outcome.value if attempt.outcome else "running",
+        worker=worker.name,
+        device=worker.name.partition(":")[2],
+        reason=": ".join(part for part in (f"task {task.number}", attempt.reason, attempt.message) if part),
+        started_at=attempt.started_at,
+        finished_at=attempt.finished_at,
+    )
+
+
+def _model_facts(version: "ModelVersion") -> dict[str, object]:
+    facts: dict[str, object] = {
+        "model": f"{version.model.name}@{version.version}",
+        "preset": version.preset,
+        "trained by": f"job {version.job_id}",
+        "data set": version.dataset.name,
+        "data fingerprint": version.dataset.fingerprint,
+        "image": f"{version.image_size} × {version.image_size}, {'gray' if version.channels == 1 else 'RGB'}",
+        "classes": ", ".join(map(str, version.classes)) or "none",
+        "images seen": version.images_seen,
+        "digest": version.digest,
+    }
+    if version.metric_name is not None and version.metric_value is not None:
+        facts[version.metric_name] = version.metric_value
+    return facts | {name.replace("_", " "): value for name, value in version.lineage.items()}
