@@ -9,7 +9,7 @@ from tests.imagemodels.pictures import digits
 RUNTIME = Runtime(threads=1)
 
 
-def test_it_reads_unseen_digits():
+def test_it_reads_unseen_digits() -> None:
     images, labels = digits(16)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     train, test = order[:1437], order[1437:]
@@ -17,7 +17,7 @@ def test_it_reads_unseen_digits():
     assert (classifier.predict(images[test]) == labels[test]).double().mean() > 0.97
 
 
-def test_the_same_seed_gives_the_same_weights_and_64_features():
+def test_the_same_seed_gives_the_same_weights_and_64_features() -> None:
     images, labels = digits()
     first, second = (train_classifier(images[:200], labels[:200], 10, 4, RUNTIME, budget=640) for _ in range(2))
     assert first.digest == second.digest
@@ -29,7 +29,7 @@ def test_the_same_seed_gives_the_same_weights_and_64_features():
     assert train_classifier(images[:200], labels[:200], 10, 5, RUNTIME, budget=640).digest != first.digest
 
 
-def test_labels_beyond_the_classes_are_refused():
+def test_labels_beyond_the_classes_are_refused() -> None:
     images, labels = digits()
     with pytest.raises(DataError, match="between 0 and 4, got 0 to 9"):
         train_classifier(images, labels, 5, 0, RUNTIME)

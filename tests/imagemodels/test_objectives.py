@@ -28,23 +28,23 @@ def logit(value: float) -> Tensor:
     return torch.tensor([value], requires_grad=True)
 
 
-def test_the_generator_has_its_whole_gradient_where_it_is_worst():
+def test_the_generator_has_its_whole_gradient_where_it_is_worst() -> None:
     at = logit(-8.0)
     assert slope(ns_generator(at), at) == pytest.approx(-0.99966, abs=1e-4)
 
 
-def test_the_gradient_survives_a_logit_of_minus_120():
+def test_the_gradient_survives_a_logit_of_minus_120() -> None:
     at = logit(-120.0)
     assert slope(ns_generator(at), at) == -1.0
     assert ns_generator(at).item() == pytest.approx(120.0)
 
 
-def test_the_discriminator_loss_reaches_zero_and_is_ln_4_for_a_coin():
+def test_the_discriminator_loss_reaches_zero_and_is_ln_4_for_a_coin() -> None:
     assert ns_discriminator(torch.tensor([30.0]), torch.tensor([-30.0])).item() == pytest.approx(0, abs=1e-6)
     assert ns_discriminator(torch.zeros(4), torch.zeros(4)).item() == pytest.approx(math.log(4))
 
 
-def test_the_non_saturating_loss_equals_cross_entropy_with_logits():
+def test_the_non_saturating_loss_equals_cross_entropy_with_logits() -> None:
     real, fake = torch.randn(9), torch.randn(9)
     reference = functional.binary_cross_entropy_with_logits(real, torch.ones(9))
     reference += functional.binary_cross_entropy_with_logits(fake, torch.zeros(9))
@@ -72,25 +72,25 @@ def test_the_two_players_pull_in_opposite_directions(name: str) -> None:
     assert slope(ADVERSARIAL[name].generator(fake), fake) < 0
 
 
-def test_kl_equals_the_reference_summed_over_dimensions_and_averaged_over_the_batch():
+def test_kl_equals_the_reference_summed_over_dimensions_and_averaged_over_the_batch() -> None:
     mean, log_variance = torch.randn(7, 5), torch.randn(7, 5)
     reference = reference_kl(Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0)).sum(1).mean()
     torch.testing.assert_close(kl_divergence(mean, log_variance), reference)
     assert kl_divergence(torch.zeros(3, 2), torch.zeros(3, 2)).item() == 0
 
 
-def test_the_standard_deviation_is_the_square_root_of_the_variance():
+def test_the_standard_deviation_is_the_square_root_of_the_variance() -> None:
     draw = reparameterised(torch.zeros(1, 1), torch.tensor([[math.log(9.0)]]), torch.ones(1, 1))
     assert draw.item() == pytest.approx(3.0)
 
 
-def test_extreme_log_variances_stay_finite():
+def test_extreme_log_variances_stay_finite() -> None:
     bounded = bounded_log_variance(torch.tensor([-1e9, 1e9]))
     assert torch.isfinite(bounded.exp()).all()
     assert (bounded.exp() > 0).all()
 
 
-def test_sigma_reconstruction_is_the_gaussian_likelihood_at_the_best_variance():
+def test_sigma_reconstruction_is_the_gaussian_likelihood_at_the_best_variance() -> None:
     images, decoded = torch.randn(4, 1, 3, 3), torch.randn(4, 1, 3, 3)
     mse = (images - decoded).square().mean()
     reference = functional.gaussian_nll_loss(decoded, images, mse.expand_as(images), full=True, reduction="sum") / 4
@@ -98,7 +98,7 @@ def test_sigma_reconstruction_is_the_gaussian_likelihood_at_the_best_variance():
     torch.testing.assert_close(sigma_reconstruction(images, decoded), reference, rtol=1e-3, atol=1e-3)
 
 
-def test_sigma_reconstruction_of_a_perfect_copy_is_finite_and_has_a_finite_gradient():
+def test_sigma_reconstruction_of_a_perfect_copy_is_finite_and_has_a_finite_gradient() -> None:
     decoded = torch.zeros(2, 1, 4, 4, requires_grad=True)
     loss = sigma_reconstruction(torch.zeros(2, 1, 4, 4), decoded)
     (gradient,) = torch.autograd.grad(loss, decoded)
@@ -115,7 +115,7 @@ def test_reconstruction_sums_over_pixels_and_averages_over_images(name: str) -> 
     torch.testing.assert_close(twice, 2 * RECONSTRUCTION[name](images, decoded))
 
 
-def test_bce_equals_cross_entropy_of_probabilities():
+def test_bce_equals_cross_entropy_of_probabilities() -> None:
     images, decoded = torch.rand(4, 1, 3, 3) * 2 - 1, torch.rand(4, 1, 3, 3) * 1.8 - 0.9
     reference = functional.binary_cross_entropy((decoded + 1) / 2, (images + 1) / 2, reduction="sum") / 4
     torch.testing.assert_close(RECONSTRUCTION["bce"](images, decoded), reference)

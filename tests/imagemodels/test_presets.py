@@ -7,12 +7,12 @@ from imagemodels.options import AdversarialOptions
 from imagemodels.presets import PRESETS, check_shape, resolve
 
 
-def test_every_preset_says_what_it_is_and_where_it_is_from():
+def test_every_preset_says_what_it_is_and_where_it_is_from() -> None:
     assert list(PRESETS) == ["vae", "dcgan", "sngan", "cnn"]
     assert all(preset.summary and preset.paper for preset in PRESETS.values())
 
 
-def test_options_are_replaced_and_the_preset_itself_stays():
+def test_options_are_replaced_and_the_preset_itself_stays() -> None:
     options = resolve("sngan", {"width": 8, "learning_rate": 1, "adversarial": "ns"}).options
     assert isinstance(options, AdversarialOptions)
     assert (options.width, options.learning_rate, options.adversarial) == (8, 1.0, "ns")
@@ -20,7 +20,7 @@ def test_options_are_replaced_and_the_preset_itself_stays():
     assert PRESETS["sngan"].options.width != 8
 
 
-def test_an_unknown_preset_gets_a_hint():
+def test_an_unknown_preset_gets_a_hint() -> None:
     with pytest.raises(UnknownPreset, match=r"'sgan' does not exist \(did you mean 'sngan'\?\); choose one of vae, "):
         resolve("sgan")
 

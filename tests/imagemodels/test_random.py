@@ -27,7 +27,7 @@ def test_an_image_has_the_same_latent_in_any_order_and_company(seed: int, indice
         assert np.array_equal(row, latents(seed, np.array([index]), size)[0])
 
 
-def test_latents_are_standard_normal_and_uncorrelated():
+def test_latents_are_standard_normal_and_uncorrelated() -> None:
     values = latents(3, np.arange(4000), 32)
     assert values.dtype == np.float32
     assert stats.kstest(values.ravel(), "norm").pvalue > 1e-3
@@ -37,27 +37,27 @@ def test_latents_are_standard_normal_and_uncorrelated():
     assert abs(neighbours) < 0.01
 
 
-def test_other_seeds_give_other_latents():
+def test_other_seeds_give_other_latents() -> None:
     assert not np.array_equal(latents(1, np.arange(4), 8), latents(2, np.arange(4), 8))
 
 
-def test_the_latents_of_a_seed_never_change():
+def test_the_latents_of_a_seed_never_change() -> None:
     # Stored data sets are made again from their seeds: these numbers belong to the file format.
     expected = [[0.8053632, -0.2089553, 1.168974], [0.8654125, -0.1788694, -0.879713]]
     np.testing.assert_allclose(latents(7, np.array([0, 5]), 3), expected, rtol=1e-6)
 
 
-def test_negative_indices_are_refused():
+def test_negative_indices_are_refused() -> None:
     with pytest.raises(ValueError, match="start at 0, got -1"):
         latents(0, np.array([3, -1]), 4)
 
 
-def test_labels_are_balanced_and_belong_to_the_index():
+def test_labels_are_balanced_and_belong_to_the_index() -> None:
     assert np.bincount(labels(np.arange(1000), 10)).tolist() == [100] * 10
     assert labels(np.array([7, 23]), 10).tolist() == [7, 3]
 
 
-def test_seeds_of_steps_differ_by_seed_step_and_purpose():
+def test_seeds_of_steps_differ_by_seed_step_and_purpose() -> None:
     seeds = {step_seed(seed, step, purpose) for seed in range(5) for step in range(50) for purpose in ("a", "b")}
     assert len(seeds) == 500
     assert all(0 <= seed < 2**63 for seed in seeds)

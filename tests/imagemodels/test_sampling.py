@@ -43,7 +43,7 @@ def test_any_split_of_the_numbers_gives_the_same_pixels(kind: str, precision: st
     assert np.array_equal(generator.sample(7, shuffled), whole[shuffled])
 
 
-def test_other_seeds_indices_and_classes_give_other_images():
+def test_other_seeds_indices_and_classes_give_other_images() -> None:
     generator = new_generator()
     first = generator.sample(1, INDICES)
     assert not np.array_equal(first, generator.sample(2, INDICES))
@@ -51,18 +51,18 @@ def test_other_seeds_indices_and_classes_give_other_images():
     assert not np.array_equal(first, generator.sample(1, INDICES, np.zeros(37, dtype=np.int64)))
 
 
-def test_labels_are_the_index_modulo_the_classes_unless_given():
+def test_labels_are_the_index_modulo_the_classes_unless_given() -> None:
     generator = new_generator()
     assert np.array_equal(generator.sample(1, INDICES), generator.sample(1, INDICES, INDICES % 4))
 
 
-def test_bf16_stays_within_a_few_levels_of_fp32():
+def test_bf16_stays_within_a_few_levels_of_fp32() -> None:
     difference = new_generator().sample(1, INDICES).astype(int) - new_generator(precision="bf16").sample(1, INDICES)
     assert 0 < np.abs(difference).max() <= 12
     assert np.abs(difference).mean() < 1
 
 
-def test_sampling_changes_neither_weights_nor_the_global_generator():
+def test_sampling_changes_neither_weights_nor_the_global_generator() -> None:
     generator = new_generator()
     digest, state = generator.digest, torch.get_rng_state()
     generator.sample(1, INDICES)
@@ -70,7 +70,7 @@ def test_sampling_changes_neither_weights_nor_the_global_generator():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_no_images_are_an_empty_array():
+def test_no_images_are_an_empty_array() -> None:
     assert new_generator().sample(1, INDICES[:0]).shape == (0, 20, 20, 3)
 
 

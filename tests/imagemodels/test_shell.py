@@ -6,7 +6,7 @@ from imagemodels.errors import ConfigError
 from imagemodels.training.events import Event, Progress
 
 
-def test_a_few_lines_train_a_model_and_sample_it():
+def test_a_few_lines_train_a_model_and_sample_it() -> None:
     events: list[Event] = []
     data = im.load_dataset("digits", image_size=16)
     model = im.train("vae", data, images=2_000, seed=1, width=8, on_event=events.append)
@@ -19,14 +19,14 @@ def test_a_few_lines_train_a_model_and_sample_it():
     assert any(isinstance(event, Progress) for event in events)
 
 
-def test_a_model_can_ignore_the_classes():
+def test_a_model_can_ignore_the_classes() -> None:
     data = im.load_dataset("digits", image_size=8)
     model = im.train("vae", data, images=100, conditional=False, width=4)
     assert isinstance(model, im.Generator)
     assert model.num_classes == 0
 
 
-def test_a_classifier_is_trained_the_same_way_but_makes_no_images():
+def test_a_classifier_is_trained_the_same_way_but_makes_no_images() -> None:
     data = im.load_dataset("digits", image_size=8)
     model = im.train("cnn", data, images=100, width=4)
     assert isinstance(model, im.Classifier)

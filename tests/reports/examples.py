@@ -104,7 +104,7 @@ def train_report(points: int = 3000, frames: int = 16) -> JobReport:
             Series(name="discriminator", images_seen=seen.tolist(), values=discriminator.tolist()),
             Series(name="generator", images_seen=seen.tolist(), values=generator.tolist()),
         ],
-        quality=Series(name=f"kd@{NET}", images_seen=checks.tolist(), values=distance.tolist(), better="lower"),
+        quality=Series(name=f"kid@{NET}", images_seen=checks.tolist(), values=distance.tolist(), better="lower"),
         grids=[
             Grid(
                 images_seen=round(240_000 * (index + 1) / frames),

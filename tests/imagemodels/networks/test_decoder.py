@@ -47,13 +47,13 @@ def test_the_class_changes_the_image(kind: str) -> None:
     assert not torch.allclose(network(LATENTS, LABELS), network(LATENTS, 2 - LABELS))
 
 
-def test_dcgan_has_the_layers_of_the_paper():
+def test_dcgan_has_the_layers_of_the_paper() -> None:
     spec = DecoderSpec(image_size=64, channels=3, latent_size=100, width=64, upsample="transposed")
     shapes = [tuple(weight.shape) for weight in ConvDecoder(spec).parameters() if weight.ndim == 4]
     assert shapes == [(512, 256, 4, 4), (256, 128, 4, 4), (128, 64, 4, 4), (64, 3, 4, 4)]
 
 
-def test_the_first_layer_equals_a_transposed_convolution_of_a_single_pixel():
+def test_the_first_layer_equals_a_transposed_convolution_of_a_single_pixel() -> None:
     network = ConvDecoder(replace(BASIC, width=3, upsample="transposed"))
     weight = network.project.weight.view(4, 4, 3, 6).permute(3, 2, 0, 1)
     expected = torch.nn.functional.conv_transpose2d(LATENTS[:, :, None, None], weight)

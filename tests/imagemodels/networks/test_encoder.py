@@ -41,7 +41,7 @@ def test_the_gradient_reaches_every_parameter(kind: str, num_classes: int) -> No
     assert without == []
 
 
-def test_projection_adds_the_inner_product_of_features_and_class():
+def test_projection_adds_the_inner_product_of_features_and_class() -> None:
     network = ConvEncoder(replace(BASIC, num_classes=3)).eval()
     assert network.embedding is not None
     images = pictures(8)
@@ -49,7 +49,7 @@ def test_projection_adds_the_inner_product_of_features_and_class():
     torch.testing.assert_close(network(images, LABELS), network.head(network.features(images)) + inner)
 
 
-def test_every_pixel_counts_at_a_size_that_needs_padding():
+def test_every_pixel_counts_at_a_size_that_needs_padding() -> None:
     network = ConvEncoder(replace(BASIC, image_size=33, norm="none", width=8)).eval()
     images = pictures(33).requires_grad_()
     network(images).sum().backward()

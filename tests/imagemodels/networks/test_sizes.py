@@ -12,6 +12,6 @@ def test_every_size_is_covered_by_doubling_a_map_of_four_to_seven_pixels(image_s
     assert len(plan.widths(8)) == plan.stages
 
 
-def test_widths_double_and_stop_at_eight_times_the_first():
+def test_widths_double_and_stop_at_eight_times_the_first() -> None:
     assert SizePlan.of(64).widths(64) == (64, 128, 256, 512)
     assert SizePlan(256, 4, 6).widths(10) == (10, 20, 40, 80, 80, 80)

@@ -35,7 +35,7 @@ def test_the_budget_is_rounded_up_to_whole_batches(made: TrainConfig) -> None:
     assert 0 <= made.total_images - made.images < made.effective_batch_size
 
 
-def test_the_batch_size_is_the_preset_s_unless_given():
+def test_the_batch_size_is_the_preset_s_unless_given() -> None:
     assert config().effective_batch_size == config().model.options.batch_size
     assert config(batch_size=5).effective_batch_size == 5
     assert config(overrides={"batch_size": 7}).effective_batch_size == 7
@@ -59,7 +59,7 @@ def test_what_cannot_be_trained_is_refused(changes: dict[str, object], message: 
         config(**changes)
 
 
-def test_an_unknown_preset_is_refused_at_once():
+def test_an_unknown_preset_is_refused_at_once() -> None:
     with pytest.raises(UnknownPreset):
         config(preset="biggan")
 
@@ -70,6 +70,6 @@ def test_other_text_is_no_configuration(text: str) -> None:
         TrainConfig.from_json(text)
 
 
-def test_a_longer_budget_is_no_difference_and_another_seed_is():
+def test_a_longer_budget_is_no_difference_and_another_seed_is() -> None:
     assert config(images=500, samples_every=3).differences(config()) == []
     assert config(seed=4).differences(config(seed=3)) == ["seed 3 -> 4"]

@@ -28,28 +28,28 @@ def numbers(source: ImageStream, steps: range) -> list[int]:
     return [round(value) for value in ((batches + 1) * 127.5).tolist()]
 
 
-def test_every_epoch_shows_every_image_once_though_batches_cross_its_border():
+def test_every_epoch_shows_every_image_once_though_batches_cross_its_border() -> None:
     order = numbers(stream(), range(COUNT))
     epochs = [order[start : start + COUNT] for start in range(0, 4 * COUNT, COUNT)]
     assert all(sorted(epoch) == list(range(COUNT)) for epoch in epochs)
     assert epochs[0] != epochs[1]
 
 
-def test_a_batch_depends_on_its_number_alone():
+def test_a_batch_depends_on_its_number_alone() -> None:
     forwards, backwards = stream(), stream()
     expected = [numbers(forwards, range(step, step + 1)) for step in range(8)]
     assert [numbers(backwards, range(step, step + 1)) for step in reversed(range(8))] == expected[::-1]
 
 
-def test_another_seed_is_another_order():
+def test_another_seed_is_another_order() -> None:
     assert numbers(stream(seed=1), range(3)) != numbers(stream(seed=2), range(3))
 
 
-def test_batches_are_full_even_when_there_are_fewer_images():
+def test_batches_are_full_even_when_there_are_fewer_images() -> None:
     assert sorted(numbers(stream(numbered(3), batch_size=6), range(1))) == [0, 0, 1, 1, 2, 2]
 
 
-def test_labels_stay_with_their_images():
+def test_labels_stay_with_their_images() -> None:
     labels = torch.arange(COUNT) % 3
     batch = stream(labels=labels, num_classes=3).batch(1)
     assert batch.labels is not None
@@ -57,7 +57,7 @@ def test_labels_stay_with_their_images():
     assert torch.equal(batch.labels, shown % 3)
 
 
-def test_flips_mirror_some_images_and_no_others():
+def test_flips_mirror_some_images_and_no_others() -> None:
     images = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8).expand(40, 1, 8, 8).clone()
     batch = stream(images, overrides={"horizontal_flips": True}, batch_size=40).batch(0).images
     plain, mirrored = to_float(images[:1])[0], to_float(images[:1].flip(3))[0]

@@ -1,5 +1,5 @@
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 import numpy as np
@@ -68,7 +68,7 @@ def state_of(trainer: Trainer) -> bytes:
 
 def finished_state(config: TrainConfig) -> tuple[bytes, list[Event]]:
     trainer = new_trainer(config)
-    events = [event for event in trainer.run() if not isinstance(event, Progress)]
+    events = list(without_progress(trainer.run()))
     return state_of(trainer), events
 
 
@@ -134,7 +134,7 @@ def test_training_changes_every_weight_at_other_shapes(
     assert [name for name in before if torch.equal(before[name], after[name])] == []
 
 
-def test_the_losses_of_the_vae_fall_on_a_small_batch():
+def test_the_losses_of_the_vae_fall_on_a_small_batch() -> None:
     config = small_config("vae", steps=60, samples_every=0, evaluate_every=0, overrides={"width": 8})
     images, labels = digits()
     trainer = Trainer(config, images[:BATCH], labels[:BATCH], Runtime(threads=1))
@@ -142,13 +142,13 @@ def test_the_losses_of_the_vae_fall_on_a_small_batch():
     assert losses[-1] < losses[0] - 30
 
 
-def test_the_discriminator_learns_to_tell_fakes_from_reals():
+def test_the_discriminator_learns_to_tell_fakes_from_reals() -> None:
     trainer = new_trainer(small_config("sngan", overrides=SMALL["sngan"] | {"learning_rate": 1e-7}))
     losses = [trainer.task.step(trainer.stream.batch(step))["discriminator"].item() for step in range(60)]
     assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:10])
 
 
-def test_events_come_in_order_with_samples_from_the_start_and_measurements_when_due():
+def test_events_come_in_order_with_samples_from_the_start_and_measurements_when_due() -> None:
     _, events = finished_state(small_config("vae", steps=5))
     shown = [(type(event).__name__, event.images_seen // BATCH) for event in events]
     assert shown == [
@@ -159,7 +159,7 @@ def test_events_come_in_order_with_samples_from_the_start_and_measurements_when_
     assert all(event.images.shape == (4, 8, 8, 1) and event.images.dtype == np.uint8 for event in samples)
 
 
-def test_the_best_weights_are_kept_and_found_again_after_a_resume():
+def test_the_best_weights_are_kept_and_found_again_after_a_resume() -> None:
     values = iter([3.0, 1.0, 2.0])
     images, labels = digits()
     config = small_config("vae", samples_every=0)
@@ -176,7 +176,7 @@ def test_the_best_weights_are_kept_and_found_again_after_a_resume():
     assert second.generator("best").digest == digests[1.0]
 
 
-def test_the_accuracy_of_a_classifier_is_best_when_highest():
+def test_the_accuracy_of_a_classifier_is_best_when_highest() -> None:
     _, events = finished_state(small_config("cnn", steps=60, evaluate_every=20 * BATCH))
     measured = [event for event in events if isinstance(event, Quality)]
     assert all(0 <= event.value <= 1 for event in measured)
@@ -185,7 +185,7 @@ def test_the_accuracy_of_a_classifier_is_best_when_highest():
     assert max(event.value for event in measured) == bests[-1] > 0.5
 
 
-def test_progress_reports_mean_losses_and_ends_at_the_total():
+def test_progress_reports_mean_losses_and_ends_at_the_total() -> None:
     trainer = new_trainer(small_config("dcgan"))
     *_, last = (event for event in trainer.run() if isinstance(event, Progress))
     assert (last.images_seen, last.total) == (6 * BATCH, 6 * BATCH)
@@ -193,7 +193,7 @@ def test_progress_reports_mean_losses_and_ends_at_the_total():
     assert last.images_per_second > 0
 
 
-def test_diverging_training_stops_and_cannot_be_saved():
+def test_diverging_training_stops_and_cannot_be_saved() -> None:
     trainer = new_trainer(small_config("vae", evaluate_every=0, samples_every=0))
     run = trainer.run()
     assert isinstance(next(run), Step)
@@ -206,7 +206,7 @@ def test_diverging_training_stops_and_cannot_be_saved():
         list(run)
 
 
-def test_bf16_trains_close_to_fp32():
+def test_bf16_trains_close_to_fp32() -> None:
     losses = {}
     for precision in ("fp32", "bf16"):
         trainer = new_trainer(small_config("sngan", precision=precision))
@@ -214,7 +214,7 @@ def test_bf16_trains_close_to_fp32():
     np.testing.assert_allclose(losses["bf16"], losses["fp32"], rtol=0.05)
 
 
-def test_another_configuration_or_other_images_are_refused():
+def test_another_configuration_or_other_images_are_refused() -> None:
     state = state_of(new_trainer(small_config("vae")))
     with pytest.raises(CorruptCheckpoint, match=r"another configuration: .*seed 5 -> 6"):
         resumed(small_config("vae", seed=6), state)
@@ -224,26 +224,26 @@ def test_another_configuration_or_other_images_are_refused():
         other.load(io.BytesIO(state))
 
 
-def test_a_longer_budget_goes_on_from_a_shorter_one():
+def test_a_longer_budget_goes_on_from_a_shorter_one() -> None:
     short = small_config("vae", steps=2)
     trainer = resumed(small_config("vae", steps=4), finished_state(short)[0])
     assert [event.images_seen // BATCH for event in trainer.run() if isinstance(event, Step)] == [3, 4]
 
 
 @pytest.mark.parametrize("damage", [lambda _: b"", lambda state: state[:-200], lambda _: b"no zip" * 99])
-def test_a_damaged_state_is_refused(damage) -> None:  # noqa: ANN001
+def test_a_damaged_state_is_refused(damage: Callable[[bytes], bytes]) -> None:
     with pytest.raises(CorruptCheckpoint):
         resumed(small_config("vae"), damage(state_of(new_trainer(small_config("vae")))))
 
 
-def test_a_state_with_code_in_it_is_not_run():
+def test_a_state_with_code_in_it_is_not_run() -> None:
     file = io.BytesIO()
     torch.save({"format_version": 1, "config": print}, file)
     with pytest.raises(CorruptCheckpoint, match="cannot be read"):
         resumed(small_config("vae"), file.getvalue())
 
 
-def test_a_classifier_makes_no_images_and_a_generator_no_predictions():
+def test_a_classifier_makes_no_images_and_a_generator_no_predictions() -> None:
     with pytest.raises(ConfigError, match="makes no images"):
         new_trainer(small_config("cnn")).generator()
     with pytest.raises(ConfigError, match="is no classifier"):
@@ -252,7 +252,7 @@ def test_a_classifier_makes_no_images_and_a_generator_no_predictions():
         new_trainer(small_config("vae")).generator("best")
 
 
-def test_test_images_that_do_not_fit_are_refused():
+def test_test_images_that_do_not_fit_are_refused() -> None:
     images, labels = digits()
     with pytest.raises(DataError):
         Trainer(small_config("cnn"), images, labels, Runtime(), test_images=digits(9)[0], test_labels=labels)

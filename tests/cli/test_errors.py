@@ -1,0 +1,206 @@
+import socket
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from cli.context import Workspace
+from cli.errors import run_reporting
+from pixmill.errors import CorruptFile
+from tests.cli.running import Runner, command_line, environment, in_subprocess
+from tests.cli.world import World
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port whose server accepts and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port: int = server.getsockname()[1]
+        return port
+
+
+def test_a_database_that_does_not_answer_is_unavailable(run: Runner, closed_port: int) -> None:
+    url = f"postgresql://olga:secret@127.0.0.1:{closed_port}/pixmill"
+    for args in (["ps"], ["job", "show", "1"], ["submit", "train", "--model", "vae", "--dataset", "digits"]):
+        started = time.monotonic()
+        found = run(*args, PIXMILL_DATABASE_URL=url)
+        assert time.monotonic() - started < 2
+        assert (found.code, found.out) == (69, "")
+        assert "error: database postgresql+psycopg://olga:***@127.0.0.1" in found.err
+        assert "hint:" in found.err
+        assert "secret" not in found.err
+
+
+def test_a_database_that_accepts_and_says_nothing_is_unavailable_in_time(run: Runner, silent_port: int) -> None:
+    started = time.monotonic()
+    found = run("ps", PIXMILL_DATABASE_URL=f"postgresql://olga@127.0.0.1:{silent_port}/pixmill")
+    assert found.code == 69
+    assert time.monotonic() - started < 4
+
+
+def revise(home: Path, revision: str | None) -> None:
+    with sqlite3.connect(home / "pixmill.db") as connection:
+        connection.execute("DELETE FROM pixmill_schema_version")
+        if revision is not None:
+            connection.execute("INSERT INTO pixmill_schema_version VALUES (?)", (revision,))
+    connection.close()
+
+
+def test_a_schema_from_the_future_is_refused(run: Runner, home: Path) -> None:
+    revise(home, "9999")
+    for args in (["ps"], ["model", "ls"], ["submit", "train", "--model", "vae", "--dataset", "digits"]):
+        found = run(*args)
+        assert (found.code, found.out) == (78, "")
+        assert "migrated by a newer pixmill" in found.err
+        assert "upgrade pixmill on this host" in found.err
+    assert run("db", "status").code == 78
+    assert run("db", "upgrade").code == 78
+
+
+def test_a_schema_that_is_behind_is_refused_with_the_command_to_run(
+    run: Runner, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.schema.REVISIONS", ("0001", "0002"))
+    monkeypatch.setattr("db.schema.HEAD", "0002")
+    found = run("ps")
+    assert (found.code, found.out) == (78, "")
+    assert "1 revision(s) behind (0001 → 0002)" in found.err
+    assert "pixmill db upgrade" in found.err
+
+
+def test_an_empty_postgresql_is_never_filled_unasked(run: Runner, empty_postgres_url: str) -> None:
+    found = run("ps", PIXMILL_DATABASE_URL=empty_postgres_url)
+    assert found.code == 78
+    assert "hint:  pixmill db upgrade" in found.err
+    assert "revision none → 0001" in run("db", "upgrade", PIXMILL_DATABASE_URL=empty_postgres_url).err
+    assert run("ps", PIXMILL_DATABASE_URL=empty_postgres_url).code == 0
+    assert "already" in run("db", "upgrade", PIXMILL_DATABASE_URL=empty_postgres_url).err
+
+
+def test_the_commands_work_on_postgresql(run: Runner, postgres_url: str) -> None:
+    where = {"PIXMILL_DATABASE_URL": postgres_url}
+    assert run("submit", "train", "--model", "vae", "--dataset", "digits", "-l", "a=b", "-q", **where).out == "1\n"
+    assert run("ps", "-l", "a=b", "-o", "ids", **where).out == "1\n"
+    assert "NoWorker" in run("job", "show", 1, **where).out
+    assert run("cancel", 1, **where).code == 0
+    assert run("wait", 1, **where).code == 103
+
+
+def test_a_home_that_cannot_be_made_is_a_matter_of_permission(run: Runner, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found = run("--home", tmp_path / "file" / "home", "ps")
+    assert found.code == 77
+    assert "cannot be made" in found.err
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"PIXMILL_HOMEE": "x"}, "did you mean 'PIXMILL_HOME'?"),
+        ({"PIXMILL_BROKER_TIMEOUT_SECONDS": "-1"}, "broker.timeout_seconds"),
+        ({"PIXMILL_DATABASE_URL": "mysql://x"}, "pixmill knows sqlite and postgresql"),
+        ({"PIXMILL_CONFIG": "/no/such/file.toml"}, "does not exist"),
+    ],
+)
+def test_settings_that_do_not_fit_are_a_configuration_error(variables: dict[str, str], words: str, run: Runner) -> None:
+    found = run("ps", **variables)
+    assert (found.code, found.out) == (78, "")
+    assert words in found.err
+
+
+def outcome(act: object, debug: bool = False) -> int:
+    assert callable(act)
+    with pytest.raises(SystemExit) as end:
+        run_reporting(act, wants_debug=lambda: debug)
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+def test_an_expected_error_is_two_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    def act() -> None:
+        raise CorruptFile("shard 3 has changed", hint="make it again")
+
+    assert outcome(act) == 1
+    assert capsys.readouterr() == ("", "error: shard 3 has changed\nhint:  make it again\n")
+    assert outcome(act, debug=True) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_unexpected_error_is_one_clear_line_that_names_the_debug_option(capsys: pytest.CaptureFixture[str]) -> None:
+    def act() -> None:
+        raise ZeroDivisionError("division by zero\nand more")
+
+    assert outcome(act) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: unexpected ZeroDivisionError: division by zero\n")
+    assert "pixmill --debug" in shown
+    assert "Traceback" not in shown
+    outcome(act, debug=True)
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_with_the_code_that_shells_use(capsys: pytest.CaptureFixture[str]) -> None:
+    def act() -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise click.Abort from None
+
+    assert outcome(act) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_the_debug_variable_and_option_show_where_errors_come_from(run: Runner) -> None:
+    assert "Traceback" not in run("job", "show", 9).err
+    assert "Traceback" in run("--debug", "job", "show", 9).err
+    assert "Traceback" in run("job", "show", 9, PIXMILL_DEBUG="1").err
+
+
+def test_a_reader_that_leaves_early_ends_the_command_quietly(world: World) -> None:
+    for _ in range(3):
+        world.train()
+    command = subprocess.Popen(
+        command_line("ps", "-o", "wide"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True
+    )
+    assert command.stdout is not None
+    command.stdout.close()
+    _out, err = command.communicate(timeout=30)
+    assert err == ""
+    assert command.returncode == 1
+
+
+def test_a_name_for_the_user_is_found_even_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cli.context import user_name
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 4242")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert user_name().startswith("uid ")
+
+
+def test_settings_and_database_are_opened_when_they_are_asked_for(home: Path) -> None:
+    workspace = Workspace()
+    workspace.close()
+    assert workspace.settings.home == home
+    assert workspace.database.is_sqlite
+    workspace.close()
+
+
+def test_usage_errors_in_a_process_of_its_own_leave_no_traceback() -> None:
+    found = in_subprocess("job", "show")
+    assert found.code == 2
+    assert found.err == "error: missing argument 'ID'\nhint:  pixmill job show --help\n"

@@ -1,0 +1,77 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import Runner, on_terminal
+from tests.cli.world import World
+
+
+@pytest.fixture
+def output(world: World) -> Path:
+    """The folder of job 2, a data set of 40 images in two shards."""
+    worker = world.worker()
+    world.trained(worker, name="digits-vae")
+    job_id = world.generated(worker)
+    return world.root / "outputs" / str(job_id)
+
+
+def test_outputs_are_listed_with_images_and_size(output: Path, run: Runner) -> None:
+    (item,) = run("output", "ls", "-o", "json").json["items"]
+    assert item["folder"] == str(output)
+    assert (item["images"], item["shards"], item["state"]) == (40, 2, "succeeded")
+    assert item["size_bytes"] == sum(path.stat().st_size for path in output.glob("shard-*.[tp]ar*"))
+    assert run("output", "ls").lines[1].split()[:3] == ["2", "digits-vae-images", "digits-vae@1"]
+    assert run("output", "ls", "-o", "ids").out == "2\n"
+
+
+def test_no_outputs_are_an_empty_list(run: Runner) -> None:
+    assert run("output", "ls", "-o", "json").json["items"] == []
+    found = run("output", "verify", "--all")
+    assert (found.code, found.out) == (0, "")
+    assert "no complete data set to verify" in found.err
+
+
+def test_an_intact_output_verifies(output: Path, run: Runner) -> None:
+    for args in (["2"], ["--all"]):
+        found = run("output", "verify", *args)
+        assert (found.code, found.out) == (0, "")
+        assert "output 2: 40 images in 2 shards: intact" in found.err
+    assert run("output", "verify", 2, "-o", "json").json["item"]["outputs"] == [
+        {"job_id": 2, "images": 40, "shards": 2, "intact": True, "problems": []}
+    ]
+
+
+def test_every_damage_is_named_on_stdout(output: Path, run: Runner) -> None:
+    tar = output / "shard-000000.tar"
+    data = bytearray(tar.read_bytes())
+    data[600] ^= 1
+    tar.unlink()  # the attempt's folder holds another link to the same bytes
+    tar.write_bytes(data)
+    (output / "shard-000001.parquet").unlink()
+
+    found = run("output", "verify", 2)
+
+    assert found.code == 1
+    assert "output 2: shard-000000.tar has changed: its SHA-256 is not the one recorded" in found.lines
+    assert "output 2: shard-000001.parquet is missing" in found.lines
+    assert "problems" in found.err
+    assert json.loads(run("output", "verify", "--all", "-o", "json").out)["item"]["outputs"][0]["intact"] is False
+
+
+def test_verifying_on_a_terminal_leaves_one_line(output: Path) -> None:
+    found = on_terminal("output", "verify", 2)
+    assert found.code == 0
+    assert found.out.rstrip().endswith("output 2: 40 images in 2 shards: intact")
+
+
+def test_what_cannot_be_verified_says_why(run: Runner, world: World) -> None:
+    train = world.train()
+    generate = world.generate(f"job:{train}")
+    found = run("output", "verify", train)
+    assert found.code == 3
+    assert "only generate jobs make images" in found.err
+    found = run("output", "verify", generate)
+    assert found.code == 4
+    assert f"hint:  pixmill wait {generate}" in found.err
+    assert run("output", "verify", generate, "--all").code == 2

@@ -1,0 +1,233 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from db.jobs import cancel_job
+from db.queues import pause_queue
+from db.tables import DeviceKind, Job, Scheduler, Worker
+from db.workers import beat_scheduler, latest_scheduler, set_draining, stop_worker
+from pixmill.specs import TrainSpec
+from pixmill.states import FailureReason
+from tests.cli.running import Runner
+from tests.cli.world import World
+
+
+def reason(run: Runner, job_id: int) -> str | None:
+    (item,) = [item for item in run("ps", "--all", "-o", "json").json["items"] if item["id"] == job_id]
+    found: str | None = item["reason"]
+    return found
+
+
+def test_an_empty_list_is_no_error(run: Runner) -> None:
+    found = run("ps")
+    assert (found.code, found.out) == (0, "")
+    assert "no jobs to list" in found.err
+    assert run("ps", "-o", "json").json == {"schema": "pixmill.job_list/1", "items": [], "next": None}
+    assert run("ps", "-o", "ids").out == ""
+
+
+def test_a_job_is_listed_at_once(run: Runner) -> None:
+    run("submit", "train", "--model", "vae", "--dataset", "digits", "--name", "mine")
+    title, line = run("ps").lines
+    assert title.split() == ["ID", "NAME", "KIND", "MODEL", "STATE", "PROG", "DEVICE", "AGE", "TIME", "REASON"]
+    assert line.split()[:5] == ["1", "mine", "train", "vae", "pending"]
+
+
+def test_a_running_job_shows_its_progress_and_device(run: Runner, world: World) -> None:
+    world.train()
+    lease = world.claim(world.worker())
+    world.progress(lease, 4350)
+
+    line = run("ps").lines[1].split()
+    assert line[4:7] == ["running", "43%", "cpu"]
+    item = run("ps", "-o", "json").json["items"][0]
+    assert item["progress"] == {"done": 4350, "total": 10_000, "unit": "images"}
+    assert item["reason"] is None
+
+
+def test_a_device_of_another_host_is_shown_with_its_host(run: Runner, world: World) -> None:
+    world.train()
+    world.claim(world.worker(host="elsewhere"))
+    assert "elsewhere:cpu" in run("ps").lines[1]
+
+
+def test_the_list_holds_the_unfinished_and_the_last_ten_that_ended(run: Runner, world: World) -> None:
+    worker = world.worker()
+    ids = [world.train() for _ in range(13)]
+    for _ in range(12):
+        world.succeed(world.claim(worker))
+
+    assert run("ps", "-o", "ids").out.split() == [str(job_id) for job_id in ids[2:]]
+    assert len(run("ps", "--all", "-o", "ids").lines) == 13
+    assert run("ps", "--state", "pending", "-o", "ids").out.split() == ["13"]
+    assert len(run("ps", "--state", "succeeded", "-o", "ids").lines) == 12
+
+
+def test_filters_choose_by_kind_and_label(run: Runner, world: World) -> None:
+    train = world.train(labels={"project": "a"})
+    generate = world.generate(f"job:{train}", labels={"project": "a", "night": "1"})
+    world.train(labels={"project": "b"})
+
+    assert run("ps", "-l", "project=a", "-o", "ids").lines == [str(train), str(generate)]
+    assert run("ps", "-l", "project=a", "-l", "night=1", "-o", "ids").lines == [str(generate)]
+    assert run("ps", "--kind", "generate", "-o", "ids").lines == [str(generate)]
+
+
+def test_a_list_can_be_read_page_by_page(run: Runner, world: World) -> None:
+    ids = [world.train() for _ in range(5)]
+    seen: list[int] = []
+    arguments: list[object] = []
+    while True:
+        page = run("ps", "--limit", 2, "-o", "json", *arguments).json
+        seen = [item["id"] for item in page["items"]] + seen
+        if page["next"] is None:
+            break
+        arguments = ["--before", page["next"]["before"]]
+    assert seen == ids
+    assert "older jobs are not listed: pixmill ps --before 4" in run("ps", "--limit", 2).err
+
+
+def test_all_lists_more_jobs_than_one_statement_may_name(
+    run: Runner, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.commands.job.ls.PAGE", 2)
+    ids = [world.train() for _ in range(5)]
+    assert run("ps", "--all", "-o", "ids").lines == [str(job_id) for job_id in ids]
+
+
+def test_held_comes_before_every_other_reason(run: Runner, world: World) -> None:
+    job_id = world.train(hold=True, begin="2099-01-01T00:00:00Z", after=[world.train()])
+    assert reason(run, job_id) == "Held"
+    world.database.transact(lambda session: pause_queue(session, "default", actor="olga", why=None))
+    assert run("job", "release", job_id).code == 0
+    assert str(reason(run, job_id)).startswith("BeginTime(+")
+
+
+def test_a_dependency_comes_before_a_paused_queue_and_names_the_jobs(run: Runner, world: World) -> None:
+    first, second = world.train(), world.train()
+    job_id = world.train(after=[first, second])
+    world.database.transact(lambda session: pause_queue(session, "default", actor="olga", why="new driver"))
+    assert reason(run, job_id) == f"Dependency({first},{second})"
+    assert reason(run, first) == "QueuePaused"
+    assert "QueuePaused: new driver" in run("ps").out
+
+
+def test_without_a_worker_of_its_kind_a_job_says_so(run: Runner, world: World) -> None:
+    anywhere, on_gpu = world.train(), world.train(device="cuda")
+    assert reason(run, anywhere) == "NoWorker"
+    world.worker()
+    world.scheduler()
+    assert reason(run, anywhere) is None
+    assert reason(run, on_gpu) == "NoWorker"
+    world.worker("cuda:0", kind=DeviceKind.CUDA)
+    assert reason(run, on_gpu) is None
+
+
+@pytest.mark.parametrize("end", [stop_worker, set_draining])
+def test_a_worker_that_takes_nothing_more_counts_as_none(end: object, run: Runner, world: World) -> None:
+    assert callable(end)
+    job_id = world.train()
+    world.scheduler()
+    worker = world.worker()
+    world.database.transact(lambda session: end(session, worker.id))
+    assert reason(run, job_id) == "NoWorker"
+
+
+def test_a_worker_that_went_silent_counts_as_none(run: Runner, world: World) -> None:
+    job_id = world.train()
+    world.scheduler()
+    worker = world.worker()
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    world.database.transact(lambda session: session.execute(update(Worker).values(seen_at=long_ago)))
+    assert reason(run, job_id) == "NoWorker"
+    assert run("worker", "ls", "-o", "json").json["items"][0]["state"] == "silent"
+    assert worker.id == 1
+
+
+def test_without_a_scheduler_nothing_starts(run: Runner, world: World) -> None:
+    job_id = world.train()
+    world.worker()
+    assert reason(run, job_id) == "NoScheduler"
+    world.scheduler()
+    assert reason(run, job_id) is None
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    world.database.transact(lambda session: session.execute(update(Scheduler).values(seen_at=long_ago)))
+    assert reason(run, job_id) == "NoScheduler"
+
+
+def test_busy_devices_come_before_a_broker_that_is_down(run: Runner, world: World) -> None:
+    world.scheduler()
+    worker = world.worker()
+    world.train()
+    lease = world.claim(worker)
+    job_id = world.train()
+
+    def lose_broker(session: object) -> None:
+        scheduler = latest_scheduler(session)  # type: ignore[arg-type]
+        assert scheduler is not None
+        beat_scheduler(session, scheduler.id, "Redis does not answer: refused")  # type: ignore[arg-type]
+
+    world.database.transact(lose_broker)
+    assert reason(run, job_id) == "Resources"
+    world.succeed(lease)
+    assert reason(run, job_id) == "BrokerDown"
+    assert "BrokerDown: Redis does not answer: refused" in run("ps").out
+
+
+def test_a_failed_job_shows_why(run: Runner, world: World) -> None:
+    job_id = world.train()
+    world.fail(world.claim(world.worker()), FailureReason.OUT_OF_MEMORY, "tried to allocate 2 GiB")
+    assert "OOM: tried to allocate 2 GiB" in run("ps").out
+    item = run("job", "show", job_id, "-o", "json").json["item"]
+    assert (item["reason"], item["message"]) == ("OOM", "tried to allocate 2 GiB")
+
+
+def test_a_running_job_that_is_being_cancelled_says_so(run: Runner, world: World) -> None:
+    job_id = world.train()
+    world.claim(world.worker())
+    world.database.transact(lambda session: cancel_job(session, job_id, actor="olga"))
+    assert reason(run, job_id) == "Cancelling"
+
+
+def test_a_job_between_two_of_its_tasks_says_that_it_waits(run: Runner, world: World) -> None:
+    worker = world.worker()
+    world.trained(worker, name="digits-vae")
+    job_id = world.generate("digits-vae")
+    world.succeed(world.claim(worker))
+    assert reason(run, job_id) == "Requeued"
+
+
+def test_wide_shows_queue_user_tasks_and_labels(run: Runner, world: World) -> None:
+    world.train(queue="bulk", priority=7, labels={"a": "b"}, key="night")
+    title, line = run("ps", "-o", "wide").lines
+    assert "SUBMITTED" in title
+    for word in ("bulk", "7", "olga", "0/1", "night", "a=b"):
+        assert word in line.split()
+
+
+def test_hostile_text_in_a_pipe_is_whole_and_harmless(run: Runner, world: World) -> None:
+    long_name = "n" * 100
+    spec = TrainSpec(model="vae", dataset="digits")
+    job_id = world.submit(spec, name=long_name, labels={"note": "x\x1b[2J\ny" + "z" * 200})
+    world.database.transact(
+        lambda session: session.execute(update(Job).where(Job.id == job_id).values(state="failed", message="a\nb\x07"))
+    )
+    wide = run("ps", "--all", "-o", "wide", COLUMNS="40")
+    assert len(wide.lines) == 2
+    assert long_name in wide.out
+    assert "z" * 200 in wide.out
+    assert "\x1b" not in wide.out
+    assert "\x07" not in wide.out
+    item = run("ps", "--all", "-o", "json", COLUMNS="40").json["items"][0]
+    assert item["name"] == long_name
+    assert item["labels"] == {"note": "x\x1b[2J\ny" + "z" * 200}
+
+
+def test_a_fresh_home_gets_its_database_without_a_word(run: Runner, tmp_path: Path) -> None:
+    fresh = tmp_path / "fresh" / "home"
+    found = run("--home", fresh, "ps", "-o", "json")
+    assert (found.code, found.err) == (0, "")
+    assert (fresh / "pixmill.db").is_file()
+    assert run("--home", fresh, "db", "status", "-o", "json").json["item"]["status"] == "ok"

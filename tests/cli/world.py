@@ -1,0 +1,176 @@
+"""A home with jobs in it, moved along by the same functions that scheduler and workers use."""
+
+import json
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from db.dispatch import queue_ready_tasks
+from db.engine import Database, open_database
+from db.jobs import add_job
+from db.leases import Lease, claim, finish, heartbeat, publish_shard
+from db.registry import add_version, ensure_dataset
+from db.tables import DeviceKind, ModelVersion, Outcome, Shard, Worker
+from db.workers import DeviceFacts, register_scheduler, register_worker
+from pixmill.settings import Settings, load_settings
+from pixmill.specs import EvaluateSpec, GenerateSpec, JobOptions, TrainSpec
+from pixmill.states import FailureReason
+from scheduler.submit import Spec, prepare
+from storage.outputs import link_shard, write_dataset_index
+from storage.paths import Layout
+from storage.pictures import contact_sheet, save_png
+from storage.shards import ImageBatch, ShardMeta, write_shard
+
+CLASSES = ("zero", "one")
+
+
+@dataclass
+class World:
+    """One home, its database and what was put into it."""
+
+    home: Path
+    settings: Settings = field(init=False)
+    database: Database = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.settings = load_settings(flags={"home": self.home})
+        self.database = open_database(self.settings)
+
+    def submit(self, spec: Spec, **options: Any) -> int:
+        """Add a job; nobody is told."""
+        chosen = JobOptions(**options)
+        return self.database.transact(lambda session: add_job(session, prepare(session, spec, chosen, user="olga")).id)
+
+    def train(self, **options: Any) -> int:
+        return self.submit(TrainSpec(model="vae", dataset="digits", images=10_000), **options)
+
+    def generate(self, model: str, n: int = 40, **options: Any) -> int:
+        return self.submit(GenerateSpec(model=model, n=n, shard_size=20), **options)
+
+    def evaluate(self, output: int, **options: Any) -> int:
+        return self.submit(EvaluateSpec(output=output), **options)
+
+    def worker(self, name: str = "cpu", host: str | None = None, kind: DeviceKind = DeviceKind.CPU) -> Worker:
+        facts = DeviceFacts(
+            host=host or socket.gethostname(), name=name, kind=kind, model="test device", memory_bytes=16_000_000_000
+        )
+        return self.database.transact(lambda session: register_worker(session, facts, pid=4711))
+
+    def scheduler(self) -> None:
+        self.database.transact(lambda session: register_scheduler(session, socket.gethostname(), 4712))
+
+    def claim(self, worker: Worker) -> Lease:
+        """Queue what is ready, and let the worker take one task."""
+        layout = Layout(self.settings.storage_root)
+
+        def folder(job_id: int, task_id: int, epoch: int) -> str:
+            return layout.relative(layout.run_folder(job_id, task_id, epoch))
+
+        self.database.transact(lambda session: queue_ready_tasks(session, worker.device.kind, 1))
+        lease = self.database.transact(lambda session: claim(session, session.merge(worker), None, folder))
+        assert lease is not None
+        (self.root / lease.folder).mkdir(parents=True, exist_ok=True)
+        return lease
+
+    @property
+    def root(self) -> Path:
+        return self.settings.storage_root
+
+    def log(self, lease: Lease, *lines: str) -> None:
+        """Add lines to the attempt's log."""
+        with (self.root / lease.folder / "log.txt").open("a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+
+    def progress(self, lease: Lease, done: int, **more: Any) -> None:
+        progress = {"done": done, "total": 10_000, "unit": "images", "rate": 812.5, "phase": "training", **more}
+        self.database.transact(lambda session: heartbeat(session, lease, progress, done))
+
+    def succeed(self, lease: Lease, result: dict[str, Any] | None = None) -> None:
+        self.database.transact(
+            lambda session: finish(session, lease, Outcome.SUCCEEDED, publish=lambda _session: result or {})
+        )
+
+    def fail(self, lease: Lease, reason: FailureReason, message: str) -> None:
+        self.database.transact(lambda session: finish(session, lease, Outcome.FAILED, reason=reason, message=message))
+
+    def succeed_training(self, lease: Lease, name: str = "digits-vae", classes: tuple[str, ...] = CLASSES) -> None:
+        """End a train task as a worker does: its model becomes a version."""
+
+        def publish(session: Session) -> dict[str, Any]:
+            dataset = ensure_dataset(session, "digits", "f" * 64, {})
+            version = ModelVersion(
+                job_id=lease.job_id,
+                dataset_id=dataset.id,
+                preset="vae",
+                folder=f"{lease.folder}/model",
+                digest="d" * 64,
+                image_size=8,
+                channels=1,
+                classes=list(classes),
+                images_seen=10_000,
+                metric_name="kd@cnn-1a2b3c4d",
+                metric_value=0.0123,
+                lineage={"torch": "2.13.0", "device": "cpu"},
+            )
+            add_version(session, name, version)
+            return {"model": f"{name}@1", "images_seen": 10_000}
+
+        self.database.transact(lambda session: finish(session, lease, Outcome.SUCCEEDED, done=10_000, publish=publish))
+
+    def trained(self, worker: Worker, **options: Any) -> int:
+        """A train job from submit to model."""
+        job_id = self.train(**options)
+        self.succeed_training(self.claim(worker))
+        return job_id
+
+    def generated(self, worker: Worker, model: str = "digits-vae", n: int = 40, **options: Any) -> int:
+        """A generate job from submit to data set, with real shards."""
+        job_id = self.generate(model, n, **options)
+        lease = self.claim(worker)
+        records = [self._shard(lease, number, min(20, n - 20 * number)) for number in range(-(-n // 20))]
+        self.succeed(lease, {"images": n, "shards": len(records), "seconds": 2.0})
+        lease = self.claim(worker)
+        output = Layout(self.root).output_folder(job_id)
+        for record, folder in records:
+            link_shard(record, folder, output)
+        write_dataset_index(output, [record for record, _ in records], name="images", details={"model": "digits-vae@1"})
+        images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
+        save_png(output / "contact-sheet.png", contact_sheet(images))
+        relative = f"outputs/{job_id}"
+        counts = {"zero": n // 2, "one": n - n // 2}
+        files = {"contact_sheet": f"{relative}/contact-sheet.png", "index": f"{relative}/dataset.json"}
+        self.succeed(lease, {"output": relative, **files, "images": n, "class_counts": counts, "model": "digits-vae@1"})
+        return job_id
+
+    def _shard(self, lease: Lease, number: int, count: int) -> Any:
+        folder = self.root / lease.folder
+        random = np.random.default_rng(number)
+        first = 20 * number
+        batch = ImageBatch(
+            first_index=first,
+            images=random.integers(0, 256, (count, 8, 8, 1), dtype=np.uint8),
+            seeds=np.arange(first, first + count),
+            labels=np.arange(first, first + count) % 2,
+        )
+        meta = ShardMeta(checkpoint_sha256="d" * 64, precision="fp32", seed=0, class_names=CLASSES, label_files=False)
+        record = write_shard(folder, number, [batch], meta)
+        row = Shard(
+            job_id=lease.job_id,
+            task_id=lease.task_id,
+            lease_epoch=lease.epoch,
+            number=number,
+            folder=lease.folder,
+            record=record.to_json(),
+            image_count=count,
+            size_bytes=record.tar_bytes + record.parquet_bytes,
+        )
+        self.database.transact(lambda session: publish_shard(session, lease, row))
+        return record, folder
+
+    def write_lines(self, lease: Lease, name: str, *entries: dict[str, Any]) -> None:
+        with (self.root / lease.folder / name).open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(entry) + "\n" for entry in entries)

@@ -1,0 +1,216 @@
+"""What all tests share: a clean environment, a real Valkey, and a fresh database on SQLite and on PostgreSQL.
+
+A server that cannot start fails the test; nothing is skipped. `PIXMILL_TEST_REDIS_URL` and
+`PIXMILL_TEST_POSTGRES_URL` (of a user who may create databases) name servers to use instead of our own.
+"""
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from hypothesis import settings as hypothesis_settings
+from sqlalchemy import URL, make_url
+
+from db.engine import Database, open_database
+from db.schema import upgrade_schema
+from db.tables import Table
+from pixmill.settings import Settings, load_settings
+from scheduler.names import redis_url
+from tests.servers import Postgres, Valkey
+
+hypothesis_settings.register_profile("suite", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=50)
+hypothesis_settings.load_profile("suite")
+
+_TEMPLATE = "pixmill_template"
+_numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for name in list(os.environ):
+        if name.startswith("PIXMILL_") and not name.startswith("PIXMILL_TEST_"):
+            monkeypatch.delenv(name)
+    empty = tmp_path_factory.getbasetemp() / "xdg"
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(empty / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(empty / "data"))
+
+
+@pytest.fixture(scope="session")
+def short_folder() -> Iterator[Path]:
+    """A folder with a path short enough for sockets (pytest's own are long)."""
+    with tempfile.TemporaryDirectory(prefix="pixmill-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@dataclass(frozen=True)
+class Broker:
+    """The Valkey that all tests share."""
+
+    url: str  # as Celery spells it
+
+    def client(self) -> "redis.Redis":
+        return redis.Redis.from_url(redis_url(self.url))
+
+
+@pytest.fixture(scope="session")
+def valkey_server(short_folder: Path) -> Iterator[Broker]:
+    """A Redis-compatible server for the whole session."""
+    outside = os.environ.get("PIXMILL_TEST_REDIS_URL")
+    if outside:
+        yield Broker(outside)
+        return
+    folder = short_folder / "valkey"
+    folder.mkdir()
+    server = Valkey(folder)
+    server.start()
+    yield Broker(server.url)
+    server.kill()
+
+
+@pytest.fixture
+def valkey(valkey_server: Broker) -> Broker:
+    """The session's server, emptied for this test."""
+    with valkey_server.client() as client:
+        client.flushdb()
+    return valkey_server
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[Valkey]:
+    """A server that this test alone may kill and start again."""
+    with tempfile.TemporaryDirectory(prefix="pixmill-", dir="/tmp") as folder:
+        server = Valkey(Path(folder))
+        server.start()
+        yield server
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres_server_url(short_folder: Path) -> Iterator[URL]:
+    """A PostgreSQL for the whole session, holding a migrated database to be cloned."""
+    outside = os.environ.get("PIXMILL_TEST_POSTGRES_URL")
+    if outside:
+        yield _with_template(make_url(outside).set(drivername="postgresql+psycopg"), short_folder)
+        return
+    folder = short_folder / "postgres"
+    folder.mkdir()
+    server = Postgres(folder)
+    server.create()
+    server.start()
+    yield _with_template(make_url(server.url("postgres")), short_folder)
+    server.stop()
+
+
+def _with_template(url: URL, folder: Path) -> URL:
+    _administrate(url, f"DROP DATABASE IF EXISTS {_TEMPLATE}")
+    _administrate(url, f"CREATE DATABASE {_TEMPLATE}")
+    _migrate(url.set(database=_TEMPLATE), folder)
+    return url
+
+
+def _administrate(url: URL, *statements: str) -> None:
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def _migrate(url: URL, home: Path) -> None:
+    text = url.render_as_string(hide_password=False)
+    database = open_database(load_settings(flags={"home": home, "database.url": text}))
+    upgrade_schema(database)
+    database.dispose()
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server_url: URL) -> Iterator[str]:
+    """A PostgreSQL database of this test's own without any table."""
+    yield from _cloned(postgres_server_url, "template0")
+
+
+@pytest.fixture(scope="session")
+def cloned_postgres_url(postgres_server_url: URL) -> Iterator[str]:
+    """A migrated database; cloning takes 0.1 s, so the tests of a session share it, one after the other."""
+    yield from _cloned(postgres_server_url, _TEMPLATE)
+
+
+def _cloned(server: URL, template: str) -> Iterator[str]:
+    name = f"pixmill_{os.getpid()}_{next(_numbers)}"
+    _administrate(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield server.set(database=name).render_as_string(hide_password=False)
+    _administrate(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def postgres_url(cloned_postgres_url: str) -> str:
+    """A migrated PostgreSQL database without a row, whose ids begin at 1."""
+    url = make_url(cloned_postgres_url)
+    others = "pid <> pg_backend_pid() AND datname = current_database()"
+    _administrate(
+        url,
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}",
+        *(f"DELETE FROM {table.name}" for table in reversed(Table.metadata.sorted_tables)),
+        "SELECT setval(seqrelid::regclass, 1, false) FROM pg_sequence",
+    )
+    return cloned_postgres_url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to be copied."""
+    file = tmp_path_factory.mktemp("sqlite") / "template.db"
+    _migrate(URL.create("sqlite", database=str(file)), file.parent)
+    return file
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A migrated SQLite database of this test's own."""
+    file = tmp_path / "pixmill.db"
+    shutil.copyfile(sqlite_template, file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture
+def empty_sqlite_url(tmp_path: Path) -> str:
+    """A SQLite database of this test's own that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'empty.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated database of this test's own, on each kind of server."""
+    url: str = request.getfixturevalue({"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param])
+    return url
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str, valkey: Broker) -> Settings:
+    """Settings of a home in a temporary folder, with this test's database and the session's Valkey."""
+    flags = {"home": tmp_path / "home", "database.url": database_url, "broker.url": valkey.url}
+    return load_settings(flags=flags)
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    """This test's migrated database, opened."""
+    opened = open_database(settings)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database without any table, opened."""
+    name = {"sqlite": "empty_sqlite_url", "postgresql": "empty_postgres_url"}[request.param]
+    opened = open_database(load_settings(flags={"home": tmp_path, "database.url": request.getfixturevalue(name)}))
+    yield opened
+    opened.dispose()

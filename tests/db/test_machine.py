@@ -1,0 +1,258 @@
+"""The life of leases as a random walk, checked against a model and against the whole history after every step."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import delete, select
+
+from db.dispatch import expire_lease, fail_doomed_jobs, sight_running, unqueue
+from db.engine import open_database
+from db.jobs import cancel_job, release_job
+from db.leases import Lease, finish, give_back, heartbeat, lose, publish_shard
+from db.tables import Attempt, Event, Job, Outcome, Shard, Table, Task
+from pixmill.errors import InvalidMove, LeaseLost
+from pixmill.settings import load_settings
+from pixmill.states import ALLOWED_MOVES, TERMINAL, State, job_state
+from tests import rows
+from tests.rows import act
+
+LIMIT = 3  # lost leases
+WORKERS = 2
+choices = st.integers(0, 10**6)
+
+
+class LeaseMachine(RuleBasedStateMachine):
+    """Workers that claim, work and die; a scheduler that queues and expires; people who submit, cancel and release."""
+
+    url: ClassVar[str]
+    home: ClassVar[Path]
+
+    @initialize()
+    def start(self) -> None:
+        self.database = open_database(load_settings(flags={"home": self.home, "database.url": self.url}))
+        with self.database.write() as session:
+            for table in reversed(Table.metadata.sorted_tables):
+                session.execute(delete(table))
+        self.workers = [rows.add_worker(self.database, host=f"host{number}") for number in range(WORKERS)]
+        self.jobs: list[int] = []
+        self.leases: list[Lease] = []  # every lease ever given, also those of the dead
+        self.holder: dict[int, int] = {}  # task id → the epoch that holds it, as the model has it
+        self.ended: dict[int, State] = {}  # task id → the terminal state first seen
+        self.epochs: dict[int, int] = {}
+        self.shards: dict[tuple[int, int], int] = {}  # (job, number) → the epoch that published it first
+
+    def teardown(self) -> None:
+        if hasattr(self, "database"):
+            self.database.dispose()
+
+    @rule(shape=st.sampled_from([rows.ONE_TASK, rows.TWO_TASKS, rows.CHAIN]), hold=st.booleans(), choice=choices)
+    def submit(self, shape: Any, hold: bool, choice: int) -> None:
+        parents = {self.jobs[choice % len(self.jobs)]: choice % 2 == 0} if self.jobs and choice % 3 == 0 else {}
+        self.jobs.append(rows.add(self.database, kind="generate", tasks=shape, hold=hold, parents=parents))
+
+    @rule(count=st.integers(1, 3))
+    def dispatch(self, count: int) -> None:
+        act(self.database, fail_doomed_jobs)
+        rows.queue(self.database, count)
+
+    @rule(choice=choices, stale=st.booleans())
+    def claim(self, choice: int, stale: bool) -> None:
+        hint = None
+        if self.epochs:
+            task_id = list(self.epochs)[choice % len(self.epochs)]
+            hint = (task_id, rows.task(self.database, task_id).dispatch_seq - stale)
+        lease = rows.try_claim(self.database, self.workers[choice % WORKERS], hint)
+        if lease is not None:
+            assert lease.task_id not in self.holder, "two workers hold one task"
+            self.holder[lease.task_id] = lease.epoch
+            self.leases.append(lease)
+
+    @contextmanager
+    def fenced(self, lease: Lease, *, repeat_is_fine: bool = False) -> Iterator[None]:
+        """What a lease writes must succeed exactly when the model says that it holds the task."""
+        mine = self.holder.get(lease.task_id) == lease.epoch
+        try:
+            yield
+        except LeaseLost:
+            assert not mine, "the holder was refused"
+        else:
+            assert mine or repeat_is_fine, "a zombie was let in"
+
+    def pick(self, choice: int) -> Lease:
+        return self.leases[choice % len(self.leases)]
+
+    @precondition(lambda self: self.leases)
+    @rule(choice=choices)
+    def beat(self, choice: int) -> None:
+        lease = self.pick(choice)
+        with self.fenced(lease):
+            act(self.database, heartbeat, lease, {"done": choice}, choice)
+
+    @precondition(lambda self: self.leases)
+    @rule(choice=choices, number=st.integers(0, 2))
+    def publish(self, choice: int, number: int) -> None:
+        lease = self.pick(choice)
+        if self.holder.get(lease.task_id) == lease.epoch:
+            self.shards.setdefault((lease.job_id, number), lease.epoch)
+        with self.fenced(lease):
+            act(self.database, publish_shard, lease, rows.shard(lease, number))
+
+    @precondition(lambda self: self.leases)
+    @rule(choice=choices, outcome=st.sampled_from([Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CANCELLED]))
+    def end(self, choice: int, outcome: Outcome) -> None:
+        lease = self.pick(choice)
+        repeat = self.outcome_of(lease) is outcome
+        with self.fenced(lease, repeat_is_fine=repeat):
+            act(self.database, finish, lease, outcome, publish=rows.nothing)
+        self.release_hold(lease)
+
+    @precondition(lambda self: self.leases)
+    @rule(choice=choices)
+    def preempt(self, choice: int) -> None:
+        lease = self.pick(choice)
+        repeat = self.outcome_of(lease) in (Outcome.PREEMPTED, Outcome.CANCELLED)
+        with self.fenced(lease, repeat_is_fine=repeat):
+            act(self.database, give_back, lease)
+        self.release_hold(lease)
+
+    @precondition(lambda self: self.leases)
+    @rule(choice=choices)
+    def crash(self, choice: int) -> None:
+        lease = self.pick(choice)
+        repeat = self.outcome_of(lease) in (Outcome.LOST, Outcome.CANCELLED)
+        with self.fenced(lease, repeat_is_fine=repeat):
+            act(self.database, lose, lease, "signal 9", max_lost_leases=LIMIT)
+        self.release_hold(lease)
+
+    @rule(choice=choices)
+    def expire(self, choice: int) -> None:
+        with self.database.read() as session:
+            seen = sight_running(session)
+        assert seen.keys() == self.holder.keys()
+        if seen:
+            task_id = list(seen)[choice % len(seen)]
+            assert act(self.database, expire_lease, task_id, seen[task_id], max_lost_leases=LIMIT) is not None
+            del self.holder[task_id]
+
+    @precondition(lambda self: self.jobs)
+    @rule(choice=choices)
+    def cancel(self, choice: int) -> None:
+        job_id = self.jobs[choice % len(self.jobs)]
+        ended = rows.job(self.database, job_id).state in TERMINAL
+        try:
+            act(self.database, cancel_job, job_id, actor="ann")
+        except InvalidMove:
+            assert ended
+        else:
+            assert not ended
+
+    @precondition(lambda self: self.jobs)
+    @rule(choice=choices)
+    def let_go(self, choice: int) -> None:
+        job_id = self.jobs[choice % len(self.jobs)]
+        held = State.HELD in rows.states(self.database, job_id)
+        try:
+            act(self.database, release_job, job_id, actor="ann")
+        except InvalidMove:
+            assert not held
+        else:
+            assert held
+
+    @rule(choice=choices)
+    def take_back(self, choice: int) -> None:
+        with self.database.read() as session:
+            queued = session.scalars(select(Task).where(Task.state == State.QUEUED).order_by(Task.id)).all()
+        if queued:
+            act(self.database, unqueue, queued[choice % len(queued)], "no worker is left")
+
+    def outcome_of(self, lease: Lease) -> Outcome | None:
+        with self.database.read() as session:
+            mine = (Attempt.task_id == lease.task_id, Attempt.lease_epoch == lease.epoch)
+            return session.scalar(select(Attempt.outcome).where(*mine))
+
+    def release_hold(self, lease: Lease) -> None:
+        if self.holder.get(lease.task_id) == lease.epoch:
+            del self.holder[lease.task_id]
+
+    @invariant()
+    def history_holds(self) -> None:
+        if not hasattr(self, "database"):
+            return
+        with self.database.read() as session:
+            jobs = {job.id: job for job in session.scalars(select(Job))}
+            tasks = list(session.scalars(select(Task)))
+            events = list(session.scalars(select(Event).order_by(Event.id)))
+            attempts = list(session.scalars(select(Attempt)))
+            shards = list(session.scalars(select(Shard)))
+        for job_id, job in jobs.items():
+            assert job.state is job_state(task.state for task in tasks if task.job_id == job_id)
+            assert (job.finished_at is not None) == job.state.is_terminal
+        for task in tasks:
+            self.check_task(task, [event for event in events if event.task_id == task.id])
+            self.check_attempts(task, [attempt for attempt in attempts if attempt.task_id == task.id])
+        assert {(shard.job_id, shard.number): shard.lease_epoch for shard in shards} == self.shards
+
+    def check_task(self, task: Task, events: list[Event]) -> None:
+        assert (task.state is State.RUNNING) == (task.id in self.holder)
+        assert self.holder.get(task.id, task.lease_epoch) == task.lease_epoch
+        assert task.lease_epoch >= self.epochs.get(task.id, 0), "an epoch went back"
+        self.epochs[task.id] = task.lease_epoch
+        assert self.ended.setdefault(task.id, task.state) is task.state or not self.ended[task.id].is_terminal
+        self.ended[task.id] = task.state
+        for event in events:
+            assert State(str(event.to_state)) in ALLOWED_MOVES[State(str(event.from_state))]
+        for before, after in pairwise(events):
+            assert before.to_state == after.from_state, "a move left no event"
+        assert not events or events[-1].to_state == task.state
+        assert sum(event.to_state == State.RUNNING for event in events) == task.lease_epoch
+
+    def check_attempts(self, task: Task, attempts: list[Attempt]) -> None:
+        assert sorted(attempt.lease_epoch for attempt in attempts) == list(range(1, task.lease_epoch + 1))
+        open_epochs = [attempt.lease_epoch for attempt in attempts if attempt.outcome is None]
+        assert open_epochs == ([self.holder[task.id]] if task.id in self.holder else [])
+        outcomes = [attempt.outcome for attempt in attempts]
+        assert outcomes.count(Outcome.SUCCEEDED) <= 1
+        assert task.preemptions == outcomes.count(Outcome.PREEMPTED)
+        assert task.failures == outcomes.count(Outcome.FAILED)
+        assert task.lost_leases <= LIMIT
+
+
+def walk(url: str, home: Path, examples: int, steps: int) -> None:
+    machine = type("Machine", (LeaseMachine,), {"url": url, "home": home})
+    run_state_machine_as_test(
+        machine,
+        settings=hypothesis_settings(max_examples=examples, stateful_step_count=steps, deadline=None),
+    )
+
+
+@pytest.fixture
+def memory_url(sqlite_template: Path) -> Iterator[str]:
+    """A SQLite file in memory, where a commit costs nothing."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
+        file = Path(folder) / "pixmill.db"
+        shutil.copyfile(sqlite_template, file)
+        yield f"sqlite:///{file}"
+
+
+def test_no_order_of_events_breaks_a_lease_on_sqlite(memory_url: str, tmp_path: Path) -> None:
+    walk(memory_url, tmp_path, examples=25, steps=30)
+
+
+def test_no_order_of_events_breaks_a_lease_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
+    walk(postgres_url, tmp_path, examples=6, steps=25)

@@ -1,0 +1,32 @@
+"""`pixmill demo` as a person at a terminal meets it: begun, and interrupted."""
+
+import signal
+
+from db.engine import open_database
+from db.views import JobFilter, list_jobs
+from pixmill.settings import Settings
+from pixmill.states import State
+from tests.local.conftest import Pixmill, processes_of
+from tests.waiting import wait_until
+
+
+def _states(settings: Settings) -> list[State]:
+    database = open_database(settings)
+    with database.read() as session:
+        states = [line.job.state for line in list_jobs(session, JobFilter(), limit=None)]
+    database.dispose()
+    return states
+
+
+def test_ctrl_c_keeps_the_jobs_says_so_and_stops_what_the_demo_started(pixmill: Pixmill, settings: Settings) -> None:
+    demo = pixmill.start("demo")
+    wait_until((settings.home / "run" / "up.json").exists, timeout=30)
+    wait_until(lambda: State.RUNNING in _states(settings), timeout=30)
+    demo.send_signal(signal.SIGINT)
+    output, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 130, output
+    assert "interrupted; jobs 1 2 3 4 5 6 are kept" in output
+    assert "pixmill up" in output
+    assert "Traceback" not in output
+    assert processes_of(pixmill.home) == []
+    assert _states(settings) == [State.PENDING] * 6

@@ -1,0 +1,328 @@
+import multiprocessing
+import re
+from multiprocessing.queues import Queue as Results
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from db.engine import Database, open_database
+from db.jobs import cancel_job
+from db.leases import finish
+from db.registry import add_version, ensure_dataset
+from db.tables import DeviceKind, Event, Job, JobDependency, Outcome
+from pixmill.errors import (
+    ConfigError,
+    Conflict,
+    DatasetError,
+    KeyConflict,
+    NotFound,
+    PixmillError,
+    SpecError,
+    UserError,
+)
+from pixmill.settings import Settings, load_settings
+from pixmill.specs import NAME_PATTERN, EvaluateSpec, GenerateSpec, JobOptions, TrainSpec
+from pixmill.states import State
+from scheduler.names import POKE_LIST
+from scheduler.submit import Spec, Submitted, _default_name, submit
+from tests import rows
+from tests.conftest import Broker
+from tests.rows import act
+
+TRAIN = TrainSpec(model="vae", dataset="digits")
+PLAIN = JobOptions()
+
+
+class Desk:
+    """Submits to this test's database."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.database = database
+        self.settings = settings
+
+    def submit(self, spec: Spec = TRAIN, **options: Any) -> Submitted:
+        return submit(self.database, self.settings, spec, JobOptions(**options), user="ann")
+
+    def job(self, spec: Spec = TRAIN, **options: Any) -> Job:
+        return rows.job(self.database, self.submit(spec, **options).job_id)
+
+    def parents(self, job_id: int) -> dict[int, bool]:
+        with self.database.read() as session:
+            found = session.scalars(select(JobDependency).where(JobDependency.job_id == job_id))
+            return {row.parent_id: row.any_outcome for row in found}
+
+    def count(self) -> int:
+        with self.database.read() as session:
+            return session.scalar(select(func.count()).select_from(Job)) or 0
+
+    def ended(self, outcome: Outcome, kind: str = "train") -> int:
+        lease = rows.running(self.database, kind=kind, priority=1000)
+        act(self.database, finish, lease, outcome)
+        return lease.job_id
+
+    def trained(self, name: str = "digits", job_id: int | None = None, **version: Any) -> int:
+        """Publish the next version of a model line; gives the train job's id."""
+        job_id = job_id or rows.add(self.database, name=name)
+
+        def publish(session: Session) -> None:
+            dataset = ensure_dataset(session, "digits", "f" * 64, {})
+            add_version(session, name, rows.version(job_id, dataset, **version))
+
+        self.database.transact(publish)
+        return job_id
+
+
+@pytest.fixture
+def desk(database: Database, settings: Settings) -> Desk:
+    return Desk(database, settings)
+
+
+def test_a_submitted_job_is_there_and_the_scheduler_is_poked(desk: Desk, valkey: Broker) -> None:
+    done = desk.submit(name="digits", priority=3, queue="nightly", device="cpu", labels={"a": "b"})
+    assert (done.is_new, done.broker_error) == (True, None)
+    job = rows.job(desk.database, done.job_id)
+    assert (job.kind, job.name, job.state, job.user_name) == ("train", "digits", State.PENDING, "ann")
+    assert (job.priority, job.queue, job.labels, job.progress_total) == (3, "nightly", {"a": "b"}, 200_000)
+    assert (job.spec, job.spec_digest) == (TRAIN.model_dump(mode="json"), TRAIN.digest())
+    (task,) = rows.tasks(desk.database, job.id)
+    assert (task.device_kind, task.priority, task.queue) == (DeviceKind.CPU, 3, "nightly")
+    with valkey.client() as client:
+        assert client.llen(POKE_LIST) == 1
+
+
+def test_a_held_job_with_a_begin_time_is_both(desk: Desk) -> None:
+    job = desk.job(hold=True, begin="2036-11-21T02:00:00+01:00")
+    assert job.state is State.HELD
+    assert job.begin_at is not None
+    assert job.begin_at.isoformat() == "2036-11-21T01:00:00+00:00"
+    assert rows.tasks(desk.database, job.id)[0].available_at == job.begin_at
+
+
+def test_without_redis_a_submit_succeeds_and_says_so(database: Database, tmp_path: Path) -> None:
+    settings = load_settings(flags={"broker.url": f"redis+socket://{tmp_path}/none.sock"})
+    done = Desk(database, settings).submit()
+    assert done.is_new
+    assert done.broker_error is not None
+    assert "Redis does not answer" in done.broker_error
+    assert rows.job(database, done.job_id).state is State.PENDING
+
+
+def test_with_an_address_that_can_never_work_nothing_is_added(database: Database) -> None:
+    desk = Desk(database, load_settings(flags={"broker.url": "amqp://localhost"}))
+    with pytest.raises(ConfigError, match=r"broker\.url has scheme 'amqp'"):
+        desk.submit()
+    assert desk.count() == 0
+
+
+def test_the_same_key_and_spec_is_the_same_job(desk: Desk) -> None:
+    first = desk.submit(key="nightly")
+    again = desk.submit(key="nightly", priority=9)
+    assert (again.job_id, again.is_new) == (first.job_id, False)
+    assert desk.count() == 1
+
+
+def test_the_same_key_with_another_spec_is_refused_with_the_differences(desk: Desk) -> None:
+    job_id = desk.submit(key="nightly").job_id
+    message = f"key 'nightly' belongs to job {job_id}, which asks for something else: images 200000 → 5; seed 0 → 1"
+    with pytest.raises(KeyConflict, match=re.escape(message)) as caught:
+        desk.submit(TRAIN.model_copy(update={"seed": 1, "images": 5}), key="nightly")
+    assert caught.value.hint is not None
+    assert f"pixmill job show {job_id}" in caught.value.hint
+    assert desk.count() == 1
+
+
+def test_a_key_finds_its_job_though_a_newer_model_is_there_by_now(desk: Desk) -> None:
+    train = desk.trained()
+    for model in ("digits", "digits@1", f"job:{train}"):
+        spec = GenerateSpec(model=model, n=10)
+        first = desk.submit(spec, key=model)
+        desk.trained()
+        assert desk.submit(spec, key=model) == Submitted(job_id=first.job_id, is_new=False, broker_error=None)
+    with pytest.raises(KeyConflict, match="model 'digits@1' → 'digits@2'"):
+        desk.submit(GenerateSpec(model="digits@2", n=10), key="digits")
+
+
+def test_a_key_finds_its_job_though_its_model_was_trained_meanwhile(desk: Desk) -> None:
+    train = rows.add(desk.database)
+    spec = GenerateSpec(model=f"job:{train}", n=10)
+    first = desk.submit(spec, key="k")
+    desk.trained(job_id=train)
+    assert desk.submit(spec, key="k").job_id == first.job_id
+
+
+def test_a_key_finds_its_job_though_its_parent_failed_meanwhile(desk: Desk) -> None:
+    lease = rows.running(desk.database)
+    first = desk.submit(key="k", after=[lease.job_id])
+    act(desk.database, finish, lease, Outcome.FAILED)
+    assert desk.submit(key="k", after=[lease.job_id]).job_id == first.job_id
+
+
+def _submit_from_a_process(url: str, home: str, broker: str, results: "Results[tuple[int, bool]]") -> None:
+    settings = load_settings(flags={"home": home, "database.url": url, "broker.url": broker})
+    database = open_database(settings)
+    done = submit(database, settings, TRAIN, JobOptions(key="the one"), user="ann")
+    results.put((done.job_id, done.is_new))
+
+
+def test_fifty_processes_with_one_key_add_one_job(
+    desk: Desk, database_url: str, tmp_path: Path, valkey: Broker
+) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["scheduler.submit", "scheduler.broker", "psycopg", "tests.scheduler.test_submit"])
+    results = context.Queue()
+    arguments = (database_url, str(tmp_path), valkey.url, results)
+    processes = [context.Process(target=_submit_from_a_process, args=arguments) for _ in range(50)]
+    for process in processes:
+        process.start()
+    found = [results.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join(timeout=60)
+    assert len({job_id for job_id, _ in found}) == 1
+    assert [is_new for _, is_new in found].count(True) == 1
+    assert desk.count() == 1
+    with desk.database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Event).where(Event.action == "submit")) == 1
+
+
+def test_a_job_waits_for_the_jobs_it_names(desk: Desk) -> None:
+    first, second = desk.submit().job_id, desk.submit().job_id
+    child = desk.submit(after=[first, second, first], after_policy="any").job_id
+    assert desk.parents(child) == {first: True, second: True}
+
+
+@pytest.mark.parametrize(("outcome", "words"), [(Outcome.FAILED, "failed"), (Outcome.CANCELLED, "been cancelled")])
+def test_a_job_that_could_never_start_is_refused(desk: Desk, outcome: Outcome, words: str) -> None:
+    parent = desk.ended(outcome)
+    with pytest.raises(Conflict, match=f"job {parent} has {words}") as caught:
+        desk.submit(after=[parent])
+    assert caught.value.hint is not None
+    assert "--after-policy any" in caught.value.hint
+    assert desk.submit(after=[parent], after_policy="any").is_new
+
+
+def test_an_unknown_parent_is_not_found_and_nothing_is_added(desk: Desk) -> None:
+    with pytest.raises(NotFound, match="no job 999"):
+        desk.submit(after=[999])
+    assert desk.count() == 0
+
+
+def test_a_model_is_pinned_to_the_version_of_this_moment(desk: Desk) -> None:
+    desk.trained()
+    job = desk.job(GenerateSpec(model="digits", n=10))
+    desk.trained()
+    assert job.spec["model"] == "digits@1"
+    assert job.spec_digest == GenerateSpec(model="digits@1", n=10).digest()
+    assert desk.job(GenerateSpec(model="digits", n=10)).spec["model"] == "digits@2"
+    assert desk.job(GenerateSpec(model="digits@1", n=10)).spec["model"] == "digits@1"
+
+
+def test_images_of_a_model_still_in_training_wait_for_it(desk: Desk) -> None:
+    train = desk.submit().job_id
+    job = desk.job(GenerateSpec(model=f"job:{train}", n=10), after=[train], after_policy="any")
+    assert job.spec["model"] == f"job:{train}"
+    assert desk.parents(job.id) == {train: False}
+    desk.trained("mine", job_id=train)
+    assert desk.job(GenerateSpec(model=f"job:{train}", n=10)).spec["model"] == "mine@1"
+
+
+@pytest.mark.parametrize(
+    ("classes", "asked", "message", "hint"),
+    [
+        (["cat", "dog"], ["cat", "cow"], "the model has no class 'cow'", "choose one of: cat, dog"),
+        (["cat", "dog"], ["dgo"], "the model has no class 'dgo'", "did you mean 'dog'?"),
+        ([], ["cat"], "model digits@1 knows no classes; 'cat' was asked for", "train it with --conditional"),
+    ],
+)
+def test_a_class_that_the_model_does_not_know_is_refused(
+    desk: Desk, classes: list[str], asked: list[str], message: str, hint: str
+) -> None:
+    desk.trained(classes=classes)
+    with pytest.raises(SpecError, match=message) as caught:
+        desk.submit(GenerateSpec(model="digits", n=10, classes=asked))
+    assert caught.value.hint == hint
+
+
+def test_known_classes_are_taken(desk: Desk) -> None:
+    desk.trained(classes=["cat", "dog"])
+    assert desk.job(GenerateSpec(model="digits", n=10, classes=["dog"])).spec["classes"] == ["dog"]
+
+
+def test_judging_waits_for_the_images(desk: Desk) -> None:
+    output = rows.add(desk.database, kind="generate")
+    waiting = desk.submit(EvaluateSpec(output=output, dataset="digits")).job_id
+    assert desk.parents(waiting) == {output: False}
+    done = desk.ended(Outcome.SUCCEEDED, kind="generate")
+    assert desk.parents(desk.submit(EvaluateSpec(output=done)).job_id) == {}
+
+
+def test_what_cannot_be_judged_is_refused(desk: Desk) -> None:
+    train = desk.submit().job_id
+    failed = desk.ended(Outcome.FAILED, kind="generate")
+    for output, error, message in (
+        (train, UserError, f"job {train} is a train job"),
+        (failed, Conflict, f"job {failed} has failed; its images are not complete"),
+        (999, NotFound, "no job 999"),
+    ):
+        with pytest.raises(error, match=message):
+            desk.submit(EvaluateSpec(output=output))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"model": "veaa"}, SpecError, "veaa"),
+        ({"options": {"wdith": 3}}, SpecError, "wdith"),
+        ({"dataset": "digtis"}, DatasetError, "digtis"),
+        ({"dataset": "folder:/nowhere/at/all"}, DatasetError, "/nowhere/at/all"),
+    ],
+)
+def test_a_train_spec_that_cannot_work_is_refused_at_once(
+    desk: Desk, change: dict[str, Any], error: type[PixmillError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        desk.submit(TRAIN.model_copy(update=change))
+    assert desk.count() == 0
+
+
+def test_a_folder_is_stored_as_every_worker_finds_it(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cats").mkdir()
+    monkeypatch.chdir(tmp_path)
+    job = desk.job(TRAIN.model_copy(update={"dataset": "folder:cats"}))
+    assert job.spec["dataset"] == f"folder:{tmp_path}/cats"
+    assert job.name == "vae-cats"
+    output = rows.add(desk.database, kind="generate")
+    judged = desk.job(EvaluateSpec(output=output, dataset="folder:cats"))
+    assert judged.spec["dataset"] == f"folder:{tmp_path}/cats"
+
+
+def test_cancelling_before_the_first_tick_leaves_nothing_to_do(desk: Desk) -> None:
+    job_id = desk.submit().job_id
+    act(desk.database, cancel_job, job_id, actor="ann")
+    assert rows.queue(desk.database) == []
+
+
+@given(st.sampled_from(["folder:", "idx:"]), st.text(max_size=120))
+def test_a_default_name_is_always_one_that_can_be_referred_to(kind: str, path: str) -> None:
+    assert re.fullmatch(NAME_PATTERN, _default_name(TrainSpec(model="vae", dataset=f"{kind}{path}")))
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        (TRAIN, "vae-digits"),
+        (TrainSpec(model="vae", dataset="folder:/data/My Cats/"), "vae-My-Cats"),
+        (TrainSpec(model="vae", dataset="folder:/data/größe"), "vae-gr--e"),
+        (GenerateSpec(model="digits@3", n=1), "digits-images"),
+        (GenerateSpec(model="job:3", n=1), "job-3-images"),
+        (EvaluateSpec(output=4), "judge-4"),
+    ],
+)
+def test_a_job_without_a_name_is_named_after_what_it_does(spec: Spec, name: str) -> None:
+    assert _default_name(spec) == name

