@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
-from rich.text import Text
 
 from cli.formatting import printable
 from cli.reasons import Situation
@@ -56,7 +55,7 @@ class JobBars:
 
         for job_id, line in lines.items():
             done, total = share_done(line)
-            words = Text(printable(progress_words(line, situation))).plain
+            words = printable(progress_words(line, situation))
             name = printable(f"{job_id} {line.job.name}")
             self._progress.update(self._bars[job_id], description=name, completed=done, total=total, words=words)
 

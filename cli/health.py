@@ -121,9 +121,10 @@ def _broker_part(answer: _Answer, deadline: float) -> Check:
 def _ask_database(workspace: Workspace) -> tuple[list[Check], list[Member]]:
     from db.schema import SchemaStatus, require_current_schema, schema_state
 
-    database = workspace.unchecked_database
-    if database.is_sqlite and not Path(str(database.engine.url.database)).exists():
+    file = workspace.settings.database_url.removeprefix("sqlite:///")
+    if file != workspace.settings.database_url and not Path(file).exists():  # opening it would make it
         return [Check(part="database", state="none", detail="not made yet", hint="pixmill up", is_ok=False)], []
+    database = workspace.unchecked_database
     state = schema_state(database)
     if state.status is not SchemaStatus.OK:
         require_current_schema(database)  # its error names the remedy

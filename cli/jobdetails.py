@@ -51,6 +51,16 @@ EVENT_COLUMNS = [
 ]
 
 
+METRIC_COLUMNS = [
+    Column(title="METRIC", shrinks=True),
+    Column(title="VALUE", align="right"),
+    Column(title="BETTER"),
+    Column(title="REAL", align="right"),
+    Column(title="COPIES", align="right", dropped=1),
+    Column(title="NOISE", align="right"),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobDetails:
     """All that is known about one job at one moment."""
@@ -60,19 +70,22 @@ class JobDetails:
     tasks: Sequence["Task"]
     attempts: Sequence[tuple["Attempt", "Task", "Worker"]]
     events: Sequence["Event"]
+    metrics: Sequence[Mapping[str, Any]]  # of an evaluate job
     root: Path  # storage root
 
 
 def read_details(session: "Session", settings: "Settings", job_id: int) -> JobDetails:
     """Read one job in full.  Raises NotFound."""
-    from db.views import job_attempts, job_events, job_line, job_tasks
+    from db.views import job_attempts, job_evaluation, job_events, job_line, job_tasks
 
+    evaluation = job_evaluation(session, job_id)
     return JobDetails(
         line=job_line(session, job_id),
         situation=read_situation(session, settings.scheduler.lease_seconds),
         tasks=job_tasks(session, job_id),
         attempts=job_attempts(session, job_id),
         events=job_events(session, job_id),
+        metrics=evaluation.metrics if evaluation else [],
         root=settings.storage_root,
     )
 
@@ -85,6 +98,7 @@ def print_details(details: JobDetails) -> None:
     print_title("spec", gap=True)
     print_fields(_spec_fields(job))
     _print_result(details)
+    _print_rows("metrics", METRIC_COLUMNS, [_metric_row(metric) for metric in details.metrics], most=None)
     task_numbers = {task.id: task.number for task in details.tasks}
     _print_rows("tasks", TASK_COLUMNS, [_task_row(task, details.situation.at) for task in details.tasks])
     attempts = enumerate(details.attempts, start=1)
@@ -164,12 +178,22 @@ def _result_fields(result: Mapping[str, Any], root: Path) -> dict[str, str]:
     return fields
 
 
-def _print_rows(title: str, columns: Sequence[Column], rows: Sequence[list[str]]) -> None:
+def _metric_row(metric: Mapping[str, Any]) -> list[str]:
+    controls = {control["name"]: control["value"] for control in metric["controls"]}
+    real = controls.get("held_out_real", controls.get("real_training"))
+    numbers = (metric["value"], real, controls.get("training_copies"), controls.get("noise"))
+    value, *others = ("–" if number is None else f"{number:.4g}" for number in numbers)
+    return [metric["name"], value, metric["better"], *others]
+
+
+def _print_rows(
+    title: str, columns: Sequence[Column], rows: Sequence[list[str]], *, most: int | None = SHOWN_ROWS
+) -> None:
     if not rows:
         return
-    left_out = len(rows) - SHOWN_ROWS
-    if left_out > 1:
-        half = SHOWN_ROWS // 2
+    left_out = 0 if most is None else len(rows) - most
+    if most is not None and left_out > 1:
+        half = most // 2
         gap = [f"… {left_out} more …" if column.shrinks and column is columns[-1] else "…" for column in columns]
         rows = [*rows[:half], gap, *rows[-half:]]
     print_title(title, gap=True)
@@ -234,6 +258,7 @@ def detail_json(details: JobDetails) -> dict[str, Any]:
         "tasks": [_task_json(task) for task in details.tasks],
         "attempts": [_attempt_json(*rows) for rows in details.attempts],
         "events": [_event_json(event) for event in details.events],
+        "metrics": list(details.metrics),
     }
 
 

@@ -80,7 +80,10 @@ class _Source:
 
     def attempt_lines(self) -> list["AttemptLine"]:
         """Who tried, where, and how it ended."""
-        return [_attempt_line(number, *rows) for number, rows in enumerate(self._attempts, start=1)]
+        one_task = len(self._tasks) == 1
+        return [
+            _attempt_line(number, *rows, names_task=not one_task) for number, rows in enumerate(self._attempts, start=1)
+        ]
 
     def event_lines(self) -> list["EventLine"]:
         """What happened, who did it and why."""
@@ -205,15 +208,18 @@ class _Source:
         ], []
 
 
-def _attempt_line(number: int, attempt: "Attempt", task: "Task", worker: "Worker") -> "AttemptLine":
+def _attempt_line(
+    number: int, attempt: "Attempt", task: "Task", worker: "Worker", *, names_task: bool
+) -> "AttemptLine":
     from reports.data import AttemptLine
 
+    task_name = f"task {task.number}" if names_task else ""
     return AttemptLine(
         number=number,
         state=attempt.outcome.value if attempt.outcome else "running",
         worker=worker.name,
         device=worker.name.partition(":")[2],
-        reason=": ".join(part for part in (f"task {task.number}", attempt.reason, attempt.message) if part),
+        reason=": ".join(part for part in (task_name, attempt.reason, attempt.message) if part),
         started_at=attempt.started_at,
         finished_at=attempt.finished_at,
     )

@@ -18,4 +18,4 @@ def test_the_ten_lines_of_python_train_and_sample(tmp_path: Path, monkeypatch: p
 
     with Image.open(tmp_path / "digits.png") as picture:
         assert picture.size == (128, 128)
-        assert picture.getextrema() == (0, 255) or picture.getextrema()[1] > 200
+        assert len(picture.getcolors() or ()) > 50  # shades, not an empty sheet

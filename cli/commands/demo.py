@@ -3,7 +3,7 @@
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,8 +38,8 @@ def command(ctx: click.Context, workspace: Workspace, quick: bool) -> None:
     begun = time.monotonic()
     try:
         with _served(workspace) as was_running:
-            demo = _submit(workspace, quick)
-            _follow(ctx, workspace, demo.job_ids, goes_on=was_running)
+            demo = _demonstration(workspace, quick)
+            _run(ctx, workspace, demo, goes_on=was_running)
             findings = [read_findings(workspace.database, workspace.settings, line) for line in demo.lines]
             print_results(findings)
     finally:
@@ -65,21 +65,19 @@ def _served(workspace: Workspace) -> Iterator[bool]:
         stop_home(settings, patience_seconds(settings))
 
 
-def _submit(workspace: Workspace, quick: bool) -> Demonstration:
+def _demonstration(workspace: Workspace, quick: bool) -> Demonstration:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     scale = QUICK if quick else FULL
-    demo = Demonstration(workspace.database, workspace.settings, scale, stamp=stamp, user=user_name())
-    demo.submit()
-    for asked in demo.asked:
-        say(f"job {asked.job_id}: {asked.what}")
-    return demo
+    return Demonstration(workspace.database, workspace.settings, scale, stamp=stamp, user=user_name(), tell=say)
 
 
-def _follow(ctx: click.Context, workspace: Workspace, job_ids: Sequence[int], *, goes_on: bool) -> None:
+def _run(ctx: click.Context, workspace: Workspace, demo: Demonstration, *, goes_on: bool) -> None:
+    """Submit the jobs, and show them until they have ended; Ctrl-C leaves them, and says what becomes of them."""
     try:
-        follow(workspace, job_ids)
+        demo.submit()
+        follow(workspace, demo.job_ids)
     except KeyboardInterrupt:
-        names = " ".join(map(str, job_ids))
+        names = " ".join(map(str, demo.job_ids))
         if goes_on:
             say(f"detached; jobs {names} continue: pixmill wait {names}")
         else:

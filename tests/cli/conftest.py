@@ -1,6 +1,7 @@
 """A home of each test's own, and two ways to run the command in it: in this process, and on a terminal."""
 
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,3 +34,20 @@ def world(home: Path) -> Iterator[World]:
     opened = World(home)
     yield opened
     opened.database.dispose()
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port whose server accepts and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port: int = server.getsockname()[1]
+        return port

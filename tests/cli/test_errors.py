@@ -1,8 +1,6 @@
-import socket
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -15,25 +13,9 @@ from tests.cli.running import Runner, command_line, environment, in_subprocess
 from tests.cli.world import World
 
 
-@pytest.fixture
-def silent_port() -> Iterator[int]:
-    """A port whose server accepts and never answers."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen()
-        yield server.getsockname()[1]
-
-
-@pytest.fixture
-def closed_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port: int = server.getsockname()[1]
-        return port
-
-
 def test_a_database_that_does_not_answer_is_unavailable(run: Runner, closed_port: int) -> None:
     url = f"postgresql://olga:secret@127.0.0.1:{closed_port}/pixmill"
+    run("ps", PIXMILL_DATABASE_URL=url)  # the driver is imported now
     for args in (["ps"], ["job", "show", "1"], ["submit", "train", "--model", "vae", "--dataset", "digits"]):
         started = time.monotonic()
         found = run(*args, PIXMILL_DATABASE_URL=url)

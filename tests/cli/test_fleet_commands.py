@@ -1,6 +1,5 @@
 import json
 import socket
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from sqlalchemy import update
 from db.tables import DeviceKind, Worker
 from db.workers import stop_worker
 from tests.cli.running import Runner, in_subprocess
-from tests.cli.test_errors import closed_port, silent_port  # noqa: F401  fixtures
 from tests.cli.world import World
 from tests.conftest import Broker
 
@@ -25,7 +23,7 @@ def test_status_of_a_fresh_home_says_what_is_missing_and_makes_nothing(run: Runn
     assert found.code == 1
     assert "not made yet" in found.out
     assert "hint:  pixmill up" in found.err
-    assert not (fresh / "pixmill.db").exists()
+    assert not fresh.exists()
 
 
 def test_status_is_ok_when_everything_answers(run: Runner, world: World, valkey: Broker) -> None:
@@ -61,17 +59,17 @@ def test_status_tells_each_part_that_is_missing(run: Runner, world: World) -> No
     assert checks(run)["workers"] == "none"
 
 
-def test_status_answers_in_time_when_no_server_does(silent_port: int, tmp_path: Path) -> None:  # noqa: F811
-    started = time.monotonic()
+def test_status_answers_in_time_when_no_server_does(silent_port: int, tmp_path: Path) -> None:
     found = in_subprocess(
         "status",
         PIXMILL_HOME=str(tmp_path),
         PIXMILL_DATABASE_URL=f"postgresql://olga@127.0.0.1:{silent_port}/x",
         PIXMILL_BROKER_URL=f"redis://127.0.0.1:{silent_port}/0",
     )
-    assert time.monotonic() - started < 4  # 1.9 s on an idle machine
     assert found.code == 1
     assert found.out.count(" down ") == 2
+    # Not after the time-outs of the driver, which gives a server two seconds for each of its addresses.
+    assert "no answer within a second" in found.out
 
 
 def test_status_says_that_the_schema_does_not_fit(run: Runner, empty_postgres_url: str) -> None:

@@ -26,6 +26,18 @@ def test_show_tells_everything_about_a_job(run: Runner, world: World) -> None:
     assert item["tasks"][1]["result"]["class_counts"] == {"zero": 20, "one": 20}
 
 
+def test_show_of_an_evaluation_lists_its_metrics_with_their_controls(run: Runner, world: World) -> None:
+    worker = world.worker()
+    world.trained(worker, name="digits-vae")
+    controls = [{"name": "held_out_real", "value": 0.25, "n": 9}, {"name": "noise", "value": 20.0, "n": 9}]
+    metric = {"name": "fd@cnn", "value": 1.5, "better": "lower", "controls": controls}
+    job_id = world.judged(worker, world.generated(worker), [metric])
+
+    (line,) = [line for line in run("job", "show", job_id).lines if line.startswith("fd@cnn")]
+    assert line.split() == ["fd@cnn", "1.5", "lower", "0.25", "–", "20"]
+    assert run("job", "show", job_id, "-o", "json").json["item"]["metrics"] == [metric]
+
+
 def test_show_folds_a_long_table_and_json_has_it_whole(run: Runner, world: World) -> None:
     worker = world.worker()
     world.trained(worker, name="digits-vae")

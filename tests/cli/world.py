@@ -14,7 +14,7 @@ from db.engine import Database, open_database
 from db.jobs import add_job
 from db.leases import Lease, claim, finish, heartbeat, publish_shard
 from db.registry import add_version, ensure_dataset
-from db.tables import DeviceKind, ModelVersion, Outcome, Shard, Worker
+from db.tables import DeviceKind, Evaluation, ModelVersion, Outcome, Shard, Worker
 from db.workers import DeviceFacts, register_scheduler, register_worker
 from pixmill.settings import Settings, load_settings
 from pixmill.specs import EvaluateSpec, GenerateSpec, JobOptions, TrainSpec
@@ -144,6 +144,21 @@ class World:
         counts = {"zero": n // 2, "one": n - n // 2}
         files = {"contact_sheet": f"{relative}/contact-sheet.png", "index": f"{relative}/dataset.json"}
         self.succeed(lease, {"output": relative, **files, "images": n, "class_counts": counts, "model": "digits-vae@1"})
+        return job_id
+
+    def judged(self, worker: Worker, output: int, metrics: list[dict[str, Any]]) -> int:
+        """An evaluate job from submit to numbers."""
+        job_id = self.evaluate(output)
+        lease = self.claim(worker)
+
+        def publish(session: Session) -> dict[str, Any]:
+            row = Evaluation(
+                job_id=job_id, output_job_id=output, model_version_id=1, dataset_id=1, image_count=40, metrics=metrics
+            )
+            session.add(row)
+            return {"images": 40}
+
+        self.database.transact(lambda session: finish(session, lease, Outcome.SUCCEEDED, publish=publish))
         return job_id
 
     def _shard(self, lease: Lease, number: int, count: int) -> Any:

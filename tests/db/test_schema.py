@@ -1,4 +1,3 @@
-import multiprocessing
 import shutil
 import sqlite3
 from contextlib import closing
@@ -28,6 +27,7 @@ from db.tables import Table
 from pixmill.errors import DatabaseUnreachable, SchemaMismatch
 from pixmill.settings import load_settings
 from tests import rows
+from tests.errands import prepare_once, run_in_processes
 
 NEXT_MIGRATION = """
 import sqlalchemy as sa
@@ -124,25 +124,10 @@ def test_preparing_twice_changes_nothing(empty_database: Database) -> None:
     assert rows.job(empty_database, job_id).name == "line"
 
 
-def _prepare(url: str, home: str, results: "multiprocessing.Queue[str]") -> None:
-    database = open_database(load_settings(flags={"home": home, "database.url": url}))
-    try:
-        prepare_schema(database)
-        results.put("ok")
-    except Exception as error:  # noqa: BLE001  handed to the test
-        results.put(repr(error))
-
-
 def test_processes_that_prepare_at_once_all_succeed(empty_database: Database, tmp_path: Path) -> None:
     url = empty_database.engine.url.render_as_string(hide_password=False)
-    spawn = multiprocessing.get_context("spawn")
-    results = spawn.Queue()
-    processes = [spawn.Process(target=_prepare, args=(url, str(tmp_path), results)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    assert [results.get(timeout=60) for _ in processes] == ["ok"] * 2
-    for process in processes:
-        process.join(timeout=60)
+    flags = {"home": str(tmp_path), "database.url": url}
+    assert run_in_processes(prepare_once, flags, count=4) == ["prepared"] * 4
     assert schema_state(empty_database).status is SchemaStatus.OK
 
 

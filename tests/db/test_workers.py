@@ -4,7 +4,7 @@ from functools import partial
 from sqlalchemy import func, select
 
 from db.engine import Database
-from db.tables import Device, DeviceKind
+from db.tables import Device, DeviceKind, Worker
 from db.workers import (
     DeviceFacts,
     beat_scheduler,
@@ -110,3 +110,11 @@ def test_silence_is_more_than_a_lease_without_a_beat(database: Database) -> None
         at = database_time(session)
     assert not is_silent(at - timedelta(seconds=30), at, 30)
     assert is_silent(at - timedelta(seconds=30.1), at, 30)
+
+
+def test_a_worker_row_of_its_own_is_added_at_every_start(database: Database) -> None:
+    first, second = rows.add_worker(database), rows.add_worker(database)
+    assert first.id != second.id
+    with database.read() as session:
+        devices = {row.device_id for row in session.scalars(select(Worker))}
+    assert len(devices) == 1

@@ -20,8 +20,9 @@ def _states(settings: Settings) -> list[State]:
 
 def test_ctrl_c_keeps_the_jobs_says_so_and_stops_what_the_demo_started(pixmill: Pixmill, settings: Settings) -> None:
     demo = pixmill.start("demo")
-    wait_until((settings.home / "run" / "up.json").exists, timeout=30)
-    wait_until(lambda: State.RUNNING in _states(settings), timeout=30)
+    assert demo.stdout is not None
+    assert any(line.startswith("job 6: evaluate") for line in demo.stdout)
+    wait_until(lambda: State.RUNNING in _states(settings), timeout=60)
     demo.send_signal(signal.SIGINT)
     output, _ = demo.communicate(timeout=60)
     assert demo.returncode == 130, output

@@ -38,8 +38,10 @@ def world(workspace: Workspace) -> Iterator[World]:
 
 
 def _demonstration(workspace: Workspace, stamp: str) -> Demonstration:
-    demo = Demonstration(workspace.database, workspace.settings, FULL, stamp=stamp, user="olga")
+    told: list[str] = []
+    demo = Demonstration(workspace.database, workspace.settings, FULL, stamp=stamp, user="olga", tell=told.append)
     demo.submit()
+    assert [line.partition(":")[0] for line in told] == [f"job {job_id}" for job_id in demo.job_ids]
     return demo
 
 

@@ -53,7 +53,7 @@ def test_a_process_that_inherits_the_lock_holds_it_until_it_ends(tmp_path: Path)
     heir.wait()
     assert heir.stdin is not None
     heir.stdin.close()
-    wait_until(lambda: not is_held(path))
+    wait_until(lambda: not is_held(path), timeout=30)
 
 
 def test_a_child_that_does_not_inherit_the_lock_does_not_keep_it(tmp_path: Path) -> None:

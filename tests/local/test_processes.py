@@ -85,7 +85,7 @@ def test_a_bound_process_ends_with_a_parent_that_is_killed(tmp_path: Path) -> No
     assert is_alive(child)
     parent.kill()
     parent.communicate()
-    wait_until(lambda: not is_alive(child))
+    wait_until(lambda: not is_alive(child), timeout=30)
 
 
 def test_a_bound_process_is_out_of_reach_of_the_terminal(tmp_path: Path) -> None:

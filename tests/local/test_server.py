@@ -89,7 +89,7 @@ def test_the_lock_outlives_a_starter_that_is_killed_for_as_long_as_the_server_li
     with pytest.raises(AlreadyRunning):
         start_server(settings)
     server.resume()
-    wait_until(lambda: not is_alive(server))
+    wait_until(lambda: not is_alive(server), timeout=30)
     with served(settings):
         pass
 

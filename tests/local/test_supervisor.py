@@ -44,13 +44,13 @@ def _pids(settings: Settings) -> dict[str, int]:
 
 
 def _wait_for(settings: Settings, count: int) -> dict[str, int]:
-    wait_until(lambda: len(_pids(settings)) == count)
+    wait_until(lambda: len(_pids(settings)) == count, timeout=30)
     return _pids(settings)
 
 
 def _wait_for_log(settings: Settings, name: str, word: str) -> None:
     path = settings.log_folder / f"{name}.log"
-    wait_until(lambda: path.exists() and word in path.read_text())
+    wait_until(lambda: path.exists() and word in path.read_text(), timeout=30)
 
 
 def test_the_record_names_living_processes(settings: Settings, supervise: Supervise) -> None:
@@ -66,7 +66,7 @@ def test_a_killed_child_is_started_again(settings: Settings, supervise: Supervis
     supervise(f"scheduler={SLEEP}", f"worker-cpu={SLEEP}")
     before = _wait_for(settings, 2)
     psutil.Process(before["worker-cpu"]).kill()
-    wait_until(lambda: _pids(settings).get("worker-cpu") not in {None, before["worker-cpu"]})
+    wait_until(lambda: _pids(settings).get("worker-cpu") not in {None, before["worker-cpu"]}, timeout=30)
     after = _pids(settings)
     assert after["scheduler"] == before["scheduler"]
     assert is_alive(psutil.Process(after["worker-cpu"]))
@@ -85,7 +85,7 @@ def test_a_child_that_never_lives_is_tried_again_and_again(settings: Settings, s
         child = record.child("scheduler") if record else None
         return child.exits if child else 0
 
-    wait_until(lambda: exits() >= 3)
+    wait_until(lambda: exits() >= 3, timeout=30)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -93,7 +93,7 @@ def test_a_stopped_supervisor_leaves_nothing(settings: Settings, supervise: Supe
     process = supervise(f"server={SLEEP}", f"scheduler={SLEEP}", f"worker-cpu={SLEEP}")
     children = [psutil.Process(pid) for pid in _wait_for(settings, 3).values()]
     process.send_signal(number)
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=30) == 0
     assert not any(map(is_alive, children))
 
 
@@ -101,7 +101,7 @@ def test_a_killed_supervisor_leaves_nothing(settings: Settings, supervise: Super
     process = supervise(f"server={SLEEP}", f"scheduler={SLEEP}", f"worker-cpu={SLEEP}")
     children = [psutil.Process(pid) for pid in _wait_for(settings, 3).values()]
     process.kill()
-    wait_until(lambda: not any(map(is_alive, children)))
+    wait_until(lambda: not any(map(is_alive, children)), timeout=30)
 
 
 def test_workers_end_before_what_they_need(settings: Settings, supervise: Supervise) -> None:
@@ -113,7 +113,7 @@ def test_workers_end_before_what_they_need(settings: Settings, supervise: Superv
     assert is_alive(psutil.Process(pids["scheduler"]))
     assert is_alive(psutil.Process(pids["server"]))
     psutil.Process(pids["worker-cpu"]).kill()
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=30) == 0
     assert not psutil.pid_exists(pids["server"])
 
 
@@ -124,16 +124,16 @@ def test_a_worker_that_outstays_its_grace_is_killed(settings: Settings, supervis
     process.terminate()
     _wait_for_log(settings, "worker-cpu", "heard")
     process.send_signal(signal.SIGINT)  # the second signal: no more grace
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=30) == 0
     assert not psutil.pid_exists(pid)
     assert "killed" in (settings.home / "supervisor.log").read_text()
 
 
 def test_a_signal_while_a_child_waits_for_its_next_start_is_heard(settings: Settings, supervise: Supervise) -> None:
     process = supervise("scheduler=false")
-    wait_until(lambda: UpRecord.read(record_path(settings)))
+    wait_until(lambda: UpRecord.read(record_path(settings)), timeout=30)
     process.terminate()
-    assert process.wait(timeout=5) == 0
+    assert process.wait(timeout=30) == 0
 
 
 def test_a_record_that_cannot_be_written_stops_nothing(settings: Settings, supervise: Supervise) -> None:
@@ -141,7 +141,7 @@ def test_a_record_that_cannot_be_written_stops_nothing(settings: Settings, super
     process = supervise("worker-cpu=sh -c 'echo working; exec sleep 600'")
     _wait_for_log(settings, "worker-cpu", "working")
     log = settings.home / "supervisor.log"
-    wait_until(lambda: "the record is not up to date" in log.read_text())
+    wait_until(lambda: "the record is not up to date" in log.read_text(), timeout=30)
     assert process.poll() is None
     process.terminate()
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=30) == 0

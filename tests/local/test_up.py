@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from cli.local.record import UpRecord, lock_path, record_path
+from cli.local.server import answers
 from db.engine import open_database
 from db.workers import latest_scheduler, present_workers
 from pixmill.settings import Settings, load_settings
@@ -65,33 +66,36 @@ def test_a_second_up_in_the_foreground_is_refused_too(running: Pixmill) -> None:
     assert running("up", "--device", "cpu", "--foreground").returncode == 4
 
 
+def _scheduler_pid(home: Path) -> int:
+    database = open_database(load_settings(flags={"home": home}))
+    with database.read() as session:
+        latest = latest_scheduler(session)
+    database.dispose()
+    assert latest is not None
+    return latest.pid
+
+
+def _kill(pixmill: Pixmill, name: str) -> int:
+    """Kill one of the supervisor's children; gives its pid."""
+    child = _record(pixmill).child(name)
+    assert child is not None
+    assert child.mark is not None
+    process = psutil.Process(child.mark.pid)
+    process.kill()
+    wait_until(lambda: not is_alive(process), timeout=30)
+    return process.pid
+
+
 def test_a_killed_scheduler_comes_back(running: Pixmill) -> None:
-    before = _record(running).child("scheduler")
-    assert before is not None
-    assert before.mark is not None
-    psutil.Process(before.mark.pid).kill()
-
-    def pid_in_database() -> int:
-        database = open_database(load_settings(flags={"home": running.home}))
-        with database.read() as session:
-            latest = latest_scheduler(session)
-        database.dispose()
-        return latest.pid if latest else 0
-
-    pid = wait_until(lambda: found if (found := pid_in_database()) != before.mark.pid else None, timeout=20)  # type: ignore[union-attr]
-    assert is_alive(psutil.Process(pid))
+    pid = _kill(running, "scheduler")
+    wait_until(lambda: _scheduler_pid(running.home) != pid, timeout=30)
+    assert is_alive(psutil.Process(_scheduler_pid(running.home)))
 
 
 def test_a_killed_server_comes_back_on_the_same_socket(running: Pixmill) -> None:
-    from cli.local.server import answers
-
     settings = load_settings(flags={"home": running.home})
-    server = _record(running).child("server")
-    assert server is not None
-    assert server.mark is not None
-    psutil.Process(server.mark.pid).kill()
-    wait_until(lambda: not server.mark.is_alive())  # type: ignore[union-attr]
-    wait_until(lambda: answers(settings))
+    _kill(running, "server")
+    wait_until(lambda: answers(settings), timeout=30)
 
 
 def test_the_supervisor_is_out_of_reach_of_the_terminal(running: Pixmill) -> None:
@@ -105,7 +109,7 @@ def test_nothing_is_left_after_the_supervisor_is_killed_and_the_next_up_works(pi
     processes = processes_of(pixmill.home)
     assert len(processes) >= 5  # supervisor, server, scheduler, worker, device process
     psutil.Process(_record(pixmill).supervisor.pid).send_signal(signal.SIGKILL)
-    wait_until(lambda: not any(map(is_alive, processes)), timeout=20)
+    wait_until(lambda: not any(map(is_alive, processes)), timeout=30)
     down = pixmill("down")
     assert (down.returncode, "nothing runs" in down.stderr) == (0, True)
     assert not (pixmill.home / "run" / "up.json").exists()

@@ -1,6 +1,4 @@
-import multiprocessing
 import re
-from multiprocessing.queues import Queue as Results
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db.engine import Database, open_database
+from db.engine import Database
 from db.jobs import cancel_job
 from db.leases import finish
 from db.registry import add_version, ensure_dataset
@@ -32,6 +30,7 @@ from scheduler.names import POKE_LIST
 from scheduler.submit import Spec, Submitted, _default_name, submit
 from tests import rows
 from tests.conftest import Broker
+from tests.errands import run_in_processes, submit_once
 from tests.rows import act
 
 TRAIN = TrainSpec(model="vae", dataset="digits")
@@ -162,28 +161,13 @@ def test_a_key_finds_its_job_though_its_parent_failed_meanwhile(desk: Desk) -> N
     assert desk.submit(key="k", after=[lease.job_id]).job_id == first.job_id
 
 
-def _submit_from_a_process(url: str, home: str, broker: str, results: "Results[tuple[int, bool]]") -> None:
-    settings = load_settings(flags={"home": home, "database.url": url, "broker.url": broker})
-    database = open_database(settings)
-    done = submit(database, settings, TRAIN, JobOptions(key="the one"), user="ann")
-    results.put((done.job_id, done.is_new))
-
-
 def test_fifty_processes_with_one_key_add_one_job(
     desk: Desk, database_url: str, tmp_path: Path, valkey: Broker
 ) -> None:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["scheduler.submit", "scheduler.broker", "psycopg", "tests.scheduler.test_submit"])
-    results = context.Queue()
-    arguments = (database_url, str(tmp_path), valkey.url, results)
-    processes = [context.Process(target=_submit_from_a_process, args=arguments) for _ in range(50)]
-    for process in processes:
-        process.start()
-    found = [results.get(timeout=60) for _ in processes]
-    for process in processes:
-        process.join(timeout=60)
-    assert len({job_id for job_id, _ in found}) == 1
-    assert [is_new for _, is_new in found].count(True) == 1
+    flags = {"home": str(tmp_path), "database.url": database_url, "broker.url": valkey.url}
+    found = run_in_processes(submit_once, flags, count=50)
+    assert len({done.job_id for done in found}) == 1
+    assert [done.is_new for done in found].count(True) == 1
     assert desk.count() == 1
     with desk.database.read() as session:
         assert session.scalar(select(func.count()).select_from(Event).where(Event.action == "submit")) == 1

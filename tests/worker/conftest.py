@@ -9,6 +9,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
 from sqlalchemy import URL
 
 from db.engine import open_database
@@ -34,13 +36,45 @@ def line_broker(short_folder: Path) -> Iterator[str]:
     server.kill()
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def line_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A migrated database for the standing line."""
-    if request.param == "sqlite":
-        return _copied_sqlite(request, tmp_path_factory.mktemp("line"))
-    server: URL = request.getfixturevalue("postgres_server_url")
-    return cloned_postgres(server)
+@pytest.fixture(scope="session")
+def standing_sqlite(
+    request: pytest.FixtureRequest, line_broker: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Line]:
+    """One line for many tests, on SQLite."""
+    url = _copied_sqlite(request, tmp_path_factory.mktemp("line"))
+    line = Line(tmp_path_factory.mktemp("home"), url, _own_part(line_broker))
+    yield line
+    line.stop()
+
+
+@pytest.fixture(scope="session")
+def standing_postgresql(
+    postgres_server_url: URL, line_broker: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Line]:
+    """One line for many tests, on PostgreSQL."""
+    line = Line(tmp_path_factory.mktemp("home"), _cloned_postgresql(postgres_server_url), _own_part(line_broker))
+    yield line
+    line.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def line(request: pytest.FixtureRequest) -> Line:
+    """A standing line on each kind of database, all of its processes up."""
+    found: Line = request.getfixturevalue(f"standing_{request.param}")
+    found.start()
+    return found
+
+
+@pytest.fixture
+def sqlite_line(standing_sqlite: Line) -> Line:
+    """The standing line on SQLite, for what has little to do with the database."""
+    standing_sqlite.start()
+    return standing_sqlite
+
+
+def _own_part(broker: str) -> str:
+    """The same server, but keys of its own."""
+    return broker.replace("virtual_host=0", f"virtual_host={next(_numbers) % 16}")
 
 
 def _copied_sqlite(request: pytest.FixtureRequest, folder: Path) -> str:
@@ -49,7 +83,7 @@ def _copied_sqlite(request: pytest.FixtureRequest, folder: Path) -> str:
     return f"sqlite:///{file}"
 
 
-def cloned_postgres(server: URL) -> str:
+def _cloned_postgresql(server: URL) -> str:
     """A migrated database on the session's server; it goes when the server goes."""
     name = f"pixmill_line_{next(_numbers)}"
     plain = server.set(drivername="postgresql").render_as_string(hide_password=False)
@@ -58,27 +92,9 @@ def cloned_postgres(server: URL) -> str:
     return server.set(database=name).render_as_string(hide_password=False)
 
 
-@pytest.fixture(scope="session")
-def standing_line(line_database_url: str, line_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    """One line for many tests."""
-    with_broker = line_broker.replace("virtual_host=0", f"virtual_host={next(_numbers) % 16}")
-    line = Line(tmp_path_factory.mktemp("home"), line_database_url, with_broker)
-    yield line
-    line.stop()
-
-
-@pytest.fixture
-def line(standing_line: Line) -> Line:
-    """The standing line, all of its processes up."""
-    standing_line.start()
-    return standing_line
-
-
-@pytest.fixture(scope="session")
-def digits_model(standing_line: Line) -> str:
-    """A small conditional generator, trained on the standing line; `NAME@VERSION`."""
-    standing_line.start()
-    standing_line.run(small_train(), name="digits")
+def digits_model(line: Line) -> str:
+    """A small conditional generator, trained once on each line; `NAME@VERSION`."""
+    line.run(small_train(), name="digits", key="digits")
     return "digits@1"
 
 
@@ -114,6 +130,16 @@ def small_generate(model: str, **changes: Any) -> GenerateSpec:
 
 
 @pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Twenty real pictures in two classes."""
+    for number, pixels in enumerate(load_digits().images[:20]):
+        path = tmp_path / "pictures" / ("even" if number % 2 == 0 else "odd") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((pixels * 15).astype("uint8")).resize((16, 16)).save(path)
+    return tmp_path / "pictures"
+
+
+@pytest.fixture
 def own_postgres() -> Iterator[Postgres]:
     """A server that this test alone may stop, its first database migrated."""
     with tempfile.TemporaryDirectory(prefix="pixmill-", dir="/tmp") as folder:
@@ -137,8 +163,7 @@ def own_line(
 
     def make(database_url: str | None = None, **knobs: Any) -> Line:
         url = database_url or _copied_sqlite(request, tmp_path_factory.mktemp("own"))
-        broker = line_broker.replace("virtual_host=0", f"virtual_host={next(_numbers) % 16}")
-        line = Line(tmp_path / f"home-{len(lines)}", url, broker, **knobs)
+        line = Line(tmp_path / f"home-{len(lines)}", url, _own_part(line_broker), **knobs)
         lines.append(line)
         line.start()
         return line

@@ -53,13 +53,17 @@ _QUICK = {
 class Line:
     """The processes of one home, and what can be seen of them from outside: rows, files, logs, process ids."""
 
-    def __init__(self, home: Path, database_url: str, broker_url: str, **knobs: Any) -> None:
-        """`knobs` are settings of the processes alone, with `__` for the dot."""
+    def __init__(self, home: Path, database_url: str, broker_url: str, *, quick: bool = True, **knobs: Any) -> None:
+        """`knobs` are settings of the processes alone, with `__` for the dot; `quick` shortens its periods."""
         self.home = home
         flags = {"home": home, "database.url": database_url, "broker.url": broker_url}
         self.settings = load_settings(flags=flags)
         self.database = open_database(self.settings)
-        self._flags = {**flags, **_QUICK, **{key.replace("__", "."): value for key, value in knobs.items()}}
+        self._flags = {
+            **flags,
+            **(_QUICK if quick else {}),
+            **{key.replace("__", "."): value for key, value in knobs.items()},
+        }
         self._logs = home / "logs"
         self._logs.mkdir(parents=True, exist_ok=True)
         self.scheduler: subprocess.Popen[bytes] | None = None

@@ -3,24 +3,10 @@
 import shutil
 from pathlib import Path
 
-import pytest
-from PIL import Image
-from sklearn.datasets import load_digits
-
 from db.jobs import release_job
 from pixmill.states import FailureReason, State
 from tests.worker.conftest import SMALL_CLASSIFIER, long_train, small_generate, small_train
 from tests.worker.line import Line
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Twenty real pictures in two classes."""
-    for number, pixels in enumerate(load_digits().images[:20]):
-        path = tmp_path / "pictures" / ("even" if number % 2 == 0 else "odd") / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray((pixels * 15).astype("uint8")).resize((16, 16)).save(path)
-    return tmp_path / "pictures"
 
 
 def test_a_folder_that_went_away_is_a_missing_data_set(line: Line, pictures: Path) -> None:
@@ -30,52 +16,52 @@ def test_a_folder_that_went_away_is_a_missing_data_set(line: Line, pictures: Pat
     expect_failure(line, job, FailureReason.DATASET_MISSING, str(pictures))
 
 
-def test_one_class_is_not_enough_for_a_conditional_model(line: Line, pictures: Path) -> None:
+def test_one_class_is_not_enough_for_a_conditional_model(sqlite_line: Line, pictures: Path) -> None:
     shutil.rmtree(pictures / "odd")
-    job = line.submit(small_train(dataset=f"folder:{pictures}"))
-    expect_failure(line, job, FailureReason.USER_ERROR, "class")
+    job = sqlite_line.submit(small_train(dataset=f"folder:{pictures}"))
+    expect_failure(sqlite_line, job, FailureReason.USER_ERROR, "class")
 
 
-def test_a_corrupt_image_is_named(line: Line, pictures: Path) -> None:
+def test_a_corrupt_image_is_named(sqlite_line: Line, pictures: Path) -> None:
     broken = pictures / "even" / "4.png"
     broken.write_bytes(broken.read_bytes()[:60])
-    job = line.submit(small_train(dataset=f"folder:{pictures}"))
-    expect_failure(line, job, FailureReason.USER_ERROR, "even/4.png")
+    job = sqlite_line.submit(small_train(dataset=f"folder:{pictures}"))
+    expect_failure(sqlite_line, job, FailureReason.USER_ERROR, "even/4.png")
 
 
-def test_a_corrupt_image_can_be_left_out(line: Line, pictures: Path) -> None:
+def test_a_corrupt_image_can_be_left_out(sqlite_line: Line, pictures: Path) -> None:
     broken = pictures / "even" / "4.png"
     broken.write_bytes(broken.read_bytes()[:60])
-    job = line.run(small_train(dataset=f"folder:{pictures}", images=64, on_bad_image="skip"))
-    assert "left out even/4.png" in line.job_log(job)
+    job = sqlite_line.run(small_train(dataset=f"folder:{pictures}", images=64, on_bad_image="skip"))
+    assert "left out even/4.png" in sqlite_line.job_log(job)
 
 
-def test_a_run_that_diverges_ends_at_once(line: Line) -> None:
+def test_a_run_that_diverges_ends_at_once(sqlite_line: Line) -> None:
     options = SMALL_CLASSIFIER | {"learning_rate": 1.0, "beta2": 0.0}
-    job = line.submit(long_train(images=1_000_000, options=options))
-    expect_failure(line, job, FailureReason.NON_FINITE_LOSS, "lower the learning rate")
+    job = sqlite_line.submit(long_train(images=1_000_000, options=options))
+    expect_failure(sqlite_line, job, FailureReason.NON_FINITE_LOSS, "lower the learning rate")
 
 
-def test_a_class_that_the_model_does_not_know_is_named(line: Line) -> None:
-    train = line.submit(small_train(images=64))
-    job = line.submit(small_generate(f"job:{train}", classes=["zebra"]))
-    expect_failure(line, job, FailureReason.USER_ERROR, "has no class 'zebra'")
+def test_a_class_that_the_model_does_not_know_is_named(sqlite_line: Line) -> None:
+    train = sqlite_line.submit(small_train(images=64))
+    job = sqlite_line.submit(small_generate(f"job:{train}", classes=["zebra"]))
+    expect_failure(sqlite_line, job, FailureReason.USER_ERROR, "has no class 'zebra'")
 
 
-def test_a_classifier_makes_no_images(line: Line) -> None:
-    train = line.submit(long_train(images=64))
-    job = line.submit(small_generate(f"job:{train}"))
-    expect_failure(line, job, FailureReason.USER_ERROR, "is a classifier")
+def test_a_classifier_makes_no_images(sqlite_line: Line) -> None:
+    train = sqlite_line.submit(long_train(images=64))
+    job = sqlite_line.submit(small_generate(f"job:{train}"))
+    expect_failure(sqlite_line, job, FailureReason.USER_ERROR, "is a classifier")
 
 
-def test_a_model_whose_weights_were_altered_is_refused(line: Line) -> None:
-    train = line.run(small_train(images=64, seed=99), name="altered")
-    weights = line.path(line.attempts(train)[-1].folder) / "model" / "weights.safetensors"
+def test_a_model_whose_weights_were_altered_is_refused(sqlite_line: Line) -> None:
+    train = sqlite_line.run(small_train(images=64, seed=99), name="altered")
+    weights = sqlite_line.path(sqlite_line.attempts(train)[-1].folder) / "model" / "weights.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    job = line.submit(small_generate(f"job:{train}"))
-    expect_failure(line, job, FailureReason.CORRUPT_FILE, "was altered")
+    job = sqlite_line.submit(small_generate(f"job:{train}"))
+    expect_failure(sqlite_line, job, FailureReason.CORRUPT_FILE, "was altered")
 
 
 def expect_failure(line: Line, job_id: int, reason: FailureReason, words: str) -> None:

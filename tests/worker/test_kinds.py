@@ -12,7 +12,7 @@ from pixmill.states import State
 from storage.checkpoints import open_verified
 from storage.outputs import verify_output
 from storage.records import ShardRecord
-from tests.worker.conftest import small_generate, small_train
+from tests.worker.conftest import digits_model, small_generate, small_train
 from tests.worker.line import Line
 
 
@@ -46,20 +46,22 @@ def test_a_train_job_publishes_a_model_with_its_history(line: Line) -> None:
     assert "INFO    job training" in line.job_log(job)
 
 
-def test_only_the_checkpoints_that_rows_name_stay_on_disk(line: Line, digits_model: str) -> None:
-    with line.database.read() as session:
-        version = resolve_model(session, digits_model)
+def test_only_the_checkpoints_that_rows_name_stay_on_disk(sqlite_line: Line) -> None:
+    model = digits_model(sqlite_line)
+    with sqlite_line.database.read() as session:
+        version = resolve_model(session, model)
         assert isinstance(version, ModelVersion)
         ours = select(Checkpoint).join(Task).where(Task.job_id == version.job_id)
         kept = {row.path for row in session.scalars(ours)}
-    folder = line.path(version.folder).parent
+    folder = sqlite_line.path(version.folder).parent
     found = [*folder.glob("state-*.pt"), *folder.glob("best-*/weights.safetensors")]
-    assert {str(path.relative_to(line.settings.storage_root)) for path in found} == kept
+    assert {str(path.relative_to(sqlite_line.settings.storage_root)) for path in found} == kept
     assert len(list(folder.glob("best-*"))) == 1
 
 
-def test_a_generate_job_publishes_shards_and_one_data_set(line: Line, digits_model: str) -> None:
-    job = line.run(small_generate(digits_model), name="three-shards")
+def test_a_generate_job_publishes_shards_and_one_data_set(line: Line) -> None:
+    model = digits_model(line)
+    job = line.run(small_generate(model), name="three-shards")
     generate, assemble = line.tasks(job)
     assert generate.result is not None
     assert assemble.result is not None
@@ -67,7 +69,7 @@ def test_a_generate_job_publishes_shards_and_one_data_set(line: Line, digits_mod
     shards = line.shards(job)
     assert [(shard.number, shard.image_count) for shard in shards] == [(0, 100), (1, 100), (2, 50)]
     result = assemble.result
-    assert (result["images"], result["model"], result["output"]) == (250, digits_model, f"outputs/{job}")
+    assert (result["images"], result["model"], result["output"]) == (250, model, f"outputs/{job}")
     assert result["class_counts"] == {str(digit): 25 for digit in range(10)}
     output = line.path(result["output"])
     report = verify_output(output, [ShardRecord.from_json(shard.record) for shard in shards])
@@ -80,15 +82,17 @@ def test_a_generate_job_publishes_shards_and_one_data_set(line: Line, digits_mod
     assert line.path(result["contact_sheet"]).stat().st_size > 0
 
 
-def test_only_the_chosen_classes_are_made(line: Line, digits_model: str) -> None:
-    job = line.run(small_generate(digits_model, n=30, classes=["3", "7"]))
-    result = line.tasks(job)[-1].result
+def test_only_the_chosen_classes_are_made(sqlite_line: Line) -> None:
+    model = digits_model(sqlite_line)
+    job = sqlite_line.run(small_generate(model, n=30, classes=["3", "7"]))
+    result = sqlite_line.tasks(job)[-1].result
     assert result is not None
     assert result["class_counts"] == {"3": 15, "7": 15}
 
 
-def test_an_evaluate_job_publishes_what_it_measured(line: Line, digits_model: str) -> None:
-    output = line.run(small_generate(digits_model))
+def test_an_evaluate_job_publishes_what_it_measured(line: Line) -> None:
+    model = digits_model(line)
+    output = line.run(small_generate(model))
     job = line.run(EvaluateSpec(output=output, n=200, usefulness=False))
     result = line.task(job).result
     assert result is not None

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 from sqlalchemy import text
@@ -15,7 +16,7 @@ from db.tables import Outcome
 from pixmill.states import State
 from tests.servers import Postgres
 from tests.waiting import wait_until
-from tests.worker.conftest import long_train, small_generate
+from tests.worker.conftest import digits_model, long_train, small_generate
 from tests.worker.line import Line
 
 
@@ -32,23 +33,23 @@ def test_a_killed_device_process_costs_no_more_than_a_checkpoint(line: Line) -> 
     assert images_resumed_at(line, job) >= reached
 
 
-def test_a_device_process_that_dies_between_two_jobs_costs_nothing(line: Line) -> None:
-    line.run(long_train(images=64))
-    process = line.device_process
+def test_a_device_process_that_dies_between_two_jobs_costs_nothing(sqlite_line: Line) -> None:
+    sqlite_line.run(long_train(images=64))
+    process = sqlite_line.device_process
     process.kill()
-    job = line.run(long_train(images=64))
-    assert line.task(job).lost_leases == 0
-    assert line.device_process.pid != process.pid
+    job = sqlite_line.run(long_train(images=64))
+    assert sqlite_line.task(job).lost_leases == 0
+    assert sqlite_line.device_process.pid != process.pid
 
 
-def test_a_task_that_kills_every_device_process_is_given_up(line: Line) -> None:
-    job = line.submit(long_train(images=1_000_000))
+def test_a_task_that_kills_every_device_process_is_given_up(sqlite_line: Line) -> None:
+    job = sqlite_line.submit(long_train(images=1_000_000))
     for epoch in (1, 2, 3):
-        kill_in_epoch(line, job, epoch)
-    assert line.wait(job) is State.FAILED
-    assert line.job(job).reason == "WorkerLost"
-    assert "3 times" in str(line.job(job).message)
-    line.run(long_train(images=64))
+        kill_in_epoch(sqlite_line, job, epoch)
+    assert sqlite_line.wait(job) is State.FAILED
+    assert sqlite_line.job(job).reason == "WorkerLost"
+    assert "3 times" in str(sqlite_line.job(job).message)
+    sqlite_line.run(long_train(images=64))
 
 
 def test_a_cancelled_job_stops_within_two_seconds(line: Line) -> None:
@@ -82,25 +83,25 @@ def test_a_stopped_worker_gives_its_task_back_with_a_checkpoint(line: Line) -> N
     assert images_resumed_at(line, job) == stopped_at
 
 
-def test_a_corrupt_checkpoint_is_passed_over_for_the_one_before(line: Line) -> None:
-    job = line.submit(long_train(), queue="corrupt")
-    with lost_and_paused(line, job, checkpoints=2):
-        newest, before = line.checkpoints(job)
-        line.path(newest.path).write_bytes(b"torn")
-    assert line.wait(job) is State.SUCCEEDED, line.story(job)
-    assert f"checkpoint {newest.path} cannot be used" in line.job_log(job)
-    assert images_resumed_at(line, job) == before.images_seen
+def test_a_corrupt_checkpoint_is_passed_over_for_the_one_before(sqlite_line: Line) -> None:
+    job = sqlite_line.submit(long_train(), queue="corrupt")
+    with lost_and_paused(sqlite_line, job, checkpoints=2):
+        newest, before = sqlite_line.checkpoints(job)
+        sqlite_line.path(newest.path).write_bytes(b"torn")
+    assert sqlite_line.wait(job) is State.SUCCEEDED, sqlite_line.story(job)
+    assert f"checkpoint {newest.path} cannot be used" in sqlite_line.job_log(job)
+    assert images_resumed_at(sqlite_line, job) == before.images_seen
 
 
-def test_without_any_sound_checkpoint_training_begins_again(line: Line) -> None:
-    job = line.submit(long_train(images=20_000), queue="corrupt")
-    with lost_and_paused(line, job, checkpoints=1):
-        for row in line.checkpoints(job):
-            line.path(row.path).unlink()
-    assert line.wait(job) is State.SUCCEEDED, line.story(job)
-    assert "cannot be used" in line.job_log(job)
-    assert "no checkpoint can be used: training begins again" in line.job_log(job)
-    assert "going on from" not in line.job_log(job)
+def test_without_any_sound_checkpoint_training_begins_again(sqlite_line: Line) -> None:
+    job = sqlite_line.submit(long_train(images=20_000), queue="corrupt")
+    with lost_and_paused(sqlite_line, job, checkpoints=1):
+        for row in sqlite_line.checkpoints(job):
+            sqlite_line.path(row.path).unlink()
+    assert sqlite_line.wait(job) is State.SUCCEEDED, sqlite_line.story(job)
+    assert "cannot be used" in sqlite_line.job_log(job)
+    assert "no checkpoint can be used: training begins again" in sqlite_line.job_log(job)
+    assert "going on from" not in sqlite_line.job_log(job)
 
 
 def test_a_lease_that_was_taken_away_publishes_nothing(line: Line) -> None:
@@ -118,8 +119,9 @@ def test_a_lease_that_was_taken_away_publishes_nothing(line: Line) -> None:
     assert "lease lost; publishing nothing" in line.log("worker")
 
 
-def test_generated_shards_survive_the_death_of_their_maker(line: Line, digits_model: str) -> None:
-    job = line.submit(small_generate(digits_model, n=6_000, shard_size=300))
+def test_generated_shards_survive_the_death_of_their_maker(line: Line) -> None:
+    model = digits_model(line)
+    job = line.submit(small_generate(model, n=6_000, shard_size=300))
     line.wait_for(lambda: len(line.shards(job)) >= 3, job)
     line.device_process.kill()
     assert line.wait(job) is State.SUCCEEDED, line.story(job)
@@ -129,15 +131,16 @@ def test_generated_shards_survive_the_death_of_their_maker(line: Line, digits_mo
     assert set(epochs) == {1, 2}  # what the first attempt published was not made again
 
 
-def test_a_hanging_device_process_is_killed(own_line: Callable[..., Line]) -> None:
-    line = own_line(worker__progress_deadline_seconds=2.0)
-    job = line.submit(long_train(images=60_000))
+def test_a_hanging_device_process_is_killed(own_line: Callable[..., Line], pictures: Path) -> None:
+    # Longer than a fresh process needs for its imports, in which it is silent.
+    line = own_line(worker__progress_deadline_seconds=4.0)
+    job = line.submit(long_train(images=30_000, dataset=f"folder:{pictures}"))
     line.wait_for_training(job)
     process = line.device_process
     process.suspend()
-    wait_until(lambda: not process.is_running(), timeout=10.0)
+    wait_until(lambda: not process.is_running(), timeout=30.0)
     assert line.wait(job) is State.SUCCEEDED, line.story(job)
-    assert line.attempts(job)[0].message == "no progress for 2 s"
+    assert line.attempts(job)[0].message == "no progress for 4 s"
     assert line.task(job).lost_leases == 1
 
 
@@ -157,12 +160,13 @@ def test_work_goes_on_while_sqlite_is_locked(own_line: Callable[..., Line]) -> N
     line = own_line(database__busy_timeout_seconds=0.1)
     job = line.submit(long_train())
     line.wait_for_training(job)
-    before = image_count(line, job)
+    log = line.path(line.attempts(job)[0].folder) / "log.txt"
+    before = image_count(log)
     with line.database.engine.connect() as connection:
         connection.exec_driver_sql("ROLLBACK")
         connection.exec_driver_sql("BEGIN EXCLUSIVE")
         wait_until(lambda: "the database is away" in line.log("worker"))
-        wait_until(lambda: image_count(line, job) > before)
+        wait_until(lambda: image_count(log) > before)
     assert line.wait(job) is State.SUCCEEDED, line.story(job)
     assert line.task(job).lease_epoch == 1
 
@@ -181,19 +185,20 @@ def test_work_goes_on_while_postgresql_is_down(own_line: Callable[..., Line], ow
     line = own_line(own_postgres.url("postgres"))
     job = line.submit(long_train())
     line.wait_for_training(job)
-    before = image_count(line, job)
+    log = line.path(line.attempts(job)[0].folder) / "log.txt"
+    before = image_count(log)
     own_postgres.stop()
     wait_until(lambda: "the database is away" in line.log("worker"))
-    wait_until(lambda: image_count(line, job) > before)
+    wait_until(lambda: image_count(log) > before)
     own_postgres.start()
     assert line.wait(job) is State.SUCCEEDED, line.story(job)
     assert line.task(job).lease_epoch == 1
     assert [attempt.outcome for attempt in line.attempts(job)] == [Outcome.SUCCEEDED]
 
 
-def image_count(line: Line, job_id: int) -> int:
-    """What the device process has logged itself, whatever the database knows."""
-    return int(re.findall(r"checkpoint at (\d+) images", line.job_log(job_id))[-1])
+def image_count(log: Path) -> int:
+    """How far the device process says it has come, whatever the database knows."""
+    return int(re.findall(r"checkpoint at (\d+) images", log.read_text(encoding="utf-8"))[-1])
 
 
 def images_resumed_at(line: Line, job_id: int) -> int:

@@ -35,8 +35,9 @@ class SubmitGroup(click.Group):
 def command() -> None:
     """Ask for a job.
 
-    A job can also stand in a file of YAML, JSON or TOML: `pixmill submit -f job.yaml`. Flags go over what it says.
-    Counts may be written 10k, 1M or 1_000_000.
+    A job can also stand in a file of YAML, JSON or TOML: `pixmill submit -f job.yaml`. Flags go over what it says;
+    name the kind to use its own: `pixmill submit train -f job.yaml --images 1M`. Counts may be written 10k, 1M or
+    1_000_000.
     """
 
 
