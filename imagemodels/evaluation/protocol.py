@@ -72,7 +72,7 @@ def evaluate(
     )
     found += memorisation_metrics(memorisation, len(dataset.train_indices))
     judged = _judge(dataset, subject, seed, runtime, tell) if usefulness else ()
-    found += usefulness_metrics(judged)
+    found = usefulness_metrics(judged) + found  # for who makes data sets, what they are good for comes first
     predicted = feature_net.predict(subject.images) if feature_net.kind == "cnn" else None
     if predicted is not None and subject.labels is not None:
         found.append(agreement_metric(dataset, predicted, subject.labels, feature_net))

@@ -14,7 +14,7 @@ def test_a_report_survives_json(perfect: EvaluationReport) -> None:
 
 def test_a_metric_is_found_by_its_short_and_its_whole_name(perfect: EvaluationReport) -> None:
     assert perfect.metric("fd") is perfect.metric(f"fd@{perfect.feature_net}")
-    with pytest.raises(DataError, match="has no metric 'fid'; it has fd@"):
+    with pytest.raises(DataError, match="has no metric 'fid'; it has usefulness@"):
         perfect.metric("fid")
 
 
