@@ -39,7 +39,7 @@ from tests.worker.line import Line
 
 WARM_UPS = 5
 PAUSE = 0.2  # seconds of rest before each submit: the worker is idle
-LOOK_PAUSE = 0.001  # seconds between two looks at the row
+LOOK_PAUSE = 0.003  # seconds between two looks at the row
 GIVE_UP = 30.0  # seconds
 DATABASES = ("sqlite", "postgresql")
 

@@ -47,17 +47,22 @@ class Ticker:
 
     def tick(self) -> int:
         """Do all that is due; gives how many wake-ups were sent.  Raises DatabaseUnreachable."""
-        self._reap()
-        self._database.transact(fail_doomed_jobs)
-        fresh = self._database.transact(self._queue_ready)
-        return self._send(fresh + self._lost_wake_ups(fresh))
+        self.broker_error = None
+        sent = self._dispatch()  # first of all: somebody may have just submitted a job, and a device waits for it
+        if self._reap() + self._database.transact(fail_doomed_jobs):
+            sent += self._dispatch()
+        return sent + self._send(self._lost_wake_ups())
+
+    def _dispatch(self) -> int:
+        return self._send(self._database.transact(self._queue_ready))
 
     def forget(self) -> None:
         """Give every worker and lease a full period of grace, after the database was away."""
         self._leases.forget()
         self._workers.forget()
 
-    def _reap(self) -> None:
+    def _reap(self) -> int:
+        """Take the tasks of silent workers from them, and forget silent workers; gives how many of both."""
         with self._database.read() as session:
             leases = self._leases.update(sight_running(session))
             workers = self._workers.update({row.id: row.heartbeat_count for row in present_workers(session)})
@@ -66,6 +71,7 @@ class Ticker:
         for worker_id in workers:
             log.warning("worker went silent", extra={"action": "forget_worker", "worker": worker_id})
             self._database.transact(lambda session, gone=worker_id: stop_worker(session, gone))  # type: ignore[misc]
+        return len(leases) + len(workers)
 
     def _expire(self, task_id: int, seen: Sighting) -> None:
         limit = self._settings.max_lost_leases
@@ -82,13 +88,12 @@ class Ticker:
             wake_up for kind, count in slots.items() if count for wake_up in queue_ready_tasks(session, kind, count)
         ]
 
-    def _lost_wake_ups(self, fresh: Sequence[WakeUp]) -> list[WakeUp]:
+    def _lost_wake_ups(self) -> list[WakeUp]:
         """Queued tasks whose message never left, or left so long ago that it must have been lost."""
-        known = {wake_up.task_id for wake_up in fresh}
         with self._database.read() as session:
             at = database_time(session)
             kinds = {worker.device.kind for worker in present_workers(session)}
-            queued = [task for task in queued_tasks(session) if task.id not in known]
+            queued = queued_tasks(session)
         again = []
         for task in queued:
             age = None if task.dispatched_at is None else (at - task.dispatched_at).total_seconds()
@@ -103,7 +108,6 @@ class Ticker:
 
     def _send(self, wake_ups: Sequence[WakeUp]) -> int:
         sent = []
-        self.broker_error = None
         for wake_up in wake_ups:
             try:
                 self._sender.send(wake_up)

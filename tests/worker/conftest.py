@@ -117,7 +117,7 @@ def long_train(**changes: Any) -> TrainSpec:
         "model": "cnn",
         "dataset": "digits",
         "image_size": 16,
-        "images": 40_000,
+        "images": 30_000,
         "options": SMALL_CLASSIFIER,
     }
     return TrainSpec(**{**values, **changes})

@@ -37,6 +37,7 @@ def test_a_device_process_that_dies_between_two_jobs_costs_nothing(sqlite_line: 
     sqlite_line.run(long_train(images=64))
     process = sqlite_line.device_process
     process.kill()
+    wait_until(lambda: not process.is_running())  # reaped, so its parent knows
     job = sqlite_line.run(long_train(images=64))
     assert sqlite_line.task(job).lost_leases == 0
     assert sqlite_line.device_process.pid != process.pid
@@ -119,7 +120,8 @@ def test_a_lease_that_was_taken_away_publishes_nothing(line: Line) -> None:
     assert "lease lost; publishing nothing" in line.log("worker")
 
 
-def test_generated_shards_survive_the_death_of_their_maker(line: Line) -> None:
+def test_generated_shards_survive_the_death_of_their_maker(sqlite_line: Line) -> None:
+    line = sqlite_line
     model = digits_model(line)
     job = line.submit(small_generate(model, n=6_000, shard_size=300))
     line.wait_for(lambda: len(line.shards(job)) >= 3, job)

@@ -35,6 +35,7 @@ def run_evaluate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     images, labels = _read_output(desk, spec.n)
     labels = _matching_labels(data, model, labels)
     desk.measuring("preparing the feature net", 0.0)
+    warm.prepare(data.image_size)
     runtime = warm.runtime("fp32")
     net = feature_net(data, desk.layout.features, runtime)
     report = evaluate(

@@ -95,6 +95,7 @@ class _Task:
 
 def _load(desk: Desk, warm: WarmModels, model: ModelInput, precision: str) -> Generator:
     desk.measuring("loading the model", 0.0)
+    warm.prepare(model.image_size)
     loaded = warm.get(desk.layout.resolve(model.folder), model.digest, precision)
     if not isinstance(loaded, Generator):
         raise ConfigError(f"model {model.reference} is a classifier: it makes no images")

@@ -12,7 +12,6 @@ from imagemodels.data import ImageDataset, load_dataset
 from imagemodels.errors import CorruptCheckpoint
 from imagemodels.evaluation.features import FeatureNet, feature_net
 from imagemodels.evaluation.quality import quality_metric
-from imagemodels.export import save_model
 from imagemodels.sampling import Generator
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.events import Event, Progress, Quality, Samples
@@ -23,6 +22,7 @@ from pixmill.specs import TrainSpec
 from storage.checkpoints import SavedFile, open_verified, save_checkpoint
 from storage.pictures import contact_sheet, save_png
 from worker.device.desk import Desk, LineFile, StopRequested
+from worker.device.exporting import export_model
 from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
@@ -37,6 +37,7 @@ def run_train(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     """Train, publish checkpoints on the way, and export the best weights; gives what the model's row needs."""
     spec = TrainSpec.model_validate(desk.assignment.spec)
     data = _read_data(desk, spec)
+    warm.prepare(data.image_size)
     run = _Run(desk, spec, data, warm)
     run.resume()
     run.train()
@@ -163,7 +164,7 @@ class _Run:
     def _publish_best(self, event: Quality) -> None:
         """Keep the best weights as a model of their own, so that a run that goes bad later has not been for nothing."""
         folder = self._desk.folder / f"best-{event.images_seen:09d}"
-        sha256 = save_model(folder, self._trainer.model("best"), self._metadata())
+        sha256 = export_model(folder, self._trainer.model("best"), self._metadata())
         weights = folder / "weights.safetensors"
         saved = SavedFile(self._desk.layout.relative(weights), sha256, weights.stat().st_size)
         self._desk.publish_checkpoint("best", saved, event.images_seen, event.value)
@@ -190,7 +191,7 @@ class _Run:
         best = self._trainer.best
         model = self._trainer.model("best" if best else "last")
         folder = self._desk.folder / "model"
-        save_model(folder, model, self._metadata())
+        export_model(folder, model, self._metadata())
         metric = None
         if best is not None:
             metric = {"name": self._metric_name, "value": best.value}

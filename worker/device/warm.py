@@ -4,29 +4,43 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from imagemodels.classifier import Classifier
 from imagemodels.export import load_model
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 
 KEPT_MODELS = 2
+SMALL_IMAGE = 32  # pixels a side
 
 
 @dataclass
 class WarmModels:
-    """The most recently used models, by digest and precision."""
+    """The most recently used models, by digest, precision and threads."""
 
     device: str  # torch's name: "cpu" or "cuda"
-    threads: int
-    _models: OrderedDict[tuple[str, str], Generator | Classifier] = field(default_factory=OrderedDict)
+    most_threads: int
+    _threads: int = 1
+    _models: OrderedDict[tuple[str, str, int], Generator | Classifier] = field(default_factory=OrderedDict)
+
+    def prepare(self, image_size: int) -> None:
+        """Choose the CPU threads for images of this size (pixels a side), before anything is computed with them.
+
+        One thread for small ones: their layers are so short that two threads wait for each other more than they work,
+        and lose half their speed as soon as another process wants a core. The choice follows from the size alone, so
+        that a resumed run computes in the same order, bit for bit.
+        """
+        self._threads = 1 if image_size <= SMALL_IMAGE else self.most_threads
+        torch.set_num_threads(self._threads)
 
     def runtime(self, precision: str) -> Runtime:
         """The runtime of this process."""
-        return Runtime(self.device, precision=precision, threads=self.threads if self.device == "cpu" else None)
+        return Runtime(self.device, precision=precision, threads=self._threads if self.device == "cpu" else None)
 
     def get(self, folder: Path, digest: str, precision: str) -> Generator | Classifier:
         """The model in `folder`, loaded unless it is warm.  Raises CorruptCheckpoint."""
-        key = (digest, precision)
+        key = (digest, precision, self._threads)
         if key not in self._models:
             self._models[key] = load_model(folder, self.runtime(precision))
             while len(self._models) > KEPT_MODELS:

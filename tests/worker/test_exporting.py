@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from imagemodels.card import Metadata
+from imagemodels.export import load_model
+from imagemodels.networks.decoder import ConvDecoder
+from imagemodels.networks.specs import DecoderSpec
+from imagemodels.runtime import Runtime
+from imagemodels.sampling import Generator
+from pixmill.errors import StorageError
+from storage.atomic import sha256_file
+from worker.device.exporting import export_model
+
+METADATA = Metadata(
+    preset="vae", images_seen=64, seed=0, dataset="digits", dataset_fingerprint="ab" * 32, class_names=()
+)
+
+
+@pytest.fixture
+def generator() -> Generator:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = ConvDecoder(DecoderSpec(image_size=8, channels=1, latent_size=4, width=4))
+    return Generator(network, Runtime("cpu", precision="fp32", threads=1))
+
+
+def test_an_exported_model_is_read_back(tmp_path: Path, generator: Generator) -> None:
+    sha256 = export_model(tmp_path / "run" / "model", generator, METADATA)
+    assert sha256 == sha256_file(tmp_path / "run" / "model" / "weights.safetensors")
+    loaded = load_model(tmp_path / "run" / "model", generator.runtime)
+    assert loaded.digest == generator.digest
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, generator: Generator) -> None:
+    (tmp_path / "model").write_text("a file where the folder should be")
+    with pytest.raises(StorageError, match="cannot write "):
+        export_model(tmp_path / "model", generator, METADATA)
