@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from hypothesis import Phase
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -160,6 +161,24 @@ class LeaseMachine(RuleBasedStateMachine):
         assert act(self.database, expire_lease, task_id, seen[task_id], max_lost_leases=LIMIT) is not None
         del self.holder[task_id]
 
+    @precondition(lambda self: self.holder)
+    @rule(choice=choices)
+    def replace(self, choice: int) -> None:
+        """A worker goes silent and another takes over, so that the first comes back to a task that runs."""
+        self.expire(choice)
+        self.dispatch(9)
+        with self.database.read() as session:
+            queued = session.scalars(
+                select(Task.id).where(Task.state == State.QUEUED).order_by(Task.lease_epoch.desc())
+            )
+            self.waiting[State.QUEUED] = list(queued)
+        if self.waiting[State.QUEUED]:
+            self.claim(0, stale=False)
+        for lease in self.leases:
+            if self.holder.get(lease.task_id, lease.epoch) != lease.epoch:
+                with self.fenced(lease):
+                    act(self.database, heartbeat, lease, None, 0)
+
     @precondition(lambda self: len(self.jobs) == JOBS)
     @rule(choice=choices)
     def cancel(self, choice: int) -> None:
@@ -246,10 +265,11 @@ class LeaseMachine(RuleBasedStateMachine):
 
 def walk(url: str, home: Path, examples: int, steps: int) -> None:
     machine = type("Machine", (LeaseMachine,), {"url": url, "home": home})
-    run_state_machine_as_test(
-        machine,
-        settings=hypothesis_settings(max_examples=examples, stateful_step_count=steps, deadline=None),
+    # Not shrunk: that would outlast the test's time limit, and forty steps can be read.
+    budget = hypothesis_settings(
+        max_examples=examples, stateful_step_count=steps, deadline=None, phases=[Phase.generate]
     )
+    run_state_machine_as_test(machine, settings=budget)
 
 
 @pytest.fixture
