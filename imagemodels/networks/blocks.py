@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imagemodels.networks.specs import Initialisation, Norm, Upsample
+from imagemodels.networks.strided import DoublingConvolution, HalvingConvolution
 
 LEAK = 0.2  # slope below zero, as in DCGAN
 DCGAN_DEVIATION = 0.02  # of the initial weights
@@ -93,7 +94,7 @@ class PlainDown(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, norm: Norm) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=norm == "none")
+        self.conv = HalvingConvolution(inputs, outputs, bias=norm == "none")
         self.norm = normalisation(norm, outputs)
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -123,7 +124,7 @@ class ResidualDown(nn.Module):
 def doubling_convolution(inputs: int, outputs: int, upsample: Upsample, *, bias: bool) -> nn.Module:
     """Return the layer that maps (N, inputs, S, S) to (N, outputs, 2S, 2S)."""
     if upsample == "transposed":
-        return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=bias)
+        return DoublingConvolution(inputs, outputs, bias=bias)
     return nn.Sequential(nn.Upsample(scale_factor=2.0), nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias))
 
 
