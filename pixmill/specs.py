@@ -167,7 +167,8 @@ def spec_error(error: ValidationError, known: Iterable[str], where: str) -> Spec
     if in_union:
         message = "input should be true, false, a finite number or a string"
     message = message[:1].lower() + message[1:]
-    return SpecError(f"{where}: '{dotted}' is {problem.get('input')!r}: {message}")
+    hint = f"give another value for '{dotted}'"
+    return SpecError(f"{where}: '{dotted}' is {problem.get('input')!r}: {message}", hint=hint)
 
 
 def _refuse_nul(values: object, where: str) -> None:

@@ -35,4 +35,5 @@ def check_dataset(name: str) -> str:
     try:
         return check_dataset_name(name)
     except ModelError as error:
-        raise DatasetError(str(error)) from None
+        hint = "give a known name, or folder:PATH of a folder that holds images, one sub-folder a class"
+        raise DatasetError(str(error), hint=hint) from None

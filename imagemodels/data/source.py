@@ -1,5 +1,6 @@
 """What a data set's name may be, checked without reading an image."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,9 +48,10 @@ def _unknown_message(name: str, kind: str, has_colon: bool) -> str:
 
 
 def check_dataset_name(name: str) -> str:
-    """Return the name with its path made absolute, after a check that costs no reading.
+    """Return the name with its path made absolute, after a check that reads no file.
 
-    Raises UnknownDataset for a name of no known kind, DatasetMissing for a path that is absent or of the wrong sort.
+    Raises UnknownDataset for a name of no known kind, DatasetMissing for a path that is absent, empty or of the wrong
+    sort.
     """
     source = parse_dataset_name(name)
     if source.path is not None:
@@ -62,3 +64,5 @@ def _check_path(kind: str, path: Path) -> None:
         raise DatasetMissing(f"data set {kind}:{path}: there is no such {'folder' if kind == 'folder' else 'file'}")
     if kind == "folder" and not path.is_dir():
         raise DatasetMissing(f"data set folder:{path}: this is a file; give the folder that holds the images")
+    if kind == "folder" and not any(files for _folder, _subfolders, files in os.walk(path)):
+        raise DatasetMissing(f"data set folder:{path}: the folder is empty")

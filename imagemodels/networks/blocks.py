@@ -4,6 +4,7 @@ Shapes: N images, C channels, S side in pixels, K classes.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ class ConditionalBatchNorm(nn.Module):
     def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(channels, affine=num_classes == 0)
+        self.parts = 1
         self.gain = nn.Embedding(num_classes, channels) if num_classes else None
         self.bias = nn.Embedding(num_classes, channels) if num_classes else None
         if self.gain is not None and self.bias is not None:
@@ -33,12 +35,34 @@ class ConditionalBatchNorm(nn.Module):
 
     def forward(self, maps: Tensor, labels: Tensor | None) -> Tensor:
         """Normalise ``maps`` (N, C, S, S) with the parameters of ``labels`` (N,)."""
-        normal: Tensor = self.norm(maps)
+        normal = self._normalised(maps)
         if self.gain is None or self.bias is None:
             return normal
         gain_NC11 = self.gain(labels)[:, :, None, None].to(normal.dtype)
         bias_NC11 = self.bias(labels)[:, :, None, None].to(normal.dtype)
         return torch.addcmul(bias_NC11, normal, gain_NC11)
+
+    def _normalised(self, maps: Tensor) -> Tensor:
+        if self.parts > 1:
+            return torch.cat([self.norm(part) for part in maps.chunk(self.parts)])
+        normal: Tensor = self.norm(maps)
+        return normal
+
+
+@contextmanager
+def separate_statistics(network: nn.Module, parts: int) -> Iterator[None]:
+    """Let every batch norm of ``network`` take its batch for ``parts`` batches, one after the other, in the context.
+
+    The convolutions still see one batch, which costs them less than several.
+    """
+    norms = [module for module in network.modules() if isinstance(module, ConditionalBatchNorm)]
+    for norm in norms:
+        norm.parts = parts
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.parts = 1
 
 
 class NoNorm(nn.Module):

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from imagemodels.networks.blocks import separate_statistics
 from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.networks.encoder import ConvEncoder
 from imagemodels.networks.specs import DecoderSpec, EncoderSpec
@@ -60,11 +61,10 @@ class AdversarialTask(Task):
         return descend(self.optimizers["discriminator"], loss)
 
     def _judged(self, reals: Tensor, fakes: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-        if self.options.discriminator_norm == "batch":
-            # Batch statistics must not mix the two kinds: they would tell a mixed batch from a pure one.
-            return self.discriminator(reals, labels), self.discriminator(fakes, labels)
         both = torch.cat((labels, labels)) if labels is not None else None
-        real_logits, fake_logits = self.discriminator(torch.cat((reals, fakes)), both).chunk(2)
+        # Batch statistics must not mix the two kinds: they would tell a mixed batch from a pure one.
+        with separate_statistics(self.discriminator, 2):
+            real_logits, fake_logits = self.discriminator(torch.cat((reals, fakes)), both).chunk(2)
         return real_logits, fake_logits
 
     def _generator_step(self, batch: Batch, fakes: Tensor) -> Tensor:

@@ -279,6 +279,7 @@ def test_a_dry_run_checks_what_the_database_knows(run: Runner) -> None:
 
 def test_a_relative_folder_is_stored_as_an_absolute_path(run: Runner, tmp_path: Path) -> None:
     (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "tom.png").touch()
     run("submit", "train", "--model", "vae", "--dataset", "folder:cats")
     item = run("job", "show", 1, "-o", "json").json["item"]
     assert item["spec"]["dataset"] == f"folder:{tmp_path}/cats"

@@ -277,6 +277,7 @@ def test_a_folder_is_stored_as_every_worker_finds_it(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "tom.png").touch()
     monkeypatch.chdir(tmp_path)
     job = desk.job(TRAIN.model_copy(update={"dataset": "folder:cats"}))
     assert job.spec["dataset"] == f"folder:{tmp_path}/cats"

@@ -44,8 +44,11 @@ def test_an_unknown_name_gets_a_hint() -> None:
 
 def test_a_name_is_checked_without_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "tabby").mkdir(parents=True)
     assert check_dataset_name("digits") == "digits"
+    with pytest.raises(DatasetMissing, match="the folder is empty"):
+        check_dataset_name("folder:cats")
+    (tmp_path / "cats" / "tabby" / "tom.png").touch()
     assert check_dataset_name("folder:cats") == f"folder:{tmp_path / 'cats'}"
     with pytest.raises(DatasetMissing, match="there is no such folder"):
         check_dataset_name("folder:dogs")
