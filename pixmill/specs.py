@@ -125,7 +125,10 @@ def parse_spec(values: Mapping[str, Any]) -> TrainSpec | GenerateSpec | Evaluate
         raise SpecError(f"the spec has {found}", hint=suggestion(str(kind), KINDS))
     version = values.get("version", SPEC_VERSION)
     if version != SPEC_VERSION:
-        raise SpecError(f"spec version {version!r} is not known; this pixmill reads version {SPEC_VERSION}")
+        raise SpecError(
+            f"spec version {version!r} is not known; this pixmill reads version {SPEC_VERSION}",
+            hint="upgrade pixmill on this host",
+        )
     _refuse_nul(values, f"{kind} spec")
     try:
         return KINDS[kind].model_validate(dict(values))

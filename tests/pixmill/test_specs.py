@@ -89,7 +89,7 @@ def test_defaults_given_or_left_out_are_the_same_spec() -> None:
         ({}, "the spec has no 'kind'", "choose one of: evaluate, generate, train"),
         ({"kind": "tarin"}, "unknown kind 'tarin'", "did you mean 'train'?"),
         ({"kind": ["train"]}, "unknown kind", "did you mean 'train'?"),
-        (TRAIN | {"version": 2}, "spec version 2 is not known", None),
+        (TRAIN | {"version": 2}, "spec version 2 is not known", "upgrade pixmill"),
         (TRAIN | {"datset": "x"}, "train spec: unknown key 'datset'", "did you mean 'dataset'?"),
         ({"kind": "train", "modle": "vae", "dataset": "x"}, "unknown key 'modle'", "did you mean 'model'?"),
         ({"kind": "train", "model": "vae"}, "'dataset' is missing", "give a value for 'dataset'"),
