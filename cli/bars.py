@@ -23,7 +23,22 @@ def stderr_console() -> Console:
     return Console(stderr=True, markup=False, highlight=False, no_color=bool(os.environ.get("NO_COLOR")))
 
 
-class JobBars:
+class _Bars:
+    """Drawn on stderr for the time of a `with` block."""
+
+    _progress: Progress
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+
+class JobBars(_Bars):
     """One bar a job."""
 
     def __init__(self, job_ids: Sequence[int]) -> None:
@@ -40,15 +55,6 @@ class JobBars:
             job_id: self._progress.add_task(f"job {job_id}", total=1, words="") for job_id in job_ids
         }
 
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
     def show(self, lines: "Mapping[int, JobLine]", situation: Situation) -> None:
         """Draw the jobs as they are."""
         from cli.waiting import progress_words, share_done
@@ -60,7 +66,7 @@ class JobBars:
             self._progress.update(self._bars[job_id], description=name, completed=done, total=total, words=words)
 
 
-class CountBar:
+class CountBar(_Bars):
     """One bar for a count that grows."""
 
     def __init__(self, title: str) -> None:
@@ -73,15 +79,6 @@ class CountBar:
             transient=True,
         )
         self._bar = self._progress.add_task(printable(title), total=None)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def show(self, done: int, total: int) -> None:
         """Draw how much is done."""

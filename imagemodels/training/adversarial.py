@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from imagemodels.networks.blocks import separate_statistics
 from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.networks.encoder import ConvEncoder
-from imagemodels.networks.specs import DecoderSpec, EncoderSpec
+from imagemodels.networks.specs import EncoderSpec
 from imagemodels.objectives import ADVERSARIAL
 from imagemodels.options import AdversarialOptions
 from imagemodels.runtime import Runtime
 from imagemodels.training.augmentation import translated
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.stream import Batch
-from imagemodels.training.task import Task, adam, descend
+from imagemodels.training.task import Task, adam, decoder_spec, descend
 
 
 class AdversarialTask(Task):
@@ -26,7 +26,7 @@ class AdversarialTask(Task):
         super().__init__(config, runtime)
         self.options = options
         self.objective = ADVERSARIAL[options.adversarial]
-        self.generator = ConvDecoder(generator_spec(config, options))
+        self.generator = ConvDecoder(decoder_spec(config, options))
         self.discriminator = ConvEncoder(discriminator_spec(config, options))
         self.networks = {"generator": self.generator, "discriminator": self.discriminator}
         for network in self.networks.values():
@@ -91,22 +91,6 @@ def frozen(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter in parameters:
             parameter.requires_grad_(True)
-
-
-def generator_spec(config: TrainConfig, options: AdversarialOptions) -> DecoderSpec:
-    """Return what the generator of this run is made of."""
-    return DecoderSpec(
-        image_size=config.image_size,
-        channels=config.channels,
-        num_classes=config.num_classes,
-        latent_size=options.latent_size,
-        class_size=options.class_size,
-        width=options.width,
-        norm=options.norm,
-        upsample=options.upsample,
-        residual=options.residual,
-        initialisation=options.initialisation,
-    )
 
 
 def discriminator_spec(config: TrainConfig, options: AdversarialOptions) -> EncoderSpec:

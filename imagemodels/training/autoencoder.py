@@ -4,13 +4,13 @@ from torch import Tensor, nn
 
 from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.networks.encoder import ConvEncoder
-from imagemodels.networks.specs import DecoderSpec, EncoderSpec
+from imagemodels.networks.specs import EncoderSpec
 from imagemodels.objectives import RECONSTRUCTION, bounded_log_variance, kl_divergence, reparameterised
 from imagemodels.options import AutoencoderOptions
 from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.stream import Batch
-from imagemodels.training.task import Task, adam, descend
+from imagemodels.training.task import Task, adam, decoder_spec, descend
 
 
 class AutoencoderTask(Task):
@@ -48,22 +48,6 @@ class AutoencoderTask(Task):
         warmup = self.options.kl_warmup_images
         share = min(1.0, batch.images_seen / warmup) if warmup else 1.0
         return self.options.kl_weight * share
-
-
-def decoder_spec(config: TrainConfig, options: AutoencoderOptions) -> DecoderSpec:
-    """Return what the decoder of this run is made of."""
-    return DecoderSpec(
-        image_size=config.image_size,
-        channels=config.channels,
-        num_classes=config.num_classes,
-        latent_size=options.latent_size,
-        class_size=options.class_size,
-        width=options.width,
-        norm=options.norm,
-        upsample=options.upsample,
-        residual=options.residual,
-        initialisation=options.initialisation,
-    )
 
 
 def encoder_spec(config: TrainConfig, options: AutoencoderOptions) -> EncoderSpec:

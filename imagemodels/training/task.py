@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from imagemodels.options import SharedOptions
+from imagemodels.networks.specs import DecoderSpec
+from imagemodels.options import AdversarialOptions, AutoencoderOptions, SharedOptions
 from imagemodels.random import step_seed
 from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
@@ -67,3 +68,19 @@ def descend(optimizer: Adam, loss: Tensor) -> Tensor:
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return loss.detach()
+
+
+def decoder_spec(config: TrainConfig, options: AdversarialOptions | AutoencoderOptions) -> DecoderSpec:
+    """Return what the image-making network of this run is made of."""
+    return DecoderSpec(
+        image_size=config.image_size,
+        channels=config.channels,
+        num_classes=config.num_classes,
+        latent_size=options.latent_size,
+        class_size=options.class_size,
+        width=options.width,
+        norm=options.norm,
+        upsample=options.upsample,
+        residual=options.residual,
+        initialisation=options.initialisation,
+    )
