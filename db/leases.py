@@ -201,9 +201,9 @@ def give_back(session: Session, lease: Lease) -> None:
 
 def lose(session: Session, lease: Lease, message: str, *, max_lost_leases: int) -> None:
     """End a lease whose device process died: the task runs again, or fails when it has taken down too many."""
-    lock_job(session, lease.job_id)
+    job = lock_job(session, lease.job_id)
     lost = session.scalar(select(Task.lost_leases).where(*_fence(lease)))
-    if lost is not None and lost + 1 >= max_lost_leases:
+    if lost is not None and lost + 1 >= max_lost_leases and not job.cancel_requested:
         reason = FailureReason.WORKER_LOST
         message = f"{message}; this has happened {lost + 1} times, so the task is not tried again"
         values: dict[str, Any] = {"lost_leases": lost + 1, "reason": reason, "message": message}

@@ -62,5 +62,5 @@ class Meter:
         means = {name: value / self._steps for name, value in zip(self._sums, values, strict=True)}
         broken = [name for name, value in means.items() if not math.isfinite(value)]
         if broken:
-            raise NonFiniteLoss(f"the loss {', '.join(broken)} is not finite; lower the learning rate or use fp32")
+            raise NonFiniteLoss(f"the loss {', '.join(broken)} is not finite; lower the learning rate")
         return means

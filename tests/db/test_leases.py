@@ -274,10 +274,16 @@ def test_a_task_that_takes_down_its_worker_again_and_again_is_given_up(database:
     assert [row.outcome for row in attempts(database, job_id)] == [Outcome.LOST] * 3
 
 
-def test_a_lost_lease_of_a_cancelled_job_is_cancelled(database: Database) -> None:
+@pytest.mark.parametrize("how", ["lose", "expire"])
+def test_a_lost_lease_of_a_cancelled_job_is_cancelled_even_if_it_was_the_last_allowed(
+    database: Database, how: str
+) -> None:
     lease = rows.running(database)
     cancel(database, lease.job_id)
-    assert expire(database, lease) is S.CANCELLED
+    if how == "lose":
+        act(database, lose, lease, "signal 9", max_lost_leases=1)
+    else:
+        assert expire(database, lease, limit=1) is S.CANCELLED
     assert rows.job(database, lease.job_id).state is S.CANCELLED
 
 
