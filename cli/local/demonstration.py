@@ -29,7 +29,7 @@ class Scale:
 OPTIONS: dict[str, dict[str, OptionValue]] = {"vae": {"kl_weight": 6.0}}
 # The GAN takes five times the work for an image that the VAE takes.
 FULL = Scale(
-    budgets={"vae": 80_000, "sngan": 60_000},
+    budgets={"vae": 80_000, "sngan": 80_000},
     options=OPTIONS,
     image_size=16,
     images=10_000,
