@@ -107,7 +107,7 @@ def _make_deterministic(undo: ExitStack, device: torch.device) -> None:
     if not torch.are_deterministic_algorithms_enabled():
         undo.callback(torch.use_deterministic_algorithms, mode=False)
         torch.use_deterministic_algorithms(mode=True)
-    # Filling fresh memory with NaN finds reads of what was never written; it costs 7 % and changes no result.
+    # Filling fresh memory with NaN finds reads of what was never written; it costs time and changes no result.
     settings: Any = deterministic  # the attribute is made when torch starts, which type checkers do not see
     undo.callback(setattr, settings, "fill_uninitialized_memory", settings.fill_uninitialized_memory)
     settings.fill_uninitialized_memory = False

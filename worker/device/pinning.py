@@ -46,7 +46,7 @@ def environment_for(name: str, threads: int) -> dict[str, str]:
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "OMP_NUM_THREADS": str(threads),
-        # Threads that spin at OpenMP's barriers are 20 times slower as soon as anything else wants a core.
+        # Threads that spin at OpenMP's barriers all but stand still as soon as anything else wants a core.
         "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
     }
 

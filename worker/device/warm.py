@@ -28,7 +28,7 @@ class WarmModels:
         """Choose the CPU threads for images of this size (pixels a side), before anything is computed with them.
 
         One thread for small ones: their layers are so short that two threads wait for each other more than they work,
-        and lose half their speed as soon as another process wants a core. The choice follows from the size alone, so
+        and fall behind one as soon as another process wants a core. The choice follows from the size alone, so
         that a resumed run computes in the same order, bit for bit.
         """
         self._threads = 1 if image_size <= SMALL_IMAGE else self.most_threads
