@@ -28,7 +28,7 @@ _UP = 2  # the filter type that starts every row
 _FILTER_BYTES = 256 * 1024  # filtered at a time: the rows are still in the cache when they are deflated
 
 # Matches reach back 512 bytes at most. After the UP filter a match is a run or a short pattern, hardly ever a repeat
-# from far above: on smooth images the short window is 7 % smaller and 15 % faster than 32 KiB, on noise it is equal.
+# from far above: on smooth images the short window is smaller and faster than 32 KiB, on noise equal.
 _HISTORY_BITS = 9
 _ISAL_LEVEL = 1
 _ISAL_MEMORY = 3  # MEM_LEVEL_MEDIUM: below it ISA-L is three times slower
