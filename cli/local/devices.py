@@ -1,16 +1,15 @@
 """Which devices get a worker: what was asked for, against what this host has."""
 
 import json
-import re
 import subprocess
 from collections.abc import Sequence
 from typing import Self
 
 from cli.local.processes import python_command, python_environment
 from pixmill.errors import PixmillError, UserError
+from worker.device.pinning import parse_device
 
 AUTO = "auto"
-_DEVICE = re.compile(r"cpu|cuda:\d+")
 _PROBE_SECONDS = 120.0  # importing torch from a cold disk takes its time
 
 
@@ -53,15 +52,15 @@ class DeviceProbe:
 def parse_devices(asked: Sequence[str]) -> tuple[str, ...]:
     """The asked-for devices, each once; none asked for means "auto".  Raises UserError.
 
-    >>> parse_devices(["cpu", "cuda:0"])
-    ('cpu', 'cuda:0')
+    >>> parse_devices(["cpu:0", "cpu:1", "cuda:0"])
+    ('cpu:0', 'cpu:1', 'cuda:0')
     >>> parse_devices([])
     ('auto',)
     """
     chosen = tuple(asked) or (AUTO,)
     for name in chosen:
-        if name != AUTO and not _DEVICE.fullmatch(name):
-            raise UserError(f"{name!r} is not a device", hint="use auto, cpu, cuda:0, cuda:1 …")
+        if name != AUTO:
+            parse_device(name)
         if chosen.count(name) > 1:
             raise UserError(f"device {name} is named twice", hint="a device has one worker")
     if AUTO in chosen and len(chosen) > 1:
@@ -71,7 +70,7 @@ def parse_devices(asked: Sequence[str]) -> tuple[str, ...]:
 
 def needs_probe(chosen: Sequence[str]) -> bool:
     """Whether the host must be asked; a CPU there always is."""
-    return any(name != "cpu" for name in chosen)
+    return any(not _is_cpu(name) for name in chosen)
 
 
 def match_devices(chosen: Sequence[str], present: Sequence[str]) -> tuple[str, ...]:
@@ -83,6 +82,10 @@ def match_devices(chosen: Sequence[str], present: Sequence[str]) -> tuple[str, .
     if AUTO in chosen:
         return tuple(present)
     for name in chosen:
-        if name != "cpu" and name not in present:
+        if not _is_cpu(name) and name not in present:
             raise UserError(f"device {name} was asked for; this host has {', '.join(present)}", hint="--device auto")
     return tuple(chosen)
+
+
+def _is_cpu(name: str) -> bool:
+    return name != AUTO and parse_device(name)[0] == "cpu"

@@ -15,7 +15,7 @@ from pixmill.errors import Conflict, UserError
 
 _PR_SET_PDEATHSIG = 1
 _LOCK_WAIT = 15.0  # seconds that a killed predecessor may take to let go of the device
-_DEVICE = re.compile(r"^(cpu|cuda)(?::(\d+))?$")
+_DEVICE = re.compile(r"(cpu|cuda)(?::(\d{1,4}))?")
 
 
 def parse_device(name: str) -> tuple[str, int]:
@@ -26,7 +26,7 @@ def parse_device(name: str) -> tuple[str, int]:
     >>> parse_device("cpu")
     ('cpu', 0)
     """
-    match = _DEVICE.match(name)
+    match = _DEVICE.fullmatch(name)
     if match is None or (match[1] == "cuda" and match[2] is None):
         raise UserError(f"{name!r} is not a device", hint="use cpu, cuda:0, cuda:1 …, or auto")
     return match[1], int(match[2] or 0)

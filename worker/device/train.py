@@ -164,15 +164,15 @@ class _Run:
     def _publish_best(self, event: Quality) -> None:
         """Keep the best weights as a model of their own, so that a run that goes bad later has not been for nothing."""
         folder = self._desk.folder / f"best-{event.images_seen:09d}"
-        sha256 = export_model(folder, self._trainer.model("best"), self._metadata())
+        sha256 = export_model(folder, self._trainer.model("best"), self._metadata(event.images_seen))
         weights = folder / "weights.safetensors"
         saved = SavedFile(self._desk.layout.relative(weights), sha256, weights.stat().st_size)
         self._desk.publish_checkpoint("best", saved, event.images_seen, event.value)
 
-    def _metadata(self) -> Metadata:
+    def _metadata(self, images_seen: int) -> Metadata:
         return Metadata(
             preset=self._spec.model,
-            images_seen=self._trainer.images_seen,
+            images_seen=images_seen,
             seed=self._spec.seed,
             dataset=self._data.name,
             dataset_fingerprint=self._data.fingerprint,
@@ -191,7 +191,7 @@ class _Run:
         best = self._trainer.best
         model = self._trainer.model("best" if best else "last")
         folder = self._desk.folder / "model"
-        export_model(folder, model, self._metadata())
+        export_model(folder, model, self._metadata(best.images_seen if best else self._trainer.images_seen))
         metric = None
         if best is not None:
             metric = {"name": self._metric_name, "value": best.value}
