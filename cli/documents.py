@@ -4,24 +4,25 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cli.params import parse_count
+from cli.params import parse_count, parse_seconds
 from pixmill.errors import SpecError, UserError
 from pixmill.names import suggestion
 from pixmill.specs import KINDS, JobOptions, parse_options, parse_spec, split_document
 
 if TYPE_CHECKING:
     from db.tables import Job
-    from scheduler.submit import Spec
+    from pixmill.specs import Spec
 
 MAX_BYTES = 1_000_000  # a spec has some hundred; whatever is larger is another file
 
 _COUNT_KEYS = ("images", "n", "shard_size")
+_SPAN_KEYS = ("retry_seconds", "time_limit_seconds")
 _MERGED_KEYS = ("options", "labels")  # a flag adds to what the file says of these
 # What made the job wait belongs to its time, and its key to that one job.
 _CIRCUMSTANCES = ("key", "after", "after_policy", "hold", "begin")
@@ -57,29 +58,41 @@ for _tag, _pattern, _first in (
     _SpecLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 
 
-def read_document(source: str) -> dict[str, Any]:
-    """The keys of a YAML, JSON or TOML file by its suffix, or of YAML or JSON on stdin for `-`.
+def read_documents(source: str) -> list[dict[str, Any]]:
+    """The keys of each job in a YAML, JSON or TOML file by its suffix, or in YAML or JSON on stdin for `-`.
 
-    Raises UserError for a file that cannot be read, SpecError for one that is no mapping of keys to values.
+    A file of YAML may hold several documents, parted by lines of three dashes. Raises UserError for a file that cannot
+    be read, SpecError for one that is no mapping of keys to values.
     """
     text = _read_text(source)
     try:
         if source.endswith(".toml"):
-            document: Any = tomllib.loads(text)
+            found: list[Any] = [tomllib.loads(text)]
         elif source.endswith(".json"):
-            document = json.loads(text)
+            found = [json.loads(text)]
         else:
-            document = read_yaml(text)
+            found = read_yaml_documents(text)
     except (ValueError, yaml.YAMLError) as error:  # both decoders' errors are ValueErrors
         raise SpecError(f"{_name(source)} cannot be read: {' '.join(str(error).split())}") from None
+    return [_keys(document, number, source) for number, document in enumerate(found, start=1)]
+
+
+def _keys(document: Any, number: int, source: str) -> dict[str, Any]:
     if not isinstance(document, dict):
-        raise SpecError(f"{_name(source)} holds no keys and values", hint="begin it with: kind: train")
+        which = f"document {number} of {_name(source)}" if number > 1 else _name(source)
+        raise SpecError(f"{which} holds no keys and values", hint="begin it with: kind: train")
     return {str(key): value for key, value in document.items()}
 
 
 def read_yaml(text: str) -> Any:
     """What a YAML document holds.  Raises yaml.YAMLError."""
     return yaml.load(text, _SpecLoader)  # noqa: S506  a safe loader with fewer surprises
+
+
+def read_yaml_documents(text: str) -> list[Any]:
+    """What each document of a YAML stream holds, empty ones left out if there is another.  Raises yaml.YAMLError."""
+    found = list(yaml.load_all(text, _SpecLoader))
+    return [document for document in found if document is not None] or [None]
 
 
 def _name(source: str) -> str:
@@ -114,7 +127,7 @@ def merge(document: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, An
 
 
 def parse_document(document: Mapping[str, Any]) -> tuple["Spec", JobOptions]:
-    """A validated spec and validated options; counts may be written like 10k.
+    """A validated spec and validated options; counts may be written like 10k, time spans like 2h.
 
     Raises SpecError that names the key, and the one that may be meant.
     """
@@ -125,12 +138,16 @@ def parse_document(document: Mapping[str, Any]) -> tuple["Spec", JobOptions]:
 
 
 def _readable(key: str, value: Any) -> Any:
-    if key in _COUNT_KEYS and isinstance(value, str):
-        try:
-            return parse_count(value)
-        except ValueError as error:
-            raise SpecError(f"'{key}': {error}") from None
-    return value
+    readers: dict[str, Callable[[str], Any]] = {
+        **dict.fromkeys(_COUNT_KEYS, parse_count),
+        **dict.fromkeys(_SPAN_KEYS, parse_seconds),
+    }
+    if key not in readers or not isinstance(value, str):
+        return value
+    try:
+        return readers[key](value)
+    except ValueError as error:
+        raise SpecError(f"'{key}': {error}") from None
 
 
 def _refuse_unknown(document: Mapping[str, Any]) -> None:
@@ -157,7 +174,7 @@ def job_document(job: "Job") -> dict[str, Any]:
 
 
 def yaml_text(document: Mapping[str, Any]) -> str:
-    """The document as YAML that `read_document` reads back unchanged."""
+    """The document as YAML that `read_documents` reads back unchanged."""
     # The library does not escape those line breaks that only Unicode knows, and reads them back as spaces.
     plain = json.dumps(document, ensure_ascii=False).isprintable()
     text: str = yaml.dump(dict(document), Dumper=_SpecDumper, sort_keys=False, allow_unicode=plain)

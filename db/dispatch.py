@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from db.jobs import doomed_jobs, unfinished_parent
+from db.dependencies import doomed_jobs
+from db.leases import after_loss
 from db.moves import lock_job, move_task, settle_job
+from db.order import ready_tasks
 from db.tables import Attempt, DeviceKind, Outcome, Queue, Task
 from db.types import now
 from db.workers import present_workers, running_tasks
@@ -33,13 +35,12 @@ class Sighting:
     heartbeat_count: int
 
 
-def free_slots(session: Session, alive: Iterable[int]) -> dict[DeviceKind, int]:
-    """How many more tasks can start at once, by kind of device; `alive` are the worker ids that still beat."""
+def free_slots(session: Session) -> dict[DeviceKind, int]:
+    """How many more tasks can start at once, by kind of device."""
     busy = running_tasks(session).keys()
     slots = {DeviceKind.CUDA: 0, DeviceKind.CPU: 0}  # the fast ones first: a task for any device goes there
-    alive = set(alive)
     for worker in present_workers(session):
-        if worker.id in alive and worker.id not in busy and not worker.draining:
+        if worker.id not in busy and not worker.draining and not worker.device.drained:
             slots[worker.device.kind] += 1
     return slots
 
@@ -52,20 +53,12 @@ def waiting_wake_ups(session: Session) -> Mapping[DeviceKind | None, int]:
 
 def queue_ready_tasks(session: Session, kind: DeviceKind, count: int) -> list[WakeUp]:
     """Move up to `count` tasks that a device of this kind may run from pending to queued, best first."""
-    ready = (
-        select(Task.id, Task.job_id)
-        .where(Task.state == State.PENDING, or_(Task.device_kind.is_(None), Task.device_kind == kind))
-        .where(or_(Task.available_at.is_(None), Task.available_at <= now()))
-        .where(~_queue_is_paused(), ~unfinished_parent())
-        .order_by(Task.priority.desc(), Task.id)
-        .limit(count)
-    )
     wake_ups = []
-    for task_id, job_id in session.execute(ready).all():
-        job = lock_job(session, job_id)
+    for ready in ready_tasks(session, kind, count):
+        job = lock_job(session, ready.job_id)
         task = move_task(
             session,
-            task_id,
+            ready.task_id,
             State.PENDING,
             State.QUEUED,
             actor=ACTOR,
@@ -120,18 +113,10 @@ def expire_lease(session: Session, task_id: int, seen: Sighting, *, max_lost_lea
     if job_id is None:
         return None
     job = lock_job(session, job_id)
-    lost = session.scalar(select(Task.lost_leases).where(Task.id == task_id)) or 0
-    message = "its worker went silent"
-    values: dict[str, object] = {"lost_leases": Task.lost_leases + 1}
+    silent, limit = "its worker went silent", max_lost_leases
+    target, values, message = after_loss(session, task_id, FailureReason.WORKER_LOST, silent, max_lost_leases=limit)
     if job.cancel_requested:
-        target = State.CANCELLED
-    elif lost + 1 >= max_lost_leases:
-        target = State.FAILED
-        message = f"{lost + 1} workers went silent while they ran it"
-        values |= {"reason": FailureReason.WORKER_LOST, "message": message}
-    else:
-        target = State.PENDING
-        values |= {"dispatched_at": None, "worker_id": None}
+        target, values, message = State.CANCELLED, {"lost_leases": Task.lost_leases + 1}, silent
     unchanged = (Task.lease_epoch == seen.lease_epoch, Task.heartbeat_count == seen.heartbeat_count)
     task = move_task(
         session,
@@ -147,7 +132,8 @@ def expire_lease(session: Session, task_id: int, seen: Sighting, *, max_lost_lea
     if task is None:
         return None
     mine = (Attempt.task_id == task_id, Attempt.lease_epoch == seen.lease_epoch, Attempt.outcome.is_(None))
-    session.execute(update(Attempt).where(*mine).values(outcome=Outcome.LOST, message=message, finished_at=now()))
+    lost = {"outcome": Outcome.LOST, "message": message, "finished_at": now()}
+    session.execute(update(Attempt).where(*mine).values(lost))
     settle_job(session, job, actor=ACTOR)
     return target
 

@@ -23,6 +23,7 @@ from pixmill.settings import Settings
 T = TypeVar("T")
 
 WRITE = "pixmill_write"
+MIGRATE = "pixmill_migrate"
 # PostgreSQL took neither side's change and asks the client to run the transaction again.
 _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})
 _ATTEMPTS = 10
@@ -37,6 +38,7 @@ class Database:
         # PostgreSQL's default lets every statement of one transaction see another state.
         self._reading = engine if self.is_sqlite else engine.execution_options(isolation_level="REPEATABLE READ")
         self._writing = engine.execution_options(**{WRITE: True})
+        self._migrating = engine.execution_options(**{WRITE: True, MIGRATE: True})
 
     @property
     def is_sqlite(self) -> bool:
@@ -54,6 +56,22 @@ class Database:
         """A session that commits at the end, or rolls back when the block raises.  Raises DatabaseUnreachable."""
         with self._translated_errors(), Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
+
+    @contextmanager
+    def migrate(self) -> Iterator[Connection]:
+        """A transaction that may rebuild tables: SQLite checks foreign keys at its end alone.
+
+        Otherwise SQLite would take the dropping of a table for the deletion of its rows, and of all that refers to
+        them.  Raises DatabaseUnreachable.
+        """
+        try:
+            with self._translated_errors(), self._migrating.begin() as connection:
+                yield connection
+                if self.is_sqlite:
+                    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+                    assert not broken, f"rows without the row they refer to: {broken[:3]}"
+        finally:
+            self.engine.dispose()  # the next connection checks foreign keys again
 
     def transact(self, act: Callable[[Session], T]) -> T:
         """Run `act` in a write transaction, again when PostgreSQL rolled it back for a deadlock.
@@ -186,7 +204,10 @@ def _enter_wal(cursor: DBAPICursor, busy_seconds: float) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A deferred transaction that reads and then writes fails at once when another has written in between;
     # IMMEDIATE waits its turn.
-    writing = connection.get_execution_options().get(WRITE, False)
+    options = connection.get_execution_options()
+    if options.get(MIGRATE, False):
+        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")  # of no effect once a transaction has begun
+    writing = options.get(WRITE, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 

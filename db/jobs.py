@@ -1,18 +1,22 @@
-"""Rows of jobs: add them, find them, hold and cancel them."""
+"""Rows of jobs: add them and find them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, insert, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
 
 from db.engine import insert_absent
-from db.moves import LARGEST_ID, WAITING, lock_job, move_task, settle_job
-from db.tables import DeviceKind, Event, Job, JobDependency, Queue, Role, Task, TaskDependency
-from pixmill.errors import InvalidMove, NotFound
-from pixmill.states import TERMINAL, State
+from db.moves import LARGEST_ID
+from db.order import rank_of
+from db.tables import Account, DeviceKind, Event, Job, JobDependency, Queue, Role, Task, TaskDependency
+from db.types import now
+from pixmill.errors import NotFound
+from pixmill.states import State
+
+_BATCH = 1000  # jobs in one statement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,61 +48,102 @@ class NewJob:
     parents: Mapping[int, bool]  # job id → whether any outcome will do
     progress_total: int
     tasks: Sequence[NewTask]
+    retries: int = 0
+    retry_seconds: float = 30.0
+    time_limit_seconds: float | None = None
+
+    @property
+    def state(self) -> State:
+        """The state in which it is added."""
+        return State.HELD if self.hold else State.PENDING
 
 
-def add_job(session: Session, new: NewJob) -> Job:
-    """Insert a job with its tasks, dependencies and first event."""
-    insert_absent(session, Queue, {"name": new.queue})
-    state = State.HELD if new.hold else State.PENDING
-    job = Job(
-        kind=new.kind,
-        name=new.name,
-        state=state,
-        queue=new.queue,
-        priority=new.priority,
-        spec=dict(new.spec),
-        spec_digest=new.spec_digest,
-        options=dict(new.options),
-        key=new.key,
-        labels=dict(new.labels),
-        user_name=new.user_name,
-        begin_at=new.begin_at,
-        progress_total=new.progress_total,
-    )
-    session.add(job)
-    session.flush()
-    _add_tasks(session, job, new, state)
-    for parent_id, any_outcome in new.parents.items():
-        session.add(JobDependency(job_id=job.id, parent_id=parent_id, any_outcome=any_outcome))
-    session.add(Event(job_id=job.id, actor=new.user_name, action="submit", to_state=state))
-    session.flush()
-    return job
+def add_job(session: Session, new: NewJob) -> int:
+    """Insert a job with its tasks, dependencies and first event; gives its id."""
+    return add_jobs(session, [new])[0]
 
 
-def _add_tasks(session: Session, job: Job, new: NewJob, state: State) -> None:
-    rows = [
-        {
-            "job_id": job.id,
+def add_jobs(session: Session, new: Sequence[NewJob]) -> list[int]:
+    """Insert jobs, many in one statement; gives their ids in the same order."""
+    for queue in sorted({job.queue for job in new}):
+        insert_absent(session, Queue, {"name": queue})
+    at = session.scalars(select(now())).one()
+    for queue, user in sorted({(job.queue, job.user_name) for job in new}):
+        insert_absent(session, Account, {"queue": queue, "user_name": user, "charged_at": at})
+    ids: list[int] = []
+    for first in range(0, len(new), _BATCH):
+        ids += _add_batch(session, new[first : first + _BATCH], at)
+    return ids
+
+
+def _add_batch(session: Session, new: Sequence[NewJob], at: datetime) -> list[int]:
+    statement = insert(Job).returning(Job.id, sort_by_parameter_order=True)
+    ids = list(session.scalars(statement, [_job_row(job, at) for job in new]))
+    pairs = list(zip(ids, new, strict=True))
+    session.execute(insert(Task), [row for job_id, job in pairs for row in _task_rows(job_id, job, at)])
+    _add_task_dependencies(session, {job_id: job for job_id, job in pairs if any(task.after for task in job.tasks)})
+    edges = [
+        {"job_id": job_id, "parent_id": parent_id, "any_outcome": any_outcome}
+        for job_id, job in pairs
+        for parent_id, any_outcome in job.parents.items()
+    ]
+    if edges:
+        session.execute(insert(JobDependency), edges)
+    events = [
+        {"job_id": job_id, "actor": job.user_name, "action": "submit", "to_state": job.state} for job_id, job in pairs
+    ]
+    session.execute(insert(Event), events)
+    return ids
+
+
+def _job_row(new: NewJob, at: datetime) -> dict[str, Any]:
+    return {
+        "kind": new.kind,
+        "name": new.name,
+        "state": new.state,
+        "queue": new.queue,
+        "priority": new.priority,
+        "spec": dict(new.spec),
+        "spec_digest": new.spec_digest,
+        "options": dict(new.options),
+        "key": new.key,
+        "labels": dict(new.labels),
+        "user_name": new.user_name,
+        "begin_at": new.begin_at,
+        "progress_total": new.progress_total,
+        "submitted_at": at,
+    }
+
+
+def _task_rows(job_id: int, new: NewJob, at: datetime) -> Iterator[dict[str, Any]]:
+    for number, task in enumerate(new.tasks):
+        yield {
+            "job_id": job_id,
             "number": number,
             "role": task.role,
             "params": dict(task.params),
-            "state": state,
+            "state": new.state,
             "queue": new.queue,
+            "user_name": new.user_name,
             "priority": new.priority,
+            "rank": rank_of(at, new.priority),
             "device_kind": new.device_kind,
+            "retries": new.retries,
+            "retry_seconds": new.retry_seconds,
+            "time_limit_seconds": new.time_limit_seconds,
             "available_at": new.begin_at,
             "progress": {},
         }
-        for number, task in enumerate(new.tasks)
-    ]
-    session.execute(insert(Task), rows)
-    ids = list(session.scalars(select(Task.id).where(Task.job_id == job.id).order_by(Task.number)))
-    edges = [
-        {"task_id": ids[number], "parent_id": ids[parent]}
-        for number, task in enumerate(new.tasks)
-        for parent in task.after
-    ]
-    if edges:
+
+
+def _add_task_dependencies(session: Session, jobs: Mapping[int, NewJob]) -> None:
+    for job_id, job in jobs.items():
+        ids = list(session.scalars(select(Task.id).where(Task.job_id == job_id).order_by(Task.number)))
+        edges = [
+            {"task_id": ids[number], "parent_id": ids[parent]}
+            for number, task in enumerate(job.tasks)
+            for parent in task.after
+        ]
         session.execute(insert(TaskDependency), edges)
 
 
@@ -115,24 +160,6 @@ def find_by_key(session: Session, key: str) -> Job | None:
     return session.scalars(select(Job).where(Job.key == key)).one_or_none()
 
 
-def cancel_job(session: Session, job_id: int, *, actor: str, why: str | None = None) -> State:
-    """Cancel what waits and ask running tasks to stop; gives the job's state afterwards.
-
-    A job that has ended is left as it is: InvalidMove says how it ended.
-    """
-    job = lock_job(session, job_id)
-    if job.state in TERMINAL:
-        raise InvalidMove(f"job {job_id} has already {ended(job.state)}; it cannot be cancelled")
-    if not job.cancel_requested:
-        job.cancel_requested = True
-        session.add(Event(job_id=job_id, actor=actor, action="cancel", from_state=job.state, detail=why))
-    waiting = select(Task.id, Task.state).where(Task.job_id == job_id, Task.state.in_(WAITING))
-    for task_id, state in session.execute(waiting).all():
-        move_task(session, task_id, state, State.CANCELLED, actor=actor, action="cancel", detail=why)
-    settle_job(session, job, actor=actor)
-    return job.state
-
-
 def ended(state: State) -> str:
     """A terminal state as it reads after "has".
 
@@ -140,46 +167,3 @@ def ended(state: State) -> str:
     ('been cancelled', 'failed')
     """
     return "been cancelled" if state is State.CANCELLED else state.value
-
-
-def release_job(session: Session, job_id: int, *, actor: str) -> None:
-    """Let a held job go on.  Raises InvalidMove unless it is held."""
-    job = lock_job(session, job_id)
-    held = session.scalars(select(Task.id).where(Task.job_id == job_id, Task.state == State.HELD)).all()
-    if not held:
-        raise InvalidMove(f"job {job_id} is {job.state}, not held")
-    for task_id in held:
-        move_task(session, task_id, State.HELD, State.PENDING, actor=actor, action="release")
-    settle_job(session, job, actor=actor)
-
-
-def doomed_jobs(session: Session) -> Sequence[tuple[int, int]]:
-    """(job, parent) pairs where a waiting job needs a parent's success that will never come."""
-    parent = aliased(Job)
-    statement = (
-        select(JobDependency.job_id, func.min(JobDependency.parent_id))
-        .join(Job, Job.id == JobDependency.job_id)
-        .join(parent, parent.id == JobDependency.parent_id)
-        .where(Job.state.in_([State.PENDING, State.HELD]), ~JobDependency.any_outcome)
-        .where(parent.state.in_([State.FAILED, State.CANCELLED]))
-        .group_by(JobDependency.job_id)
-    )
-    return [(job_id, parent_id) for job_id, parent_id in session.execute(statement)]
-
-
-def unfinished_parent() -> ColumnElement[bool]:
-    """SQL condition on tasks: some job or task that it waits for has not ended as it must."""
-    parent_job = (
-        exists()
-        .where(JobDependency.job_id == Task.job_id, Job.id == JobDependency.parent_id)
-        .where(or_(Job.state.not_in(TERMINAL), (Job.state != State.SUCCEEDED) & ~JobDependency.any_outcome))
-        .correlate(Task)
-    )
-    parent = aliased(Task)
-    parent_task = (
-        exists()
-        .where(TaskDependency.task_id == Task.id, parent.id == TaskDependency.parent_id)
-        .where(parent.state != State.SUCCEEDED)
-        .correlate(Task)
-    )
-    return or_(parent_job, parent_task)

@@ -4,21 +4,44 @@ Every write here carries the lease's epoch. A worker that was taken for dead and
 writes match no row, it gets LeaseLost, and nothing that it made is published.
 """
 
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.moves import lock_job, move_task, settle_job
-from db.tables import Attempt, Checkpoint, CheckpointKind, DeviceKind, Job, Outcome, Queue, Role, Shard, Task, Worker
+from db.order import ready_tasks
+from db.tables import (
+    Attempt,
+    Checkpoint,
+    CheckpointKind,
+    Device,
+    DeviceKind,
+    Job,
+    Outcome,
+    Queue,
+    Role,
+    Shard,
+    Task,
+    Worker,
+)
 from db.types import now
 from pixmill.errors import LeaseLost
 from pixmill.states import FailureReason, State
 
 KEPT_CHECKPOINTS = 2  # "last" ones of a task: the newest, and the one before in case the newest is torn
+LONGEST_BACKOFF_SECONDS = 3600.0
+JITTER = 0.2  # of a back-off, either way: what failed together does not come back together
 _CLAIM_TRIES = 5
+
+_tasks: Any = Task.__table__
+_jobs: Any = Job.__table__
+_queues: Any = Queue.__table__
+_attempts: Any = Attempt.__table__
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +55,22 @@ class Lease:
     worker_id: int
     worker_name: str
     job_name: str
+    queue: str
+    user_name: str
     spec: dict[str, Any]
     spec_digest: str
     params: dict[str, Any]
+    time_limit_seconds: float | None  # of this attempt
+    checkpoint_floor: int  # checkpoints up to this row are not resumed from
     folder: str  # relative; the only place where this attempt may write
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What a running task's worker shall do with it."""
+
+    cancel: bool
+    stop: bool  # let it wait again, or be held
 
 
 def claim(session: Session, worker: Worker, hint: tuple[int, int] | None, folder: Callable[..., str]) -> Lease | None:
@@ -43,92 +78,145 @@ def claim(session: Session, worker: Worker, hint: tuple[int, int] | None, folder
 
     `folder(job_id, task_id, epoch)` names the attempt's folder. None: nothing waits.
     """
-    task = _claim_hinted(session, worker, *hint) if hint else None
-    task = task or _claim_best(session, worker)
-    if task is None:
-        return None
-    job = session.get_one(Job, task.job_id)
-    settle_job(session, job, actor=worker.name)
-    path = folder(task.job_id, task.id, task.lease_epoch)
-    session.add(Attempt(task_id=task.id, lease_epoch=task.lease_epoch, worker_id=worker.id, folder=path))
-    return Lease(
-        task_id=task.id,
-        job_id=task.job_id,
-        epoch=task.lease_epoch,
-        role=task.role,
-        worker_id=worker.id,
-        worker_name=worker.name,
-        job_name=job.name,
-        spec=job.spec,
-        spec_digest=job.spec_digest,
-        params=task.params,
-        folder=path,
-    )
-
-
-def _claim_hinted(session: Session, worker: Worker, task_id: int, dispatch_seq: int) -> Task | None:
-    return _claim_one(session, worker, task_id, Task.dispatch_seq == dispatch_seq)
-
-
-def _claim_best(session: Session, worker: Worker) -> Task | None:
-    waiting = select(Task.id).where(Task.state == State.QUEUED, *_claimable(worker.device.kind))
-    for task_id in session.scalars(waiting.order_by(Task.priority.desc(), Task.id).limit(_CLAIM_TRIES)).all():
-        task = _claim_one(session, worker, task_id)
-        if task is not None:
-            return task
+    for task_id, source, *where in _candidates(session, worker, hint):
+        lease = _claim_one(session, worker, task_id, source, where, folder)
+        if lease is not None:
+            return lease
     return None
 
 
-def _claim_one(session: Session, worker: Worker, task_id: int, *where: ColumnElement[bool]) -> Task | None:
-    job_id = session.scalar(select(Task.job_id).where(Task.id == task_id))
-    if job_id is None:
+def _candidates(session: Session, worker: Worker, hint: tuple[int, int] | None) -> Iterator[Any]:
+    """(task id, its state, further conditions), each found only when those before were gone."""
+    if hint is not None:
+        yield hint[0], State.QUEUED, _tasks.c.dispatch_seq == hint[1]
+    kind = worker.device.kind
+    queued = select(_tasks.c.id).where(_tasks.c.state == State.QUEUED, _runs_on(kind))
+    for task_id in session.scalars(queued.order_by(_tasks.c.rank, _tasks.c.id).limit(_CLAIM_TRIES)).all():
+        yield task_id, State.QUEUED
+    # Nobody was woken for these yet; but this worker is free, so no wake-up is needed.
+    for ready in ready_tasks(session, kind, _CLAIM_TRIES):
+        yield ready.task_id, State.PENDING
+
+
+def _claim_one(
+    session: Session,
+    worker: Worker,
+    task_id: int,
+    source: State,
+    where: Sequence[ColumnElement[bool]],
+    folder: Callable[..., str],
+) -> Lease | None:
+    row = _facts(session, task_id)
+    if row is None or row.cancel_requested or row.paused:
         return None
-    lock_job(session, job_id)
-    return move_task(
+    job = lock_job(session, row.job_id)
+    if row.max_running is not None or row.max_running_per_user is not None:
+        # One claim after the other: two at once would each find room for one more.
+        session.execute(select(_queues.c.name).where(_queues.c.name == row.queue).with_for_update(key_share=True))
+    task = move_task(
         session,
         task_id,
-        State.QUEUED,
+        source,
         State.RUNNING,
         actor=worker.name,
         action="claim",
-        where=(*where, *_claimable(worker.device.kind)),
+        where=(*where, *_claimable(worker), *_within_limits(row)),
         values={
-            "lease_epoch": Task.lease_epoch + 1,
-            "heartbeat_count": Task.heartbeat_count + 1,
+            "lease_epoch": _tasks.c.lease_epoch + 1,
+            "heartbeat_count": _tasks.c.heartbeat_count + 1,
             "worker_id": worker.id,
             "started_at": now(),
         },
     )
+    if task is None:
+        return None
+    settle_job(session, job, actor=worker.name)
+    path = folder(task.job_id, task.id, task.lease_epoch)
+    attempt = {"task_id": task.id, "lease_epoch": task.lease_epoch, "worker_id": worker.id, "folder": path}
+    session.execute(insert(_attempts), attempt)
+    return Lease(
+        task_id=task.id,
+        job_id=task.job_id,
+        epoch=task.lease_epoch,
+        role=row.role,
+        worker_id=worker.id,
+        worker_name=worker.name,
+        job_name=row.name,
+        queue=row.queue,
+        user_name=row.user_name,
+        spec=row.spec,
+        spec_digest=row.spec_digest,
+        params=row.params,
+        time_limit_seconds=row.time_limit_seconds,
+        checkpoint_floor=row.checkpoint_floor,
+        folder=path,
+    )
 
 
-def _claimable(kind: DeviceKind) -> tuple[ColumnElement[bool], ...]:
-    paused = exists().where(Queue.name == Task.queue, Queue.paused)
-    cancelled = exists().where(Job.id == Task.job_id, Job.cancel_requested)
-    return (~paused, ~cancelled, or_(Task.device_kind.is_(None), Task.device_kind == kind))
+def _facts(session: Session, task_id: int) -> "Row[Any] | None":
+    """What a claim has to know of the task, its job and its queue."""
+    of_task = ("job_id", "queue", "user_name", "role", "params", "time_limit_seconds", "checkpoint_floor")
+    statement = (
+        select(
+            *(_tasks.c[name] for name in of_task),
+            *(_jobs.c[name] for name in ("name", "spec", "spec_digest", "cancel_requested")),
+            *(_queues.c[name] for name in ("paused", "max_running", "max_running_per_user")),
+        )
+        .join(_jobs, _jobs.c.id == _tasks.c.job_id)
+        .join(_queues, _queues.c.name == _tasks.c.queue)
+        .where(_tasks.c.id == task_id)
+    )
+    return session.execute(statement).one_or_none()
+
+
+def _claimable(worker: Worker) -> tuple[ColumnElement[bool], ...]:
+    """Asked again in the very statement that claims: any of it may have changed a moment ago."""
+    paused = exists().where(_queues.c.name == _tasks.c.queue, _queues.c.paused)
+    cancelled = exists().where(_jobs.c.id == _tasks.c.job_id, _jobs.c.cancel_requested)
+    mine = (Worker.id == worker.id, Device.id == Worker.device_id)
+    drained = exists().where(*mine, or_(Worker.draining, Device.drained))
+    due = or_(_tasks.c.available_at.is_(None), _tasks.c.available_at <= now())
+    return (~paused, ~cancelled, ~drained, due, _runs_on(worker.device.kind))
+
+
+def _runs_on(kind: DeviceKind) -> ColumnElement[bool]:
+    return or_(_tasks.c.device_kind.is_(None), _tasks.c.device_kind == kind)
+
+
+def _within_limits(row: "Row[Any]") -> Iterator[ColumnElement[bool]]:
+    """Its queue runs fewer tasks than it may; the queue's row is locked."""
+    other = _tasks.alias()
+    running = select(func.count()).where(other.c.state == State.RUNNING, other.c.queue == row.queue)
+    if row.max_running is not None:
+        yield running.scalar_subquery() < row.max_running
+    if row.max_running_per_user is not None:
+        yield running.where(other.c.user_name == row.user_name).scalar_subquery() < row.max_running_per_user
 
 
 def _fence(lease: Lease) -> tuple[ColumnElement[bool], ...]:
-    return (Task.id == lease.task_id, Task.state == State.RUNNING, Task.lease_epoch == lease.epoch)
+    return (_tasks.c.id == lease.task_id, _tasks.c.state == State.RUNNING, _tasks.c.lease_epoch == lease.epoch)
 
 
-def heartbeat(session: Session, lease: Lease, progress: Mapping[str, Any] | None, done: int) -> bool:
-    """Say that the lease is alive, store its progress, and give back whether someone asked to cancel the job.
+def heartbeat(session: Session, lease: Lease, progress: Mapping[str, Any] | None, done: int) -> Orders:
+    """Say that the lease is alive, store its progress, and give back what its worker shall do with it.
 
     Raises LeaseLost.
     """
-    values: dict[str, Any] = {"heartbeat_count": Task.heartbeat_count + 1}
+    values: dict[str, Any] = {"heartbeat_count": _tasks.c.heartbeat_count + 1}
     if progress is not None:
         values |= {"progress": dict(progress), "progress_done": done}
-    statement = update(Task).where(*_fence(lease)).values(values).returning(Task.id)
-    if session.scalar(statement) is None:
+    statement = update(_tasks).where(*_fence(lease)).values(values).returning(_tasks.c.stop_to)
+    row = session.execute(statement).one_or_none()
+    if row is None:
         raise _lost(lease)
-    return bool(session.scalar(select(Job.cancel_requested).where(Job.id == lease.job_id)))
+    cancel = session.scalar(select(_jobs.c.cancel_requested).where(_jobs.c.id == lease.job_id))
+    return Orders(cancel=bool(cancel), stop=row.stop_to is not None)
 
 
 def _hold_fence(session: Session, lease: Lease) -> None:
     """Take the task's row for the rest of the transaction, so that no reaper moves it between fence and insert."""
-    statement = update(Task).where(*_fence(lease)).values(heartbeat_count=Task.heartbeat_count + 1).returning(Task.id)
-    if session.scalar(statement) is None:
+    beat = {"heartbeat_count": _tasks.c.heartbeat_count + 1}
+    if session.scalar(update(_tasks).where(*_fence(lease)).values(beat).returning(_tasks.c.id)) is None:
         raise _lost(lease)
 
 
@@ -171,46 +259,88 @@ def finish(
     message: str | None = None,
     done: int | None = None,
     publish: Callable[[Session], Mapping[str, Any]] | None = None,
-) -> None:
-    """End the lease: succeeded, failed or cancelled, with `done` images.
+) -> State:
+    """End the lease: succeeded, failed or cancelled, with `done` images; gives where the task stands now.
 
-    `publish` adds what becomes visible in the same transaction, and gives the result to store with the task.
+    `publish` adds what becomes visible in the same transaction, and gives the result to store with the task. A
+    failure that may pass is tried again after a while, as long as retries are left: the task is pending then.
 
     Safe to repeat after a lost answer.  Raises LeaseLost.
     """
-    target = {
-        Outcome.SUCCEEDED: State.SUCCEEDED,
-        Outcome.FAILED: State.FAILED,
-        Outcome.CANCELLED: State.CANCELLED,
-    }[outcome]
     values: dict[str, Any] = {"reason": reason, "message": message}
     if done is not None:
         values["progress_done"] = done
+    target = State(outcome.value)
     if outcome is Outcome.FAILED:
-        values["failures"] = Task.failures + 1
-    if _end(session, lease, outcome, target, values, reason, message) and publish is not None:
+        values["failures"] = _tasks.c.failures + 1
+        retry = _retry(session, lease, reason)
+        if retry is not None:
+            target, values = State.PENDING, values | retry
+    if not _end(session, lease, outcome, target, values, reason, message):
+        return target
+    if publish is not None:
         result = dict(publish(session))
-        session.execute(update(Task).where(Task.id == lease.task_id).values(result=result))
+        session.execute(update(_tasks).where(_tasks.c.id == lease.task_id).values(result=result))
+    return target
+
+
+def _retry(session: Session, lease: Lease, reason: FailureReason | None) -> dict[str, Any] | None:
+    """What makes the task wait for its next attempt; None when it has had its last."""
+    if reason is None or not reason.is_retried:
+        return None
+    columns = (_tasks.c.failures, _tasks.c.excused_failures, _tasks.c.retries, _tasks.c.retry_seconds)
+    row = session.execute(select(*columns, now().label("at")).where(*_fence(lease))).one_or_none()
+    if row is None or row.failures - row.excused_failures >= row.retries:
+        return None
+    seconds = backoff_seconds(row.retry_seconds, row.failures - row.excused_failures)
+    return {**_REQUEUED, "available_at": row.at + timedelta(seconds=seconds * random.uniform(1 - JITTER, 1 + JITTER))}
+
+
+def backoff_seconds(first: float, earlier_failures: int) -> float:
+    """How long a task waits after a failure, without the jitter.
+
+    >>> [backoff_seconds(30.0, failures) for failures in range(3)]
+    [30.0, 60.0, 120.0]
+    """
+    return float(min(LONGEST_BACKOFF_SECONDS, first * 2.0 ** min(earlier_failures, 30)))
 
 
 def give_back(session: Session, lease: Lease) -> None:
     """Return a task that was stopped at a checkpoint, at once and not as a failure.  Raises LeaseLost."""
-    values = {"preemptions": Task.preemptions + 1, **_REQUEUED}
-    _end(session, lease, Outcome.PREEMPTED, State.PENDING, values, None, "its worker was told to stop")
+    wanted = session.scalar(select(_tasks.c.stop_to).where(*_fence(lease)))
+    values = {"preemptions": _tasks.c.preemptions + 1, **_REQUEUED}
+    why = "its worker was told to stop" if wanted is None else "an operator had it stopped"
+    _end(session, lease, Outcome.PREEMPTED, wanted or State.PENDING, values, None, why)
 
 
-def lose(session: Session, lease: Lease, message: str, *, max_lost_leases: int) -> None:
-    """End a lease whose device process died: the task runs again, or fails when it has taken down too many."""
-    job = lock_job(session, lease.job_id)
-    lost = session.scalar(select(Task.lost_leases).where(*_fence(lease)))
-    if lost is not None and lost + 1 >= max_lost_leases and not job.cancel_requested:
-        reason = FailureReason.WORKER_LOST
-        message = f"{message}; this has happened {lost + 1} times, so the task is not tried again"
-        values: dict[str, Any] = {"lost_leases": lost + 1, "reason": reason, "message": message}
-        _end(session, lease, Outcome.LOST, State.FAILED, values, reason, message)
-    else:
-        values = {"lost_leases": Task.lost_leases + 1, **_REQUEUED}
-        _end(session, lease, Outcome.LOST, State.PENDING, values, None, message)
+def lose(
+    session: Session,
+    lease: Lease,
+    message: str,
+    *,
+    reason: FailureReason = FailureReason.WORKER_LOST,
+    max_lost_leases: int,
+) -> None:
+    """End a lease whose device process died: the task runs again, or fails when it has taken down too many.
+
+    Safe to repeat after a lost answer.  Raises LeaseLost.
+    """
+    target, values, message = after_loss(session, lease.task_id, reason, message, max_lost_leases=max_lost_leases)
+    _end(session, lease, Outcome.LOST, target, values, reason if target is State.FAILED else None, message)
+
+
+def after_loss(
+    session: Session, task_id: int, reason: FailureReason, message: str, *, max_lost_leases: int
+) -> tuple[State, dict[str, Any], str]:
+    """Where a task goes whose lease was lost, what changes in its row, and why."""
+    columns = (_tasks.c.lost_leases, _tasks.c.excused_lost_leases, _tasks.c.stop_to)
+    row = session.execute(select(*columns).where(_tasks.c.id == task_id)).one()
+    lost = row.lost_leases - row.excused_lost_leases + 1
+    values: dict[str, Any] = {"lost_leases": _tasks.c.lost_leases + 1}
+    if lost < max_lost_leases:
+        return row.stop_to or State.PENDING, {**values, **_REQUEUED}, message
+    message = f"{message}; this has happened {lost} times, so the task is not tried again"
+    return State.FAILED, {**values, "reason": reason, "message": message}, message
 
 
 _REQUEUED: dict[str, Any] = {"dispatched_at": None, "worker_id": None}
@@ -227,7 +357,7 @@ def _end(
 ) -> bool:
     """Move the task and close its attempt; False when an earlier call had done it already."""
     job = lock_job(session, lease.job_id)
-    if job.cancel_requested and target is State.PENDING:
+    if job.cancel_requested and (outcome is Outcome.LOST or target in (State.PENDING, State.HELD)):
         outcome, target, values = Outcome.CANCELLED, State.CANCELLED, {}
     task = move_task(
         session,
@@ -237,16 +367,16 @@ def _end(
         actor=lease.worker_name,
         action=outcome.value,
         detail=message,
-        where=(Task.lease_epoch == lease.epoch,),
+        where=(_tasks.c.lease_epoch == lease.epoch,),
         values=values,
     )
-    mine = (Attempt.task_id == lease.task_id, Attempt.lease_epoch == lease.epoch)
+    mine = (_attempts.c.task_id == lease.task_id, _attempts.c.lease_epoch == lease.epoch)
     if task is None:
-        if session.scalar(select(Attempt.outcome).where(*mine)) is outcome:
+        if session.scalar(select(_attempts.c.outcome).where(*mine)) is outcome:
             return False
         raise _lost(lease)
-    closed = update(Attempt).where(*mine).values(outcome=outcome, reason=reason, message=message, finished_at=now())
-    session.execute(closed)
+    closed = {"outcome": outcome, "reason": reason, "message": message, "finished_at": now()}
+    session.execute(update(_attempts).where(*mine).values(closed))
     settle_job(session, job, actor=lease.worker_name)
     return True
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 VERSION_TABLE = "pixmill_schema_version"  # our own, so that Alembic projects can share a database
-HEAD = "0001"  # the revision that this code works with; a test compares it with the migrations
-REVISIONS = ("0001",)  # oldest first
+HEAD = "0002"  # the revision that this code works with; a test compares it with the migrations
+REVISIONS = ("0001", "0002")  # oldest first
 _UPGRADE_LOCK = 0x7078_6D6C  # any number, the same in every pixmill
 
 
@@ -77,8 +77,7 @@ def upgrade_schema(database: Database) -> tuple[SchemaState, Path | None]:
     Any number of processes may call it at once: one migrates, the others wait and find nothing to do.
     Raises SchemaMismatch when the database is ahead, DatabaseUnreachable.
     """
-    with database.write() as session:
-        connection = session.connection()
+    with database.migrate() as connection:
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
         before = _state(connection)

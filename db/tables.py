@@ -18,7 +18,6 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    desc,
     false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -37,6 +36,7 @@ class Role(StrEnum):
     GENERATE = "generate"  # a range of shards
     ASSEMBLE = "assemble"  # the finished shards become one data set
     EVALUATE = "evaluate"
+    PING = "ping"  # nothing at all
 
 
 class DeviceKind(StrEnum):
@@ -89,13 +89,27 @@ class Table(DeclarativeBase):
 
 
 class Queue(Table):
-    """A named queue that operators pause and resume."""
+    """A named queue that operators pause, resume and limit."""
 
     __tablename__ = "queues"
 
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
     paused: Mapped[bool] = mapped_column(Boolean, server_default=false())
     paused_reason: Mapped[str | None] = mapped_column(Text)
+    weight: Mapped[float] = mapped_column(Float, server_default="1")  # its share of the devices beside other queues
+    max_running: Mapped[int | None] = mapped_column(Integer)  # tasks at once; None: no limit
+    max_running_per_user: Mapped[int | None] = mapped_column(Integer)
+
+
+class Account(Table):
+    """What one user has used of the devices through one queue."""
+
+    __tablename__ = "accounts"
+
+    queue: Mapped[str] = mapped_column(ForeignKey("queues.name"), primary_key=True)
+    user_name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    device_seconds: Mapped[float] = mapped_column(Float, server_default="0")  # as it was at `charged_at`; it fades
+    charged_at: Mapped[datetime] = mapped_column(default=now())
 
 
 class Job(Table):
@@ -155,7 +169,7 @@ class Task(Table):
     __table_args__ = (
         UniqueConstraint("job_id", "number"),
         # What the scheduler asks at every tick, in the order in which it dispatches.
-        Index("ix_tasks_state_priority_id", "state", desc("priority"), "id"),
+        Index("ix_tasks_waiting", "state", "queue", "user_name", "rank", "id"),
         {"sqlite_autoincrement": True},
     )
 
@@ -166,17 +180,28 @@ class Task(Table):
     params: Mapped[dict[str, Any]]
     state: Mapped[State]
     queue: Mapped[str] = mapped_column(ForeignKey("queues.name"))
+    user_name: Mapped[str] = mapped_column(String(200))
     priority: Mapped[int] = mapped_column(Integer)
+    rank: Mapped[int]  # db.order: among the tasks of one queue and user, the smallest runs first
     device_kind: Mapped[DeviceKind | None]  # None: any
+    retries: Mapped[int] = mapped_column(Integer, server_default="0")  # failures that are tried again
+    retry_seconds: Mapped[float] = mapped_column(Float, server_default="30")  # before the first retry; doubles
+    time_limit_seconds: Mapped[float | None] = mapped_column(Float)  # of one attempt
     available_at: Mapped[datetime | None]  # not before (begin time, back-off)
     dispatch_seq: Mapped[int] = mapped_column(server_default="0")
     dispatched_at: Mapped[datetime | None]  # when the last wake-up is known to have left
     lease_epoch: Mapped[int] = mapped_column(server_default="0")
     heartbeat_count: Mapped[int] = mapped_column(server_default="0")
     worker_id: Mapped[int | None] = mapped_column(ForeignKey("workers.id"))
+    # Where it goes when its worker has stopped it, as an operator asked; unchecked: `state` has that constraint's name.
+    stop_to: Mapped[State | None] = mapped_column(enum_by_value(State, checked=False))
     failures: Mapped[int] = mapped_column(Integer, server_default="0")
     lost_leases: Mapped[int] = mapped_column(Integer, server_default="0")
     preemptions: Mapped[int] = mapped_column(Integer, server_default="0")
+    # The counters tell the whole history; what an operator's retry forgave does not count against the limits.
+    excused_failures: Mapped[int] = mapped_column(Integer, server_default="0")
+    excused_lost_leases: Mapped[int] = mapped_column(Integer, server_default="0")
+    checkpoint_floor: Mapped[int] = mapped_column(server_default="0")  # older checkpoints are not resumed from
     progress: Mapped[dict[str, Any]]
     progress_done: Mapped[int] = mapped_column(server_default="0")
     result: Mapped[dict[str, Any] | None]
@@ -245,6 +270,8 @@ class Device(Table):
     kind: Mapped[DeviceKind]
     model: Mapped[str] = mapped_column(String(255))  # such as "NVIDIA H200"
     memory_bytes: Mapped[int]
+    drained: Mapped[bool] = mapped_column(Boolean, server_default=false())  # an operator lets nothing start on it
+    drain_reason: Mapped[str | None] = mapped_column(Text)
 
 
 class Worker(Table):
@@ -259,7 +286,11 @@ class Worker(Table):
     pid: Mapped[int] = mapped_column(Integer)
     version: Mapped[str] = mapped_column(String(32))
     heartbeat_count: Mapped[int] = mapped_column(server_default="0")
-    draining: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    draining: Mapped[bool] = mapped_column(Boolean, server_default=false())  # it takes no more tasks
+    drain_reason: Mapped[str | None] = mapped_column(Text)
+    canary_sent: Mapped[int] = mapped_column(server_default="0")  # messages that showed whether it hears
+    canary_sent_at: Mapped[datetime | None]
+    canary_heard: Mapped[int] = mapped_column(server_default="0")  # the number of the last one it got
     started_at: Mapped[datetime] = mapped_column(default=now())
     seen_at: Mapped[datetime] = mapped_column(default=now())
     stopped_at: Mapped[datetime | None]

@@ -55,13 +55,13 @@ def _now_sqlite(_element: now, _compiler: SQLCompiler, **_options: Any) -> str:
 Json = JSON().with_variant(JSONB(), "postgresql")
 
 
-def enum_by_value(members: type[StrEnum]) -> Enum:
-    """A text column checked to hold one of the enum's values."""
+def enum_by_value(members: type[StrEnum], *, checked: bool = True) -> Enum:
+    """A text column for the enum's values, which the database checks by a constraint."""
     return Enum(
         members,
         values_callable=lambda cls: [member.value for member in cls],
         native_enum=False,
-        create_constraint=True,
+        create_constraint=checked,
         length=32,
         name=members.__name__.lower(),
     )

@@ -35,6 +35,8 @@ class JobFilter:
     kinds: tuple[str, ...] = ()
     labels: Mapping[str, str] | None = None
     ids: tuple[int, ...] = ()
+    queues: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
     before: int | None = None  # only ids below this one: the next page of a list that goes backwards
 
 
@@ -67,6 +69,21 @@ def job_line(session: Session, job_id: int) -> JobLine:
     return _lines(session, [get_job(session, job_id)])[0]
 
 
+@dataclass(frozen=True)
+class JobHead:
+    """What tells one job from another."""
+
+    id: int
+    name: str
+    state: State
+
+
+def chosen_jobs(session: Session, chosen: JobFilter) -> list[JobHead]:
+    """All jobs that the filter lets through, by id."""
+    columns = _filtered(chosen).with_only_columns(Job.id, Job.name, Job.state).order_by(Job.id)
+    return [JobHead(*row) for row in session.execute(columns)]
+
+
 def _filtered(chosen: JobFilter) -> Select[Job]:
     statement = select(Job)
     if chosen.states:
@@ -75,6 +92,10 @@ def _filtered(chosen: JobFilter) -> Select[Job]:
         statement = statement.where(Job.kind.in_(chosen.kinds))
     if chosen.ids:
         statement = statement.where(Job.id.in_(chosen.ids))
+    if chosen.queues:
+        statement = statement.where(Job.queue.in_(chosen.queues))
+    if chosen.users:
+        statement = statement.where(Job.user_name.in_(chosen.users))
     if chosen.before is not None:
         statement = statement.where(Job.id < chosen.before)
     for key, value in (chosen.labels or {}).items():
@@ -178,9 +199,9 @@ def job_shards(session: Session, job_id: int) -> Sequence[Shard]:
     return session.scalars(select(Shard).where(Shard.job_id == job_id).order_by(Shard.number)).all()
 
 
-def task_checkpoints(session: Session, task_id: int, kind: CheckpointKind) -> Sequence[Checkpoint]:
-    """Published checkpoints of a task, newest first."""
-    statement = select(Checkpoint).where(Checkpoint.task_id == task_id, Checkpoint.kind == kind)
+def task_checkpoints(session: Session, task_id: int, kind: CheckpointKind, *, above: int = 0) -> Sequence[Checkpoint]:
+    """Published checkpoints of a task with a row id above this one, newest first."""
+    statement = select(Checkpoint).where(Checkpoint.task_id == task_id, Checkpoint.kind == kind, Checkpoint.id > above)
     return session.scalars(statement.order_by(Checkpoint.id.desc())).all()
 
 

@@ -8,10 +8,14 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session, joinedload
 
 from db.engine import insert_absent
-from db.tables import Device, DeviceKind, Scheduler, Task, Worker
+from db.order import faded
+from db.tables import Account, Device, DeviceKind, Scheduler, Task, Worker
 from db.types import now
 from pixmill import __version__
 from pixmill.states import State
+
+DEAF_AFTER_CANARIES = 2
+CANARY_FLIGHT_SECONDS = 10.0  # far more than a message needs to an idle worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,41 @@ def set_draining(session: Session, worker_id: int) -> None:
     session.execute(update(Worker).where(Worker.id == worker_id).values(draining=True))
 
 
+def due_canaries(session: Session, period_seconds: float) -> Sequence[tuple[int, int]]:
+    """(worker id, number of the next canary) of the idle workers that were sent none for a period."""
+    at = database_time(session)
+    running = select(Task.id).where(Task.worker_id == Worker.id, Task.state == State.RUNNING)
+    statement = select(Worker.id, Worker.canary_sent, Worker.canary_sent_at, Worker.started_at).where(
+        Worker.stopped_at.is_(None), ~running.exists()
+    )
+    due = timedelta(seconds=period_seconds)
+    return [
+        (worker_id, sent + 1)
+        for worker_id, sent, sent_at, started_at in session.execute(statement)
+        if at - (sent_at or started_at) >= due
+    ]
+
+
+def note_canary_sent(session: Session, worker_id: int, number: int) -> None:
+    """Say that this canary has left; a second scheduler that sent the same one changes nothing."""
+    same = (Worker.id == worker_id, Worker.canary_sent == number - 1)
+    session.execute(update(Worker).where(*same).values(canary_sent=number, canary_sent_at=now()))
+
+
+def note_canary_heard(session: Session, worker_id: int, number: int) -> None:
+    """Say that the worker got this canary."""
+    newer = (Worker.id == worker_id, Worker.canary_heard < number)
+    session.execute(update(Worker).where(*newer).values(canary_heard=number))
+
+
+def is_deaf(worker: Worker, at: datetime) -> bool:
+    """Whether an idle worker has missed two canaries, the last one not just now."""
+    missed = worker.canary_sent - worker.canary_heard
+    if missed < DEAF_AFTER_CANARIES or worker.canary_sent_at is None:
+        return False
+    return at - worker.canary_sent_at > timedelta(seconds=CANARY_FLIGHT_SECONDS)
+
+
 def present_workers(session: Session) -> Sequence[Worker]:
     """Workers that have not ended in order; those that died are among them until the scheduler stops them."""
     statement = select(Worker).where(Worker.stopped_at.is_(None)).options(joinedload(Worker.device))
@@ -69,6 +108,14 @@ def running_tasks(session: Session) -> dict[int, Task]:
     """Worker id → the task it runs."""
     tasks = session.scalars(select(Task).where(Task.state == State.RUNNING, Task.worker_id.is_not(None)))
     return {task.worker_id: task for task in tasks if task.worker_id is not None}
+
+
+def charge_account(session: Session, queue: str, user_name: str, seconds: float) -> None:
+    """Add device seconds to what a user has used through a queue; what was used before fades meanwhile."""
+    account = session.get_one(Account, (queue, user_name), with_for_update={"key_share": True})
+    at = database_time(session)
+    left = faded(account.device_seconds, (at - account.charged_at).total_seconds())
+    account.device_seconds, account.charged_at = left + seconds, at
 
 
 def register_scheduler(session: Session, host: str, pid: int) -> Scheduler:

@@ -70,6 +70,7 @@ class SchedulerSettings(Section):
     redispatch_seconds: Seconds = 15.0  # a wake-up that nobody claimed is sent again after this
     lease_seconds: Seconds = 30.0  # a worker silent for this long has lost its task
     max_lost_leases: Annotated[int, Field(ge=1)] = 3  # a task that takes down this many workers is poison
+    canary_seconds: Seconds = 60.0  # between two messages that show that an idle worker still hears
 
 
 class WorkerSettings(Section):

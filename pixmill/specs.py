@@ -85,12 +85,21 @@ class EvaluateSpec(_Spec):
     on_bad_image: OnBadImage = "fail"
 
 
+class PingSpec(_Spec):
+    """Do nothing, but go through the whole line: shows that jobs are dispatched, run and finished."""
+
+    kind: Literal["ping"] = "ping"
+
+
+Spec = TrainSpec | GenerateSpec | EvaluateSpec | PingSpec
+
 _UNION_TAGS = {"bool", "int", "float", "str"}  # pydantic appends the member of a union that it tried
 
-KINDS: dict[str, type[TrainSpec] | type[GenerateSpec] | type[EvaluateSpec]] = {
+KINDS: dict[str, type[TrainSpec] | type[GenerateSpec] | type[EvaluateSpec] | type[PingSpec]] = {
     "train": TrainSpec,
     "generate": GenerateSpec,
     "evaluate": EvaluateSpec,
+    "ping": PingSpec,
 }
 
 
@@ -107,6 +116,9 @@ class JobOptions(_Frozen):
     begin: str | None = None  # RFC 3339, not earlier than
     key: Annotated[str, Field(min_length=1, max_length=200)] | None = None  # same key, same job
     labels: dict[LabelKey, str] = Field(default_factory=dict)
+    retries: Annotated[int, Field(ge=0, le=100)] = 2  # failures that may pass are tried again so often
+    retry_seconds: Annotated[float, Field(gt=0, le=86_400)] = 30.0  # before the first retry; doubles with each
+    time_limit_seconds: Annotated[float, Field(gt=0, le=10**9)] | None = None  # of one attempt at one task
 
     @field_validator("begin")
     @classmethod
@@ -114,7 +126,7 @@ class JobOptions(_Frozen):
         return begin if begin is None else write_time(parse_time(begin))
 
 
-def parse_spec(values: Mapping[str, Any]) -> TrainSpec | GenerateSpec | EvaluateSpec:
+def parse_spec(values: Mapping[str, Any]) -> Spec:
     """A validated spec from plain JSON values.
 
     Raises SpecError that names the key, what was found and what is allowed.

@@ -31,13 +31,14 @@ TERMINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 ACTIVE = frozenset(State) - TERMINAL
 
 ALLOWED_MOVES: dict[State, frozenset[State]] = {
-    # cancelled: nobody had started it.  failed: a parent failed, so it never can run.
-    State.PENDING: frozenset({State.QUEUED, State.HELD, State.CANCELLED, State.FAILED}),
+    # running: a worker that has just ended a task takes the next one by itself.  cancelled: nobody had started it.
+    # failed: a parent failed, so it never can run.
+    State.PENDING: frozenset({State.QUEUED, State.RUNNING, State.HELD, State.CANCELLED, State.FAILED}),
     State.HELD: frozenset({State.PENDING, State.CANCELLED}),
     # pending: its worker class went away, or its queue was paused before a worker took it.
     State.QUEUED: frozenset({State.RUNNING, State.PENDING, State.HELD, State.CANCELLED, State.FAILED}),
-    # pending: preempted, or its lease expired.
-    State.RUNNING: frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.PENDING}),
+    # pending: preempted, to be retried, or its lease expired.  held: an operator had it stopped and kept back.
+    State.RUNNING: frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.PENDING, State.HELD}),
     # pending: an operator's retry.
     State.FAILED: frozenset({State.PENDING}),
     State.CANCELLED: frozenset({State.PENDING}),
@@ -68,6 +69,8 @@ def job_state(task_states: Iterable[State]) -> State:
     <State.RUNNING: 'running'>
     >>> job_state([State.SUCCEEDED, State.PENDING])
     <State.RUNNING: 'running'>
+    >>> job_state([State.SUCCEEDED, State.HELD])
+    <State.HELD: 'held'>
     >>> job_state([State.SUCCEEDED, State.FAILED, State.CANCELLED])
     <State.FAILED: 'failed'>
     """
@@ -76,9 +79,11 @@ def job_state(task_states: Iterable[State]) -> State:
         return State.RUNNING
     if states <= TERMINAL:
         return next(state for state in (State.FAILED, State.CANCELLED, State.SUCCEEDED) if state in states)
+    if states - TERMINAL == {State.HELD}:
+        return State.HELD
     if State.SUCCEEDED in states:
         return State.RUNNING  # between two of its tasks
-    return next(state for state in (State.QUEUED, State.PENDING, State.HELD) if state in states)
+    return next(state for state in (State.QUEUED, State.PENDING) if state in states)
 
 
 class FailureReason(StrEnum):
@@ -95,3 +100,8 @@ class FailureReason(StrEnum):
     WORKER_LOST = "WorkerLost"
     DEPENDENCY = "DependencyNeverSatisfied"
     ERROR = "Error"
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether another attempt may end otherwise: a full disk may be cleared, an unknown error may pass."""
+        return self in {FailureReason.ERROR, FailureReason.DISK_FULL}

@@ -1,16 +1,18 @@
 """The scheduler's and the submitters' side of Redis: send wake-ups, poke the scheduler, wait for a poke."""
 
 import time
+from typing import TYPE_CHECKING
 
 import redis
-from celery import Celery
-from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from db.dispatch import WakeUp
 from pixmill.errors import BrokerUnreachable
 from pixmill.settings import Settings
-from scheduler.names import POKE_LIST, RUN_TASK, celery_queue, redis_url
+from scheduler.names import HEAR_CANARY, POKE_LIST, RUN_TASK, canary_queue, celery_queue, redis_url
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 
 def connect(settings: Settings, *, read_seconds: float | None = None) -> "redis.Redis":
@@ -63,21 +65,25 @@ def unreachable(settings: Settings, error: Exception) -> BrokerUnreachable:
 
 
 class WakeUpSender:
-    """Sends wake-ups to workers through Celery, by task name."""
+    """Sends messages to workers through Celery, by task name."""
 
-    def __init__(self, app: Celery, settings: Settings) -> None:
+    def __init__(self, app: "Celery", settings: Settings) -> None:
         self._app = app
         self._settings = settings
 
     def send(self, wake_up: WakeUp) -> None:
         """Publish one wake-up.  Raises BrokerUnreachable."""
+        self._publish(RUN_TASK, (wake_up.task_id, wake_up.dispatch_seq), celery_queue(wake_up.kind))
+
+    def send_canary(self, worker_id: int, number: int) -> None:
+        """Send a worker a message that asks for nothing but to be noticed.  Raises BrokerUnreachable."""
+        self._publish(HEAR_CANARY, (number,), canary_queue(worker_id))
+
+    def _publish(self, task: str, arguments: tuple[int, ...], queue: str) -> None:
+        from kombu.exceptions import KombuError  # kept out of the start of every command
+
         try:
-            self._app.send_task(
-                RUN_TASK,
-                args=(wake_up.task_id, wake_up.dispatch_seq),
-                queue=celery_queue(wake_up.kind),
-                retry=False,
-            )
+            self._app.send_task(task, args=arguments, queue=queue, retry=False)
         except (KombuError, RedisError, OSError) as error:
             raise unreachable(self._settings, error) from error
 

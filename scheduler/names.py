@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from pixmill.errors import ConfigError
 
 RUN_TASK = "pixmill.run"  # Celery task: its arguments are a task id and a dispatch_seq, never code or data
+HEAR_CANARY = "pixmill.canary"  # Celery task: its argument is the canary's number
 POKE_LIST = "pixmill:poke"  # Redis list: an element means "look at the database now"
 
 
@@ -15,6 +16,15 @@ def celery_queue(kind: str) -> str:
     'pixmill.cuda'
     """
     return f"pixmill.{kind}"
+
+
+def canary_queue(worker_id: int) -> str:
+    """The Celery queue that one worker alone listens to.
+
+    >>> canary_queue(7)
+    'pixmill.worker.7'
+    """
+    return f"pixmill.worker.{worker_id}"
 
 
 def redis_url(celery_url: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from db.jobs import NewTask
 from db.tables import Role
-from pixmill.specs import EvaluateSpec, GenerateSpec, TrainSpec
+from pixmill.specs import EvaluateSpec, GenerateSpec, PingSpec, Spec, TrainSpec
 
 MOST_TASKS = 2_000  # of one job; a move of one task looks at all of its job
 IMAGES_A_TASK = 20_000  # some 10–60 s of work for the small generators; a device pulls the next one when done
@@ -49,7 +49,7 @@ def plan_evaluate(spec: EvaluateSpec) -> Plan:
     return Plan([NewTask(role=Role.EVALUATE, params={})], spec.n)
 
 
-def plan_job(spec: TrainSpec | GenerateSpec | EvaluateSpec) -> Plan:
+def plan_job(spec: Spec) -> Plan:
     """The tasks of any job."""
     match spec:
         case TrainSpec():
@@ -58,3 +58,5 @@ def plan_job(spec: TrainSpec | GenerateSpec | EvaluateSpec) -> Plan:
             return plan_generate(spec)
         case EvaluateSpec():
             return plan_evaluate(spec)
+        case PingSpec():
+            return Plan([NewTask(role=Role.PING, params={})], 0)

@@ -4,7 +4,8 @@ The row is the outbox. Once the transaction is committed the job cannot be lost,
 """
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,20 +13,19 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.jobs import NewJob, add_job, ended, find_by_key, get_job
+from db.jobs import NewJob, add_jobs, ended, find_by_key, get_job
 from db.registry import parse_reference, resolve_model
 from db.tables import DeviceKind, Job, ModelVersion
+from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import BrokerUnreachable, Conflict, KeyConflict, SpecError, UserError
 from pixmill.names import suggestion
 from pixmill.settings import Settings
-from pixmill.specs import EvaluateSpec, GenerateSpec, JobOptions, TrainSpec
+from pixmill.specs import EvaluateSpec, GenerateSpec, JobOptions, PingSpec, Spec, TrainSpec
 from pixmill.states import State
 from pixmill.times import parse_time
 from scheduler.names import redis_url
 from scheduler.plan import plan_job
-from scheduler.validation import check_dataset, check_train
-
-Spec = TrainSpec | GenerateSpec | EvaluateSpec
+from scheduler.validation import check_dataset, check_train, require_generator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +43,19 @@ def submit(database: Database, settings: Settings, spec: Spec, options: JobOptio
     Raises SpecError, DatasetError, NotFound, Conflict, KeyConflict, ConfigError or DatabaseUnreachable; nothing is
     added then.
     """
-    spec = check_request(spec)
+    return submit_many(database, settings, [(spec, options)], user=user)[0]
+
+
+def submit_many(
+    database: Database, settings: Settings, requests: Sequence[tuple[Spec, JobOptions]], *, user: str
+) -> list[Submitted]:
+    """Add all jobs in one transaction, or none: raises as `submit` does."""
+    checked = [(check_request(spec), options) for spec, options in requests]
     redis_url(settings.broker_url)  # a Redis that is away is no obstacle, an address that can never work is
-    job_id, is_new = _add_once(database, spec, options, user)
-    broker_error = _tell_scheduler(settings) if is_new else None
-    return Submitted(job_id=job_id, is_new=is_new, broker_error=broker_error)
+    added = _add_once(database, checked, user)
+    reach(CrashPoint.SUBMIT_COMMITTED)
+    broker_error = _tell_scheduler(settings) if any(is_new for _job_id, is_new in added) else None
+    return [Submitted(job_id=job_id, is_new=is_new, broker_error=broker_error) for job_id, is_new in added]
 
 
 def check_request(spec: Spec) -> Spec:
@@ -84,23 +92,45 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
         parents=parents,
         progress_total=plan.images,
         tasks=plan.tasks,
+        retries=options.retries,
+        retry_seconds=options.retry_seconds,
+        time_limit_seconds=options.time_limit_seconds,
     )
 
 
-def _add_once(database: Database, spec: Spec, options: JobOptions, user: str) -> tuple[int, bool]:
-    def act(session: Session) -> tuple[int, bool]:
-        present = find_by_key(session, options.key) if options.key else None
-        if present is not None:
-            _require_same(session, present, spec)
-            return present.id, False
-        return add_job(session, prepare(session, spec, options, user=user)).id, True
+def _add_once(database: Database, requests: Sequence[tuple[Spec, JobOptions]], user: str) -> list[tuple[int, bool]]:
+    """(job id, whether it is new) of each request."""
 
+    def act(session: Session) -> list[tuple[int, bool]]:
+        present = [_present(session, spec, options) for spec, options in requests]
+        missing = [request for request, job_id in zip(requests, present, strict=True) if job_id is None]
+        new = [prepare(session, spec, options, user=user) for spec, options in missing]
+        fresh = iter(add_jobs(session, new) if new else ())
+        return [(next(fresh), True) if job_id is None else (job_id, False) for job_id in present]
+
+    _refuse_repeated_keys(requests)
     try:
         return database.transact(act)
     except IntegrityError:
-        if options.key is None:
+        if not any(options.key for _spec, options in requests):
             raise
         return database.transact(act)  # another submit with this key came first: now it is found
+
+
+def _present(session: Session, spec: Spec, options: JobOptions) -> int | None:
+    """The job that was submitted under the same key before."""
+    present = find_by_key(session, options.key) if options.key else None
+    if present is None:
+        return None
+    _require_same(session, present, spec)
+    return present.id
+
+
+def _refuse_repeated_keys(requests: Sequence[tuple[Spec, JobOptions]]) -> None:
+    counts = Counter(options.key for _spec, options in requests if options.key)
+    repeated = [key for key, count in counts.items() if count > 1]
+    if repeated:
+        raise SpecError(f"key {repeated[0]!r} is given to {counts[repeated[0]]} jobs", hint="give each its own")
 
 
 def _require_same(session: Session, present: Job, spec: Spec) -> None:
@@ -149,8 +179,10 @@ def _pin_model(session: Session, spec: GenerateSpec, parents: dict[int, bool]) -
     """Fix the very version that makes the images; a train job that still runs becomes a parent instead."""
     found = resolve_model(session, spec.model)
     if isinstance(found, Job):
+        require_generator(spec.model, found.spec["model"])
         parents[found.id] = False
         return spec
+    require_generator(f"{found.model.name}@{found.version}", found.preset)
     _check_classes(spec, found)
     return spec.model_copy(update={"model": f"{found.model.name}@{found.version}"})
 
@@ -187,6 +219,8 @@ def _default_name(spec: Spec) -> str:
             return f"{spec.model.partition('@')[0].replace(':', '-')}-images"[:100]
         case EvaluateSpec():
             return f"judge-{spec.output}"
+        case PingSpec():
+            return "ping"
 
 
 def _tell_scheduler(settings: Settings) -> str | None:

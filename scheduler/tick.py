@@ -25,7 +25,8 @@ from db.dispatch import (
 )
 from db.engine import Database
 from db.tables import DeviceKind, Task
-from db.workers import database_time, present_workers, stop_worker
+from db.workers import database_time, due_canaries, note_canary_sent, present_workers, stop_worker
+from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import BrokerUnreachable
 from pixmill.settings import SchedulerSettings
 from scheduler.broker import WakeUpSender
@@ -51,10 +52,15 @@ class Ticker:
         sent = self._dispatch()  # first of all: somebody may have just submitted a job, and a device waits for it
         if self._reap() + self._database.transact(fail_doomed_jobs):
             sent += self._dispatch()
-        return sent + self._send(self._lost_wake_ups())
+        sent += self._send(self._lost_wake_ups())
+        self._send_canaries()
+        return sent
 
     def _dispatch(self) -> int:
-        return self._send(self._database.transact(self._queue_ready))
+        wake_ups = self._database.transact(self._queue_ready)
+        if wake_ups:
+            reach(CrashPoint.SCHEDULER_QUEUED)
+        return self._send(wake_ups)
 
     def forget(self) -> None:
         """Give every worker and lease a full period of grace, after the database was away."""
@@ -77,11 +83,12 @@ class Ticker:
         limit = self._settings.max_lost_leases
         state = self._database.transact(lambda session: expire_lease(session, task_id, seen, max_lost_leases=limit))
         if state is not None:
+            reach(CrashPoint.SCHEDULER_EXPIRED)
             log.warning("lease expired", extra={"action": "expire", "task": task_id, "state": state.value})
 
     def _queue_ready(self, session: Session) -> list[WakeUp]:
         unqueue_paused(session)
-        slots = free_slots(session, [worker.id for worker in present_workers(session)])
+        slots = free_slots(session)
         for kind, count in waiting_wake_ups(session).items():
             _take_slots(slots, kind, count)
         return [
@@ -106,6 +113,20 @@ class Ticker:
                 again.append(WakeUp(task.id, task.dispatch_seq, kind))
         return again
 
+    def _send_canaries(self) -> None:
+        """Let idle workers show that they hear: a connection can be dead on one side alone."""
+        with self._database.read() as session:
+            due = due_canaries(session, self._settings.canary_seconds)
+        for worker_id, number in due:
+            if self.broker_error is not None:
+                return
+            try:
+                self._sender.send_canary(worker_id, number)
+            except BrokerUnreachable as error:
+                self.broker_error = error.message
+            else:
+                self._database.transact(lambda session, to=worker_id, n=number: note_canary_sent(session, to, n))  # type: ignore[misc]
+
     def _send(self, wake_ups: Sequence[WakeUp]) -> int:
         sent = []
         for wake_up in wake_ups:
@@ -117,7 +138,9 @@ class Ticker:
                 break
             sent.append(wake_up)
         if sent:
+            reach(CrashPoint.SCHEDULER_SENT)
             self._database.transact(lambda session: mark_dispatched(session, sent))
+            reach(CrashPoint.SCHEDULER_MARKED)
         return len(sent)
 
 

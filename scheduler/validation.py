@@ -37,3 +37,11 @@ def check_dataset(name: str) -> str:
     except ModelError as error:
         hint = "give a known name, or folder:PATH of a folder that holds images, one sub-folder a class"
         raise DatasetError(str(error), hint=hint) from None
+
+
+def require_generator(model: str, preset: str) -> None:
+    """Raise SpecError when the preset, of the model of that name, makes no images."""
+    if not resolve(preset, {}).makes_images:
+        raise SpecError(
+            f"model {model} is a classifier ({preset}): it makes no images", hint="pixmill model presets shows which do"
+        )

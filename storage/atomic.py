@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
+from pixmill.crashpoints import CrashPoint, reach
 from storage.faults import fault, named_faults
 
 if TYPE_CHECKING:
@@ -102,7 +103,9 @@ class AtomicFile:
             with named_faults(self.path):
                 self.stream.sync()
                 self.stream.close()
+                reach(CrashPoint.FILE_WRITTEN)
                 self.temporary.replace(self.path)
+                reach(CrashPoint.FILE_RENAMED)
                 sync_folder(self.path.parent)
         except BaseException:
             self.discard()

@@ -57,7 +57,7 @@ def act(
 
 def add(database: Database, **changes: Any) -> int:
     """Add a job; gives its id."""
-    return database.transact(lambda session: add_job(session, new_job(**changes)).id)
+    return database.transact(lambda session: add_job(session, new_job(**changes)))
 
 
 def add_worker(database: Database, kind: DeviceKind = DeviceKind.CPU, host: str = "here", number: int = 0) -> Worker:

@@ -20,7 +20,7 @@ from db.engine import Database
 from db.leases import finish, heartbeat
 from db.tables import DeviceKind, Outcome, Queue, Task
 from db.views import job_events
-from db.workers import database_time, present_workers, set_draining, stop_worker
+from db.workers import database_time, set_draining, stop_worker
 from pixmill.states import State
 from tests import rows
 from tests.rows import act
@@ -40,7 +40,7 @@ def pause(database: Database, name: str, paused: bool = True) -> None:
 
 def slots(database: Database) -> dict[DeviceKind, int]:
     with database.read() as session:
-        return free_slots(session, [worker.id for worker in present_workers(session)])
+        return free_slots(session)
 
 
 def test_the_highest_priority_goes_first_and_then_the_oldest(database: Database) -> None:

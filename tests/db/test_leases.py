@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import func, select, update
 
 from db import leases
+from db.control import cancel_job
 from db.dispatch import Sighting, expire_lease, sight_running
 from db.engine import Database
-from db.jobs import cancel_job
-from db.leases import Lease, finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
+from db.leases import Lease, Orders, finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
 from db.tables import Attempt, Checkpoint, DeviceKind, Outcome, Queue, Shard
 from db.views import job_attempts, job_events, job_shards
 from pixmill.errors import LeaseLost
@@ -79,11 +79,12 @@ def test_a_stale_wake_up_claims_nothing_that_it_names(database: Database) -> Non
     stale = (lease.task_id, 1)
     act(database, give_back, lease)
     worker = rows.add_worker(database, host="other")
-    assert rows.try_claim(database, worker, stale) is None
     (fresh,) = rows.queue(database)
     assert fresh.dispatch_seq == 2
     with database.write() as session:
-        assert leases._claim_hinted(session, session.merge(worker), *stale) is None
+        hinted, *_others = leases._candidates(session, session.merge(worker), stale)
+        task_id, source, *where = hinted
+        assert leases._claim_one(session, worker, task_id, source, where, rows.folder) is None
     assert rows.claimed(database, worker, (fresh.task_id, fresh.dispatch_seq)).epoch == 2
 
 
@@ -127,9 +128,9 @@ def test_a_cancelled_job_gives_nothing(database: Database) -> None:
 
 def test_a_heartbeat_stores_progress_and_brings_the_cancel_back(database: Database) -> None:
     lease = rows.running(database)
-    assert not act(database, heartbeat, lease, {"done": 5}, 5)
+    assert act(database, heartbeat, lease, {"done": 5}, 5) == Orders(cancel=False, stop=False)
     cancel(database, lease.job_id)
-    assert act(database, heartbeat, lease, None, 0)
+    assert act(database, heartbeat, lease, None, 0) == Orders(cancel=True, stop=False)
     task = rows.task(database, lease.task_id)
     assert (task.progress, task.progress_done, task.state) == ({"done": 5}, 5, S.RUNNING)
 

@@ -22,9 +22,9 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import delete, select
 
+from db.control import cancel_job, release_job
 from db.dispatch import expire_lease, fail_doomed_jobs, sight_running, unqueue
 from db.engine import open_database
-from db.jobs import cancel_job, release_job
 from db.leases import Lease, finish, give_back, heartbeat, lose, publish_shard
 from db.tables import Attempt, Event, Job, Outcome, Shard, Table, Task
 from pixmill.errors import InvalidMove, LeaseLost

@@ -103,8 +103,8 @@ def test_a_job_shows_the_reason_of_the_task_that_failed_first(database: Database
             values = {"reason": reason, "message": f"the {reason} one"}
             move_task(session, task_id, S.RUNNING, S.FAILED, actor="w", action="failed", values=values)
             settle_job(session, job, actor="w")
-    job = rows.job(database, job_id)
-    assert (job.state, job.reason, job.message) == (S.FAILED, "first", "the first one")
+    row = rows.job(database, job_id)
+    assert (row.state, row.reason, row.message) == (S.FAILED, "first", "the first one")
 
 
 def test_two_tasks_that_end_at_once_end_their_job(database: Database) -> None:

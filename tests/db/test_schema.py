@@ -85,22 +85,10 @@ def test_an_empty_database_gets_the_schema(empty_database: Database) -> None:
 
 
 def test_the_migrations_lead_to_the_very_tables_that_the_code_uses(database: Database) -> None:
-    def is_compared(_object: object, name: str | None, *_rest: object) -> bool:
-        return not (database.is_sqlite and name == "ix_tasks_state_priority_id")  # of which Alembic sees no direction
-
     with database.engine.connect() as connection:
-        options = {"compare_type": True, "version_table": VERSION_TABLE, "include_object": is_compared}
+        options = {"compare_type": True, "version_table": VERSION_TABLE}
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, Table.metadata) == []
-
-
-def test_the_index_of_waiting_tasks_runs_in_the_order_in_which_they_are_sent(database: Database) -> None:
-    table = "sqlite_master" if database.is_sqlite else "pg_indexes"
-    column = "sql" if database.is_sqlite else "indexdef"
-    where = "name" if database.is_sqlite else "indexname"
-    with database.read() as session:
-        made = session.scalar(text(f"SELECT {column} FROM {table} WHERE {where} = 'ix_tasks_state_priority_id'"))
-    assert str(made).endswith("(state, priority DESC, id)")
 
 
 def test_the_constraints_have_the_same_names_on_both(database: Database) -> None:

@@ -3,8 +3,8 @@ import sqlite3
 import pytest
 from sqlalchemy import event, insert, update
 
+from db.control import cancel_job
 from db.engine import Database
-from db.jobs import cancel_job
 from db.leases import finish, heartbeat, publish_shard
 from db.tables import Job, Outcome, Queue, Role, Task
 from db.views import JobFilter, JobLine, job_attempts, job_evaluation, job_line, list_jobs, list_outputs, list_queues
@@ -106,7 +106,7 @@ def test_more_jobs_are_listed_than_a_statement_takes_values(database: Database) 
         common |= {"spec_digest": "", "options": {}, "labels": {}, "user_name": "a", "progress_total": 1}
         session.execute(insert(Job), [common | {"id": number} for number in range(1, count + 1)])
         task = {"number": 0, "role": Role.TRAIN, "params": {}, "state": State.PENDING, "queue": "default"}
-        task |= {"priority": 0, "progress": {}}
+        task |= {"priority": 0, "progress": {}, "user_name": "a", "rank": 0}
         session.execute(insert(Task), [task | {"job_id": number} for number in range(1, count + 1)])
     with database.read() as session:
         lines = list_jobs(session, EVERYTHING, None)

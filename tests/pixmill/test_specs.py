@@ -86,7 +86,7 @@ def test_defaults_given_or_left_out_are_the_same_spec() -> None:
 @pytest.mark.parametrize(
     ("values", "message", "hint"),
     [
-        ({}, "the spec has no 'kind'", "choose one of: evaluate, generate, train"),
+        ({}, "the spec has no 'kind'", "choose one of: evaluate, generate, ping, train"),
         ({"kind": "tarin"}, "unknown kind 'tarin'", "did you mean 'train'?"),
         ({"kind": ["train"]}, "unknown kind", "did you mean 'train'?"),
         (TRAIN | {"version": 2}, "spec version 2 is not known", "upgrade pixmill"),

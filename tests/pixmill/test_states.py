@@ -8,10 +8,10 @@ from pixmill.states import ACTIVE, ALLOWED_MOVES, TERMINAL, State, check_move, j
 states = st.lists(st.sampled_from(State), min_size=1, max_size=8)
 
 TABLE = {
-    "pending": "queued held cancelled failed",
+    "pending": "queued running held cancelled failed",
     "held": "pending cancelled",
     "queued": "running pending held cancelled failed",
-    "running": "succeeded failed cancelled pending",
+    "running": "succeeded failed cancelled pending held",
     "failed": "pending",
     "cancelled": "pending",
     "succeeded": "",

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from db.control import cancel_job
 from db.engine import Database
-from db.jobs import cancel_job
 from db.leases import finish
 from db.registry import add_version, ensure_dataset
 from db.tables import DeviceKind, Event, Job, JobDependency, Outcome
@@ -24,10 +24,10 @@ from pixmill.errors import (
     UserError,
 )
 from pixmill.settings import Settings, load_settings
-from pixmill.specs import NAME_PATTERN, EvaluateSpec, GenerateSpec, JobOptions, TrainSpec
+from pixmill.specs import NAME_PATTERN, EvaluateSpec, GenerateSpec, JobOptions, Spec, TrainSpec
 from pixmill.states import State
 from scheduler.names import POKE_LIST
-from scheduler.submit import Spec, Submitted, _default_name, submit
+from scheduler.submit import Submitted, _default_name, submit
 from tests import rows
 from tests.conftest import Broker
 from tests.errands import run_in_processes, submit_once

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from db.control import cancel_job
 from db.dispatch import mark_dispatched
 from db.engine import Database
-from db.jobs import cancel_job
 from db.leases import finish, heartbeat
 from db.tables import DeviceKind, Outcome, Queue, Task
 from db.workers import beat_worker, present_workers, stop_worker

@@ -18,7 +18,8 @@ from db.views import job_attempts, job_shards, job_tasks
 from pixmill.settings import load_settings
 from pixmill.specs import JobOptions
 from pixmill.states import State
-from scheduler.submit import Spec, submit
+from pixmill.specs import Spec
+from scheduler.submit import submit
 from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
@@ -64,6 +65,7 @@ class Line:
             **(_QUICK if quick else {}),
             **{key.replace("__", "."): value for key, value in knobs.items()},
         }
+        self.variables: dict[str, dict[str, str]] = {}  # of the environment, by the name of the process
         self._logs = home / "logs"
         self._logs.mkdir(parents=True, exist_ok=True)
         self.scheduler: subprocess.Popen[bytes] | None = None
@@ -85,7 +87,7 @@ class Line:
                 stdout=log,
                 stderr=log,
                 cwd=REPOSITORY,
-                env={**os.environ, **variables},
+                env={**os.environ, **variables, **self.variables.get(name, {})},
             )
 
     def _worker_is_ready(self) -> bool:

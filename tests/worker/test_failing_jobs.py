@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from db.jobs import release_job
+from db.control import release_job
 from pixmill.states import FailureReason, State
 from tests.worker.conftest import SMALL_CLASSIFIER, long_train, small_generate, small_train
 from tests.worker.line import Line

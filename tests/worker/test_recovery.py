@@ -10,7 +10,7 @@ import psutil
 from sqlalchemy import text
 
 from db.dispatch import Sighting, expire_lease
-from db.jobs import cancel_job
+from db.control import cancel_job
 from db.queues import pause_queue, resume_queue
 from db.tables import Outcome
 from pixmill.states import State

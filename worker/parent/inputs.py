@@ -36,7 +36,7 @@ def build_assignment(session: Session, lease: Lease, settings: Settings, threads
 def _inputs(session: Session, lease: Lease) -> dict[str, Any]:
     match lease.role:
         case Role.TRAIN:
-            stored = task_checkpoints(session, lease.task_id, CheckpointKind.LAST)
+            stored = task_checkpoints(session, lease.task_id, CheckpointKind.LAST, above=lease.checkpoint_floor)
             return {
                 "checkpoints": tuple(
                     StoredFile(path=row.path, sha256=row.sha256, size_bytes=row.size_bytes) for row in stored
@@ -53,6 +53,8 @@ def _inputs(session: Session, lease: Lease) -> dict[str, Any]:
         case Role.EVALUATE:
             output = get_job(session, lease.spec["output"])
             return {"model": _model(session, output.spec["model"]), "shards": _shards(session, output.id)}
+        case Role.PING:
+            return {}
 
 
 def _model(session: Session, reference: str) -> ModelInput:

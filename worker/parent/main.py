@@ -3,7 +3,7 @@
 import logging
 import os
 import socket
-import threading
+import time
 from typing import Any
 
 from celery import Celery, signals
@@ -11,18 +11,21 @@ from celery import Celery, signals
 from db.engine import Database, open_database
 from db.schema import require_current_schema
 from db.tables import DeviceKind, Worker
-from db.workers import DeviceFacts, beat_worker, register_worker, set_draining, stop_worker
+from db.workers import DeviceFacts, note_canary_heard, register_worker, stop_worker
 from pixmill.errors import BrokerUnreachable, DatabaseUnreachable, Unavailable
 from pixmill.settings import Settings
 from scheduler.broker import poke
 from scheduler.messages import make_celery
-from scheduler.names import RUN_TASK, celery_queue
+from scheduler.names import HEAR_CANARY, RUN_TASK, canary_queue, celery_queue
 from worker.parent.device_process import DeviceProcess, DeviceProcessRefused, lock_path
 from worker.parent.devices import choose_device
+from worker.parent.heart import Heart
 from worker.parent.pool import PromptPool
 from worker.parent.runner import Runner
 
 log = logging.getLogger(__name__)
+
+BETWEEN_POKES = 0.1  # seconds
 
 
 def run_worker(settings: Settings, device: str) -> None:
@@ -39,12 +42,12 @@ def run_worker(settings: Settings, device: str) -> None:
     facts = _facts(process.wait_ready())
     worker = database.transact(lambda session: _registered(session, facts))
     runner = Runner(database, settings, worker, process)
-    heart = _Heart(database, settings, worker.id)
+    heart = Heart(database, settings, worker.id, runner)
     log.info("worker started", extra={"worker": worker.name, "model": facts.model, "threads": threads})
     try:
         heart.start()
         _tell_scheduler(settings)
-        _consume(settings, facts, runner, database, worker)
+        _consume(settings, facts, runner, heart, database, worker)
     finally:
         heart.stop()
         runner.close()
@@ -68,23 +71,26 @@ def _registered(session: Any, facts: DeviceFacts) -> Worker:
     return worker
 
 
-def _consume(settings: Settings, facts: DeviceFacts, runner: Runner, database: Database, worker: Worker) -> None:
+def _consume(
+    settings: Settings, facts: DeviceFacts, runner: Runner, heart: Heart, database: Database, worker: Worker
+) -> None:
     """Receive wake-ups until Celery is told to stop."""
     app = make_celery(settings)
     _register_task(app, settings, runner)
+    _register_canary(app, database, worker.id)
 
     # Celery waits for the running task when it is told to stop; the task is told here.
     def stop(**_details: Any) -> None:
         log.info("stopping", extra={"worker": worker.name})
         runner.stop()
-        _drain(database, worker)
+        heart.drain()
 
     signals.worker_shutting_down.connect(stop, weak=False)
     signals.setup_logging.connect(_keep_logging, weak=False)
     app.Worker(
         pool=PromptPool,
         concurrency=1,
-        queues=[celery_queue(facts.kind)],
+        queues=[celery_queue(facts.kind), canary_queue(worker.id)],
         hostname=f"{facts.name}@{facts.host}",
         without_mingle=True,
         without_gossip=True,
@@ -95,10 +101,11 @@ def _consume(settings: Settings, facts: DeviceFacts, runner: Runner, database: D
 
 
 def _register_task(app: Celery, settings: Settings, runner: Runner) -> None:
+    teller = _Teller(settings)
+
     def run(task_id: int, dispatch_seq: int) -> None:
         try:
-            if runner.run_one((int(task_id), int(dispatch_seq))):
-                _tell_scheduler(settings)
+            runner.run_all((int(task_id), int(dispatch_seq)), after_each=teller.tell)
         except DatabaseUnreachable as error:
             log.warning("wake-up dropped; it is sent again", extra={"task": task_id, "reason": error.message})
         except (DeviceProcessRefused, Unavailable) as error:
@@ -107,9 +114,33 @@ def _register_task(app: Celery, settings: Settings, runner: Runner) -> None:
     app.task(name=RUN_TASK)(run)
 
 
+def _register_canary(app: Celery, database: Database, worker_id: int) -> None:
+    def hear(number: int) -> None:
+        try:
+            database.transact(lambda session: note_canary_heard(session, worker_id, int(number)))
+        except DatabaseUnreachable as error:
+            log.warning("the database is away", extra={"reason": error.message})  # the next canary counts as well
+
+    app.task(name=HEAR_CANARY)(hear)
+
+
 def _keep_logging(**_details: Any) -> None:
     """Celery leaves logging alone when something is connected to this signal."""
     logging.getLogger("celery").setLevel(logging.WARNING)  # a line for each wake-up says nothing that ours do not
+
+
+class _Teller:
+    """Tells the scheduler that a task has ended: others may have waited for it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._told_at = 0.0
+
+    def tell(self) -> None:
+        """Poke the scheduler, but not for every one of many short tasks."""
+        if time.monotonic() - self._told_at >= BETWEEN_POKES:
+            _tell_scheduler(self._settings)
+            self._told_at = time.monotonic()
 
 
 def _tell_scheduler(settings: Settings) -> None:
@@ -119,43 +150,9 @@ def _tell_scheduler(settings: Settings) -> None:
         log.warning("the scheduler is not told", extra={"reason": error.message})
 
 
-def _drain(database: Database, worker: Worker) -> None:
-    try:
-        database.transact(lambda session: set_draining(session, worker.id))
-    except DatabaseUnreachable as error:
-        log.warning("the database is away", extra={"reason": error.message})
-
-
 def _say_goodbye(database: Database, worker: Worker) -> None:
     try:
         database.transact(lambda session: stop_worker(session, worker.id))
     except DatabaseUnreachable as error:
         log.warning("the database is away", extra={"reason": error.message})
     log.info("worker stopped", extra={"worker": worker.name})
-
-
-class _Heart:
-    """Says every few seconds that the worker is alive, whatever the runner does."""
-
-    def __init__(self, database: Database, settings: Settings, worker_id: int) -> None:
-        self._database = database
-        self._seconds = settings.worker.idle_heartbeat_seconds
-        self._worker_id = worker_id
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heart", daemon=True)
-
-    def start(self) -> None:
-        """Begin to beat."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Beat no more."""
-        self._stop.set()
-        self._thread.join()
-
-    def _beat(self) -> None:
-        while not self._stop.wait(self._seconds):
-            try:
-                self._database.transact(lambda session: beat_worker(session, self._worker_id))
-            except DatabaseUnreachable as error:
-                log.warning("the database is away", extra={"reason": error.message})

@@ -19,7 +19,7 @@ def publish_result(session: Session, lease: Lease, result: Mapping[str, Any]) ->
             return _publish_model(session, lease, result)
         case Role.EVALUATE:
             return _publish_evaluation(session, lease, result)
-        case Role.GENERATE | Role.ASSEMBLE:
+        case Role.GENERATE | Role.ASSEMBLE | Role.PING:
             return dict(result)
 
 

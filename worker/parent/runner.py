@@ -1,7 +1,6 @@
 """Runs one lease from claim to end: hands it to the device process, keeps the lease alive, publishes what comes."""
 
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -12,20 +11,22 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.leases import Lease, claim, finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
 from db.tables import Checkpoint, CheckpointKind, Outcome, Worker
+from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import DatabaseUnreachable, LeaseLost, PixmillError
 from pixmill.settings import Settings
-from pixmill.states import FailureReason
+from pixmill.states import FailureReason, State
 from storage.paths import Layout
 from worker.assignment import Assignment
 from worker.parent.device_process import DeviceProcess, lock_path
 from worker.parent.inputs import build_assignment, shard_row
+from worker.parent.meter import Meter
 from worker.parent.publishing import publish_result
+from worker.parent.watch import Watch
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-WEIGHTS_FILE = "weights.safetensors"
 OUTAGE_PAUSE = 1.0  # seconds between two tries while the database is away
 
 
@@ -39,8 +40,19 @@ class Runner:
         self._process = process
         self._layout = Layout(settings.storage_root)
         self._stopping = threading.Event()
+        self.meter = Meter()
 
-    def run_one(self, hint: tuple[int, int]) -> bool:
+    def run_all(self, hint: tuple[int, int], after_each: Callable[[], None]) -> None:
+        """Run the hinted task and then, without waiting to be woken, the best that wait, until nothing does.
+
+        Raises as `run_one` does.
+        """
+        ran = self.run_one(hint)
+        while ran:
+            after_each()
+            ran = self.run_one(None)
+
+    def run_one(self, hint: tuple[int, int] | None) -> bool:
         """Claim the hinted task, or else the best one that waits, and run it to its end; False when nothing waits.
 
         Raises DatabaseUnreachable, or DeviceProcessRefused or Unavailable when the device process cannot be had. What
@@ -52,9 +64,11 @@ class Runner:
         lease = self._database.transact(lambda session: claim(session, self._worker, hint, self._folder))
         if lease is None:
             return False
+        reach(CrashPoint.WORKER_CLAIMED)
         log.info("claimed", extra={"job": lease.job_id, "task": lease.task_id, "epoch": lease.epoch})
         try:
-            self._execute(lease)
+            with self.meter.running(lease.queue, lease.user_name):
+                self._execute(lease)
         except LeaseLost as error:
             log.warning("lease lost; publishing nothing", extra={"task": lease.task_id, "reason": error.message})
             self._process.kill()
@@ -62,6 +76,11 @@ class Runner:
             self._process.kill()  # what it still says must not be taken for the next task's
             raise
         return True
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no task runs."""
+        return self.meter.is_idle
 
     def stop(self) -> None:
         """Stop the running task at its next safe point, and start no other; safe in a signal handler."""
@@ -83,7 +102,8 @@ class Runner:
         except PixmillError as error:
             return self._fail(lease, FailureReason.USER_ERROR, error.message)
         self._process.run(assignment)
-        self._follow(lease, _Watch(self._settings))
+        reach(CrashPoint.WORKER_ASSIGNED)
+        self._follow(lease, Watch(self._settings, lease.time_limit_seconds))
         return None
 
     def _assignment(self, session: Session, lease: Lease) -> Assignment:
@@ -98,7 +118,7 @@ class Runner:
         self._process = DeviceProcess(self._process.device, self._process.threads, lock)
         self._process.wait_ready()
 
-    def _follow(self, lease: Lease, watch: "_Watch") -> None:
+    def _follow(self, lease: Lease, watch: Watch) -> None:
         """Listen to the device process until it says how the attempt ended, or is gone."""
         while True:
             message = self._process.receive(watch.until_beat())
@@ -110,7 +130,7 @@ class Runner:
                 return self._end_dead(lease, watch)
             self._keep_alive(lease, watch)
 
-    def _take(self, lease: Lease, watch: "_Watch", message: dict[str, Any]) -> bool:
+    def _take(self, lease: Lease, watch: Watch, message: dict[str, Any]) -> bool:
         """Act on one message; True when it ended the attempt."""
         match message["say"]:
             case "progress":
@@ -118,7 +138,7 @@ class Runner:
             case "checkpoint":
                 self._publish_checkpoint(lease, message)
             case "shard":
-                self._stubbornly(lambda session: publish_shard(session, lease, shard_row(lease, message["record"])))
+                self._publish_shard(lease, message["record"])
             case "succeeded":
                 self._succeed(lease, message["result"], watch.facts()[1])
                 return True
@@ -130,16 +150,10 @@ class Runner:
                 return True
         return False
 
-    def _keep_alive(self, lease: Lease, watch: "_Watch") -> None:
+    def _keep_alive(self, lease: Lease, watch: Watch) -> None:
         if watch.beat_is_due():
-            try:
-                progress, done = watch.facts()
-                if self._database.transact(lambda session: heartbeat(session, lease, progress, done)):
-                    watch.cancelled = True
-            except DatabaseUnreachable as error:
-                # Hours of device time are not thrown away for an outage: work on, publish nothing, say it later.
-                log.warning("the database is away", extra={"task": lease.task_id, "reason": error.message})
-        if (watch.cancelled or self._stopping.is_set()) and not watch.asked_to_stop:
+            self._beat(lease, watch)
+        if (watch.wants_stop or self._stopping.is_set()) and not watch.asked_to_stop:
             log.info("asking to stop", extra={"task": lease.task_id, "cancelled": watch.cancelled})
             self._process.ask_to_stop()
             watch.ask()
@@ -149,6 +163,17 @@ class Runner:
         elif watch.is_hanging():
             watch.verdict = f"no progress for {self._settings.worker.progress_deadline_seconds:g} s"
             self._process.kill()
+
+    def _beat(self, lease: Lease, watch: Watch) -> None:
+        progress, done = watch.facts()
+        try:
+            orders = self._database.transact(lambda session: heartbeat(session, lease, progress, done))
+        except DatabaseUnreachable as error:
+            # Hours of device time are not thrown away for an outage: work on, publish nothing, say it later.
+            log.warning("the database is away", extra={"task": lease.task_id, "reason": error.message})
+        else:
+            watch.obey(orders)
+            reach(CrashPoint.WORKER_BEAT)
 
     def _publish_checkpoint(self, lease: Lease, message: dict[str, Any]) -> None:
         row = {
@@ -161,47 +186,58 @@ class Runner:
             "sha256": message["sha256"],
             "size_bytes": message["size_bytes"],
         }
+        reach(CrashPoint.WORKER_HEARD_CHECKPOINT)
         old = self._stubbornly(lambda session: publish_checkpoint(session, lease, Checkpoint(**row)))
+        reach(CrashPoint.WORKER_PUBLISHED_CHECKPOINT)
         for path in old:
-            self._discard(path)
+            self._layout.resolve(path).unlink(missing_ok=True)
+            reach(CrashPoint.WORKER_REMOVED_CHECKPOINT)
 
-    def _discard(self, path: str) -> None:
-        file = self._layout.resolve(path)
-        file.unlink(missing_ok=True)
-        if file.name == WEIGHTS_FILE:  # the weights of a model that is no longer the best: its card goes with them
-            shutil.rmtree(file.parent, ignore_errors=True)
+    def _publish_shard(self, lease: Lease, record: dict[str, Any]) -> None:
+        reach(CrashPoint.WORKER_HEARD_SHARD)
+        self._stubbornly(lambda session: publish_shard(session, lease, shard_row(lease, record)))
+        reach(CrashPoint.WORKER_PUBLISHED_SHARD)
 
     def _succeed(self, lease: Lease, result: dict[str, Any], done: int) -> None:
         def publish(session: Session) -> dict[str, Any]:
             return publish_result(session, lease, result)
 
+        reach(CrashPoint.WORKER_HEARD_RESULT)
         try:
             self._stubbornly(lambda session: finish(session, lease, Outcome.SUCCEEDED, done=done, publish=publish))
         except (LeaseLost, DatabaseUnreachable):
             raise
         except PixmillError as error:  # what it refers to is gone
             return self._fail(lease, FailureReason.ERROR, error.message)
+        reach(CrashPoint.WORKER_FINISHED)
         log.info("succeeded", extra={"job": lease.job_id, "task": lease.task_id})
         return None
 
     def _fail(self, lease: Lease, reason: FailureReason, message: str) -> None:
-        self._stubbornly(lambda session: finish(session, lease, Outcome.FAILED, reason=reason, message=message))
-        log.error("failed", extra={"job": lease.job_id, "task": lease.task_id, "reason": reason.value})
+        state = self._stubbornly(lambda session: finish(session, lease, Outcome.FAILED, reason=reason, message=message))
+        told = {"job": lease.job_id, "task": lease.task_id, "reason": reason.value}
+        if state is State.PENDING:
+            log.warning("failed; will be tried again", extra=told)
+        else:
+            log.error("failed", extra=told)
 
-    def _end_stopped(self, lease: Lease, watch: "_Watch") -> None:
+    def _end_stopped(self, lease: Lease, watch: Watch) -> None:
         if watch.cancelled:
             self._stubbornly(lambda session: finish(session, lease, Outcome.CANCELLED))
+        elif watch.is_over_time:
+            self._fail(lease, FailureReason.TIME_LIMIT, f"it ran longer than its limit of {watch.time_limit:g} s")
         else:
             self._stubbornly(lambda session: give_back(session, lease))
         log.info("stopped", extra={"task": lease.task_id, "cancelled": watch.cancelled})
 
-    def _end_dead(self, lease: Lease, watch: "_Watch") -> None:
+    def _end_dead(self, lease: Lease, watch: Watch) -> None:
         if watch.asked_to_stop:
             return self._end_stopped(lease, watch)
         message = watch.verdict or f"its device process was {self._process.ended_with}"
+        reason = FailureReason.NO_PROGRESS if watch.verdict else FailureReason.WORKER_LOST
         log.warning("device process died", extra={"task": lease.task_id, "reason": message})
         limit = self._settings.scheduler.max_lost_leases
-        self._stubbornly(lambda session: lose(session, lease, message, max_lost_leases=limit))
+        self._stubbornly(lambda session: lose(session, lease, message, reason=reason, max_lost_leases=limit))
         return None
 
     def _stubbornly(self, act: Callable[[Session], T]) -> T:
@@ -220,58 +256,3 @@ class Runner:
                     if time.monotonic() >= given_up_at:
                         raise
                 time.sleep(OUTAGE_PAUSE)
-
-
-class _Watch:
-    """The clocks of one attempt, all monotonic and all this process's own."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings.worker
-        self._next_beat = time.monotonic() + self._settings.heartbeat_seconds
-        self._heard_at = time.monotonic()
-        self._asked_at: float | None = None
-        self.progress: dict[str, Any] | None = None
-        self.cancelled = False
-        self.verdict: str | None = None
-
-    def until_beat(self) -> float:
-        """Seconds until the next heartbeat is due."""
-        return max(0.0, self._next_beat - time.monotonic())
-
-    def beat_is_due(self) -> bool:
-        """Whether a heartbeat is due; then the next one is a period later."""
-        if time.monotonic() < self._next_beat:
-            return False
-        self._next_beat = time.monotonic() + self._settings.heartbeat_seconds
-        return True
-
-    def heard(self) -> None:
-        """Note that the device process said something."""
-        self._heard_at = time.monotonic()
-
-    def ask(self) -> None:
-        """Note that the device process was asked to stop."""
-        self._asked_at = time.monotonic()
-
-    @property
-    def asked_to_stop(self) -> bool:
-        """Whether the device process was asked to stop."""
-        return self._asked_at is not None
-
-    def grace_is_over(self) -> bool:
-        """Whether it had its time to stop."""
-        return self._asked_at is not None and time.monotonic() - self._asked_at > self._settings.stop_grace_seconds
-
-    def is_hanging(self) -> bool:
-        """Whether it has said nothing for too long."""
-        return time.monotonic() - self._heard_at > self._settings.progress_deadline_seconds
-
-    def facts(self) -> tuple[dict[str, Any] | None, int]:
-        """The progress to store, and the images done."""
-        if self.progress is None:
-            return None, 0
-        facts = {key: value for key, value in self.progress.items() if key != "say"}
-        left, rate = facts["total"] - facts["done"], facts.get("rate")
-        if rate:
-            facts["eta_seconds"] = round(left / rate, 1)
-        return facts, 0 if "share" in facts else int(facts["done"])

@@ -1,0 +1,20 @@
+"""How a process of ours starts another one that runs the same code."""
+
+import os
+import site
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def python_command(*arguments: str) -> list[str]:
+    """A command line for this interpreter; `-P` keeps a folder named `worker` or `db` where we stand from being run."""
+    return [sys.executable, "-P", *arguments]
+
+
+def with_our_code(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables, changed such that the child imports the packages that this process runs, installed or not."""
+    root = str(Path(__file__).parents[1])
+    if root in site.getsitepackages():
+        return dict(environment)
+    return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))}

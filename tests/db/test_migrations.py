@@ -1,0 +1,119 @@
+"""Each released schema, with rows in it, becomes the present one."""
+
+import pytest
+from alembic import command
+from sqlalchemy import insert, select, text
+
+from db.engine import Database
+from db.leases import Lease
+from db.schema import SchemaStatus, migration_config, require_current_schema, upgrade_schema
+from db.tables import Account, Attempt, Checkpoint, Event, Job, Shard, Task, TaskDependency
+from pixmill.states import State
+from tests import rows
+
+AT = "2026-01-02 03:04:05.678000"
+MILLISECONDS = 1_767_323_045_000
+FIRST = """
+INSERT INTO queues (name) VALUES ('default'), ('nightly');
+INSERT INTO devices (id, host, name, kind, model, memory_bytes) VALUES (1, 'here', 'cpu', 'cpu', 'a CPU', 1);
+INSERT INTO workers (id, name, device_id, pid, version, started_at, seen_at)
+    VALUES (1, 'here:cpu', 1, 7, '0.1', '{at}', '{at}');
+INSERT INTO jobs (id, kind, name, state, queue, priority, spec, spec_digest, options, labels, user_name, progress_total,
+    submitted_at) VALUES
+    (1, 'generate', 'old', 'running', 'default', 0, '{{"n": 1}}', 'd', '{{}}', '{{}}', 'ann', 100, '{at}'),
+    (2, 'train', 'older', 'pending', 'nightly', 5, '{{}}', 'd', '{{}}', '{{}}', 'bob', 100, '{at}');
+INSERT INTO tasks (id, job_id, number, role, params, state, queue, priority, lease_epoch, dispatch_seq, worker_id,
+    failures, progress, progress_done) VALUES
+    (1, 1, 0, 'generate', '{{"first_shard": 0}}', 'running', 'default', 0, 3, 4, 1, 1, '{{}}', 40),
+    (2, 1, 1, 'assemble', '{{}}', 'pending', 'default', 0, 0, 0, NULL, 0, '{{}}', 0),
+    (3, 2, 0, 'train', '{{}}', 'pending', 'nightly', 5, 0, 0, NULL, 0, '{{}}', 0),
+    (9, 2, 1, 'train', '{{}}', 'pending', 'nightly', 5, 0, 0, NULL, 0, '{{}}', 0);
+DELETE FROM tasks WHERE id = 9;
+INSERT INTO task_dependencies (task_id, parent_id) VALUES (2, 1);
+INSERT INTO attempts (id, task_id, lease_epoch, worker_id, folder, started_at)
+    VALUES (1, 1, 3, 1, 'runs/1/1/3', '{at}');
+INSERT INTO checkpoints (id, task_id, lease_epoch, kind, images_seen, path, sha256, size_bytes, created_at)
+    VALUES (1, 3, 1, 'last', 10, 'p', 's', 1, '{at}');
+INSERT INTO shards (id, job_id, task_id, lease_epoch, number, folder, record, image_count, size_bytes, created_at)
+    VALUES (1, 1, 1, 3, 0, 'runs/1/1/3', '{{}}', 10, 10, '{at}');
+INSERT INTO events (id, at, job_id, task_id, actor, action) VALUES (1, '{at}', 1, 1, 'ann', 'submit');
+"""
+LAST_IDS = {
+    "jobs": 2,
+    "tasks": 9,
+    "attempts": 1,
+    "checkpoints": 1,
+    "shards": 1,
+    "events": 1,
+    "devices": 1,
+    "workers": 1,
+}
+SEQUENCES = "SELECT setval(pg_get_serial_sequence('{table}', 'id'), {last})"
+
+
+@pytest.fixture
+def first(empty_database: Database) -> Database:
+    """A database of the first schema, with a running and a waiting job."""
+    config = migration_config()
+    with empty_database.migrate() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        at = AT if empty_database.is_sqlite else f"{AT}+00"
+        for statement in FIRST.format(at=at).split(";\n"):
+            if statement.strip():
+                connection.execute(text(statement.replace(":", r"\:")))
+        if not empty_database.is_sqlite:
+            for table, last in LAST_IDS.items():
+                connection.execute(text(SEQUENCES.format(table=table, last=last)))
+    return empty_database
+
+
+def test_the_first_schema_becomes_the_present_one_and_keeps_every_row(first: Database) -> None:
+    before, backup = upgrade_schema(first)
+    assert (before.status, before.current) == (SchemaStatus.BEHIND, "0001")
+    assert (backup is not None) == first.is_sqlite
+    require_current_schema(first)
+    with first.read() as session:
+        for table, count in (
+            (Job, 2),
+            (Task, 3),
+            (TaskDependency, 1),
+            (Attempt, 1),
+            (Checkpoint, 1),
+            (Shard, 1),
+            (Event, 1),
+        ):
+            assert len(session.scalars(select(table)).all()) == count, table
+        task = session.get_one(Task, 1)
+        assert (task.user_name, task.lease_epoch, task.dispatch_seq, task.failures) == ("ann", 3, 4, 1)
+        assert (task.params, task.progress_done, task.stop_to, task.retries) == ({"first_shard": 0}, 40, None, 0)
+        assert [row.rank // 1000 for row in session.scalars(select(Task).order_by(Task.id))] == [
+            MILLISECONDS // 1000,
+            MILLISECONDS // 1000,
+            MILLISECONDS // 1000 - 5 * 60,
+        ]
+        accounts = session.scalars(select(Account).order_by(Account.user_name)).all()
+        assert [(row.queue, row.user_name, row.device_seconds) for row in accounts] == [
+            ("default", "ann", 0.0),
+            ("nightly", "bob", 0.0),
+        ]
+
+
+def test_the_upgraded_database_goes_on_with_its_jobs(first: Database) -> None:
+    upgrade_schema(first)
+    assert [wake_up.task_id for wake_up in rows.queue(first)] == [3]
+    lease: Lease = rows.claimed(first, rows.add_worker(first))
+    assert (lease.task_id, lease.epoch) == (3, 1)
+    job_id = rows.add(first)
+    assert [task.id for task in rows.tasks(first, job_id)] == [10], "an id is never given twice"
+    assert rows.states(first, 1) == [State.RUNNING, State.PENDING]
+
+
+def test_the_rebuilt_table_still_guards_what_refers_to_it(first: Database) -> None:
+    upgrade_schema(first)
+    with pytest.raises(Exception, match=r"(?i)foreign key"), first.write() as session:
+        session.execute(insert(TaskDependency), {"task_id": 77, "parent_id": 1})
+    with first.write() as session:
+        session.execute(text("DELETE FROM tasks WHERE id = 1"))
+    with first.read() as session:
+        assert session.scalars(select(Attempt)).all() == []

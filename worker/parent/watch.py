@@ -1,0 +1,82 @@
+"""The clocks of one attempt, all monotonic and all this process's own, and what it was told meanwhile."""
+
+import time
+from typing import Any
+
+from db.leases import Orders
+from pixmill.settings import Settings
+
+
+class Watch:
+    """When to beat, when to ask the device process to stop, when to take it for hung."""
+
+    def __init__(self, settings: Settings, time_limit_seconds: float | None = None) -> None:
+        self._settings = settings.worker
+        self._started_at = time.monotonic()
+        self._next_beat = self._started_at + self._settings.heartbeat_seconds
+        self._heard_at = self._started_at
+        self._asked_at: float | None = None
+        self.time_limit = time_limit_seconds
+        self.progress: dict[str, Any] | None = None
+        self.cancelled = False
+        self.requeued = False
+        self.verdict: str | None = None
+
+    def until_beat(self) -> float:
+        """Seconds until the next heartbeat is due."""
+        return max(0.0, self._next_beat - time.monotonic())
+
+    def beat_is_due(self) -> bool:
+        """Whether a heartbeat is due; then the next one is a period later."""
+        if time.monotonic() < self._next_beat:
+            return False
+        self._next_beat = time.monotonic() + self._settings.heartbeat_seconds
+        return True
+
+    def obey(self, orders: Orders) -> None:
+        """Take in what an operator wants."""
+        self.cancelled = self.cancelled or orders.cancel
+        self.requeued = self.requeued or orders.stop
+
+    def heard(self) -> None:
+        """Note that the device process said something."""
+        self._heard_at = time.monotonic()
+
+    def ask(self) -> None:
+        """Note that the device process was asked to stop."""
+        self._asked_at = time.monotonic()
+
+    @property
+    def is_over_time(self) -> bool:
+        """Whether the attempt has run for longer than it may; an operator's wish comes first."""
+        if self.time_limit is None or self.requeued:
+            return False
+        return (self._asked_at or time.monotonic()) - self._started_at > self.time_limit
+
+    @property
+    def wants_stop(self) -> bool:
+        """Whether the attempt is to end before its work is done."""
+        return self.cancelled or self.requeued or self.is_over_time
+
+    @property
+    def asked_to_stop(self) -> bool:
+        """Whether the device process was asked to stop."""
+        return self._asked_at is not None
+
+    def grace_is_over(self) -> bool:
+        """Whether it had its time to stop."""
+        return self._asked_at is not None and time.monotonic() - self._asked_at > self._settings.stop_grace_seconds
+
+    def is_hanging(self) -> bool:
+        """Whether it has said nothing for too long."""
+        return time.monotonic() - self._heard_at > self._settings.progress_deadline_seconds
+
+    def facts(self) -> tuple[dict[str, Any] | None, int]:
+        """The progress to store, and the images done."""
+        if self.progress is None:
+            return None, 0
+        facts = {key: value for key, value in self.progress.items() if key != "say"}
+        left, rate = facts["total"] - facts["done"], facts.get("rate")
+        if rate:
+            facts["eta_seconds"] = round(left / rate, 1)
+        return facts, 0 if "share" in facts else int(facts["done"])
