@@ -1,6 +1,7 @@
 """Which jobs and tasks wait for others: derived by query, never counted."""
 
 from collections.abc import Sequence
+from functools import cache
 
 from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
@@ -23,6 +24,7 @@ def doomed_jobs(session: Session) -> Sequence[tuple[int, int]]:
     return [(job_id, parent_id) for job_id, parent_id in session.execute(statement)]
 
 
+@cache
 def unfinished_parent() -> ColumnElement[bool]:
     """SQL condition on tasks: some job or task that it waits for has not ended as it must."""
     parent_job = (

@@ -8,12 +8,26 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    ScalarSelect,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
-from db.moves import lock_job, move_task, settle_job
+from db.moves import LockedJob, lock_job, move_task, settle_job, start_job
 from db.order import ready_tasks
 from db.tables import (
     Attempt,
@@ -90,12 +104,17 @@ def _candidates(session: Session, worker: Worker, hint: tuple[int, int] | None) 
     if hint is not None:
         yield hint[0], State.QUEUED, _tasks.c.dispatch_seq == hint[1]
     kind = worker.device.kind
-    queued = select(_tasks.c.id).where(_tasks.c.state == State.QUEUED, _runs_on(kind))
-    for task_id in session.scalars(queued.order_by(_tasks.c.rank, _tasks.c.id).limit(_CLAIM_TRIES)).all():
+    for task_id in session.scalars(_queued_statement(), {"kind": kind}).all():
         yield task_id, State.QUEUED
     # Nobody was woken for these yet; but this worker is free, so no wake-up is needed.
     for ready in ready_tasks(session, kind, _CLAIM_TRIES):
         yield ready.task_id, State.PENDING
+
+
+@cache
+def _queued_statement() -> "Select[Any]":
+    queued = select(_tasks.c.id).where(_tasks.c.state == State.QUEUED, _runs_on(bindparam("kind")))
+    return queued.order_by(_tasks.c.rank, _tasks.c.id).limit(_CLAIM_TRIES)
 
 
 def _claim_one(
@@ -106,10 +125,9 @@ def _claim_one(
     where: Sequence[ColumnElement[bool]],
     folder: Callable[..., str],
 ) -> Lease | None:
-    row = _facts(session, task_id)
+    row = session.execute(_facts_statement(), {"task_id": task_id}).one_or_none()
     if row is None or row.cancel_requested or row.paused:
         return None
-    job = lock_job(session, row.job_id)
     if row.max_running is not None or row.max_running_per_user is not None:
         # One claim after the other: two at once would each find room for one more.
         session.execute(select(_queues.c.name).where(_queues.c.name == row.queue).with_for_update(key_share=True))
@@ -120,7 +138,7 @@ def _claim_one(
         State.RUNNING,
         actor=worker.name,
         action="claim",
-        where=(*where, *_claimable(worker), *_within_limits(row)),
+        where=(*where, *_claimable(worker.id, worker.device.kind), *_within_limits(row)),
         values={
             "lease_epoch": _tasks.c.lease_epoch + 1,
             "heartbeat_count": _tasks.c.heartbeat_count + 1,
@@ -130,7 +148,7 @@ def _claim_one(
     )
     if task is None:
         return None
-    settle_job(session, job, actor=worker.name)
+    start_job(session, LockedJob(row.job_id, row.job_state, cancel_requested=False))
     path = folder(task.job_id, task.id, task.lease_epoch)
     attempt = {"task_id": task.id, "lease_epoch": task.lease_epoch, "worker_id": worker.id, "folder": path}
     session.execute(insert(_attempts), attempt)
@@ -153,44 +171,51 @@ def _claim_one(
     )
 
 
-def _facts(session: Session, task_id: int) -> "Row[Any] | None":
-    """What a claim has to know of the task, its job and its queue."""
+@cache
+def _facts_statement() -> "Select[Any]":
+    """What a claim has to know of the task, its job and its queue; locks the job as `lock_job` does."""
     of_task = ("job_id", "queue", "user_name", "role", "params", "time_limit_seconds", "checkpoint_floor")
-    statement = (
+    return (
         select(
             *(_tasks.c[name] for name in of_task),
             *(_jobs.c[name] for name in ("name", "spec", "spec_digest", "cancel_requested")),
+            _jobs.c.state.label("job_state"),
             *(_queues.c[name] for name in ("paused", "max_running", "max_running_per_user")),
         )
         .join(_jobs, _jobs.c.id == _tasks.c.job_id)
         .join(_queues, _queues.c.name == _tasks.c.queue)
-        .where(_tasks.c.id == task_id)
+        .where(_tasks.c.id == bindparam("task_id"))
+        .with_for_update(key_share=True, of=_jobs)
     )
-    return session.execute(statement).one_or_none()
 
 
-def _claimable(worker: Worker) -> tuple[ColumnElement[bool], ...]:
+@lru_cache(maxsize=16)  # a worker parent has one
+def _claimable(worker_id: int, kind: DeviceKind) -> tuple[ColumnElement[bool], ...]:
     """Asked again in the very statement that claims: any of it may have changed a moment ago."""
     paused = exists().where(_queues.c.name == _tasks.c.queue, _queues.c.paused)
     cancelled = exists().where(_jobs.c.id == _tasks.c.job_id, _jobs.c.cancel_requested)
-    mine = (Worker.id == worker.id, Device.id == Worker.device_id)
+    mine = (Worker.id == worker_id, Device.id == Worker.device_id)
     drained = exists().where(*mine, or_(Worker.draining, Device.drained))
     due = or_(_tasks.c.available_at.is_(None), _tasks.c.available_at <= now())
-    return (~paused, ~cancelled, ~drained, due, _runs_on(worker.device.kind))
+    return (~paused, ~cancelled, ~drained, due, _runs_on(kind))
 
 
-def _runs_on(kind: DeviceKind) -> ColumnElement[bool]:
+def _runs_on(kind: Any) -> ColumnElement[bool]:
     return or_(_tasks.c.device_kind.is_(None), _tasks.c.device_kind == kind)
 
 
 def _within_limits(row: "Row[Any]") -> Iterator[ColumnElement[bool]]:
     """Its queue runs fewer tasks than it may; the queue's row is locked."""
-    other = _tasks.alias()
-    running = select(func.count()).where(other.c.state == State.RUNNING, other.c.queue == row.queue)
     if row.max_running is not None:
-        yield running.scalar_subquery() < row.max_running
+        yield _running(row.queue) < row.max_running
     if row.max_running_per_user is not None:
-        yield running.where(other.c.user_name == row.user_name).scalar_subquery() < row.max_running_per_user
+        yield _running(row.queue, row.user_name) < row.max_running_per_user
+
+
+def _running(queue: str, user: str | None = None) -> "ScalarSelect[int]":
+    other = _tasks.alias()
+    counted = select(func.count()).where(other.c.state == State.RUNNING, other.c.queue == queue)
+    return (counted if user is None else counted.where(other.c.user_name == user)).scalar_subquery()
 
 
 def _fence(lease: Lease) -> tuple[ColumnElement[bool], ...]:
@@ -258,11 +283,12 @@ def finish(
     reason: FailureReason | None = None,
     message: str | None = None,
     done: int | None = None,
+    result: Mapping[str, Any] | None = None,
     publish: Callable[[Session], Mapping[str, Any]] | None = None,
 ) -> State:
     """End the lease: succeeded, failed or cancelled, with `done` images; gives where the task stands now.
 
-    `publish` adds what becomes visible in the same transaction, and gives the result to store with the task. A
+    `result` is stored with the task; or `publish` adds what becomes visible in the same transaction, and gives it. A
     failure that may pass is tried again after a while, as long as retries are left: the task is pending then.
 
     Safe to repeat after a lost answer.  Raises LeaseLost.
@@ -270,6 +296,8 @@ def finish(
     values: dict[str, Any] = {"reason": reason, "message": message}
     if done is not None:
         values["progress_done"] = done
+    if result is not None:
+        values["result"] = dict(result)
     target = State(outcome.value)
     if outcome is Outcome.FAILED:
         values["failures"] = _tasks.c.failures + 1
@@ -279,8 +307,8 @@ def finish(
     if not _end(session, lease, outcome, target, values, reason, message):
         return target
     if publish is not None:
-        result = dict(publish(session))
-        session.execute(update(_tasks).where(_tasks.c.id == lease.task_id).values(result=result))
+        published = dict(publish(session))
+        session.execute(update(_tasks).where(_tasks.c.id == lease.task_id).values(result=published))
     return target
 
 

@@ -9,9 +9,10 @@ and no objects.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.tables import Event, Job, Task
@@ -48,13 +49,17 @@ class Moved:
 
 def lock_job(session: Session, job_id: int) -> LockedJob:
     """Lock the job's row.  Raises NotFound."""
-    # key_share: rows that merely refer to the job (shards, children) can still be added meanwhile.
-    columns = select(_jobs.c.id, _jobs.c.state, _jobs.c.cancel_requested)
-    statement = columns.where(_jobs.c.id == job_id).with_for_update(key_share=True)
-    row = session.execute(statement).one_or_none() if job_id <= LARGEST_ID else None
+    row = session.execute(_lock_statement(), {"job_id": job_id}).one_or_none() if job_id <= LARGEST_ID else None
     if row is None:
         raise NotFound(f"there is no job {job_id}", hint="pixmill ps --all")
     return LockedJob(*row)
+
+
+@cache
+def _lock_statement() -> "Select[Any]":
+    # key_share: rows that merely refer to the job (shards, children) can still be added meanwhile.
+    columns = select(_jobs.c.id, _jobs.c.state, _jobs.c.cancel_requested)
+    return columns.where(_jobs.c.id == bindparam("job_id")).with_for_update(key_share=True)
 
 
 def add_event(
@@ -97,6 +102,13 @@ def move_task(
     return task
 
 
+def start_job(session: Session, job: LockedJob) -> None:
+    """Make the row of a job follow a task that has just begun to run: all that `settle_job` would do then."""
+    if job.state is not State.RUNNING:
+        running = {"state": State.RUNNING, "started_at": func.coalesce(_jobs.c.started_at, now())}
+        session.execute(update(_jobs).where(_jobs.c.id == job.id).values(running))
+
+
 def settle_job(session: Session, job: LockedJob, *, actor: str) -> State:
     """Make the job's row follow its tasks; a failed or cancelled task takes the waiting ones of its job along.
 
@@ -121,8 +133,14 @@ def settle_job(session: Session, job: LockedJob, *, actor: str) -> State:
 
 
 def _task_states(session: Session, job_id: int) -> dict[int, State]:
-    rows = session.execute(select(_tasks.c.id, _tasks.c.state).where(_tasks.c.job_id == job_id).order_by(_tasks.c.id))
+    rows = session.execute(_states_statement(), {"job_id": job_id})
     return {task_id: state for task_id, state in rows}  # noqa: C416  rows are not tuples to mypy
+
+
+@cache
+def _states_statement() -> "Select[Any]":
+    of_job = _tasks.c.job_id == bindparam("job_id")
+    return select(_tasks.c.id, _tasks.c.state).where(of_job).order_by(_tasks.c.id)
 
 
 def _stop_the_rest(session: Session, job: LockedJob, states: Mapping[int, State], *, actor: str) -> None:

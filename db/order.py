@@ -15,9 +15,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.dependencies import unfinished_parent
@@ -97,18 +98,6 @@ def ready_tasks(session: Session, kind: DeviceKind, count: int) -> list[Ready]:
 
 def read_shares(session: Session) -> list[Share]:
     """The accounts of all open queues."""
-    pending = select(_tasks.c.id).where(
-        _tasks.c.state == State.PENDING,
-        _tasks.c.queue == _accounts.c.queue,
-        _tasks.c.user_name == _accounts.c.user_name,
-    )
-    columns = (_queues.c.weight, _queues.c.max_running, _queues.c.max_running_per_user)
-    statement = (
-        select(_accounts, *columns, pending.exists().label("waits"), now().label("at"))
-        .join(_queues, _queues.c.name == _accounts.c.queue)
-        .where(~_queues.c.paused)
-        .order_by(_accounts.c.queue, _accounts.c.user_name)
-    )
     return [
         Share(
             queue=row.queue,
@@ -119,8 +108,24 @@ def read_shares(session: Session) -> list[Share]:
             max_running=row.max_running,
             max_running_per_user=row.max_running_per_user,
         )
-        for row in session.execute(statement)
+        for row in session.execute(_shares_statement())
     ]
+
+
+@cache
+def _shares_statement() -> "Select[Any]":
+    pending = select(_tasks.c.id).where(
+        _tasks.c.state == State.PENDING,
+        _tasks.c.queue == _accounts.c.queue,
+        _tasks.c.user_name == _accounts.c.user_name,
+    )
+    columns = (_queues.c.weight, _queues.c.max_running, _queues.c.max_running_per_user)
+    return (
+        select(_accounts, *columns, pending.exists().label("waits"), now().label("at"))
+        .join(_queues, _queues.c.name == _accounts.c.queue)
+        .where(~_queues.c.paused)
+        .order_by(_accounts.c.queue, _accounts.c.user_name)
+    )
 
 
 def active_tasks(session: Session) -> "Counter[tuple[str, str]]":
@@ -162,16 +167,22 @@ class _Lane:
 
 def _of_share(session: Session, share: Share, kind: DeviceKind, count: int) -> list[Ready]:
     """The account's next tasks that nothing holds back."""
-    statement = (
+    wanted = {"queue": share.queue, "user": share.user, "kind": kind, "count": count}
+    return [Ready(*row) for row in session.execute(_share_statement(), wanted)]
+
+
+@cache
+def _share_statement() -> "Select[Any]":
+    of_share = (_tasks.c.queue == bindparam("queue"), _tasks.c.user_name == bindparam("user"))
+    return (
         select(_tasks.c.rank, _tasks.c.id, _tasks.c.job_id)
-        .where(_tasks.c.state == State.PENDING, _tasks.c.queue == share.queue, _tasks.c.user_name == share.user)
-        .where(or_(_tasks.c.device_kind.is_(None), _tasks.c.device_kind == kind))
+        .where(_tasks.c.state == State.PENDING, *of_share)
+        .where(or_(_tasks.c.device_kind.is_(None), _tasks.c.device_kind == bindparam("kind")))
         .where(or_(_tasks.c.available_at.is_(None), _tasks.c.available_at <= now()))
         .where(~unfinished_parent())
         .order_by(_tasks.c.rank, _tasks.c.id)
-        .limit(count)
+        .limit(bindparam("count"))
     )
-    return [Ready(*row) for row in session.execute(statement)]
 
 
 def _merge(lanes: Iterable[_Lane], active: Mapping[tuple[str, str], int], count: int) -> list[Ready]:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pixmill.errors import PixmillError, Unavailable
+from pixmill.interpreter import python_command, with_our_code
 from worker.assignment import Assignment
 from worker.channel import Channel
 from worker.device.pinning import environment_for
-from worker.parent.interpreter import python_command, with_our_code
 
 log = logging.getLogger(__name__)
 

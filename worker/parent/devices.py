@@ -5,7 +5,7 @@ import os
 import subprocess
 
 from pixmill.errors import Unavailable
-from worker.parent.interpreter import python_command, with_our_code
+from pixmill.interpreter import python_command, with_our_code
 
 AUTO = "auto"
 PROBE_SECONDS = 120.0  # importing torch from a cold disk, and starting CUDA

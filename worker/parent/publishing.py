@@ -1,6 +1,6 @@
 """What becomes visible in the very transaction that ends a task."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -11,16 +11,12 @@ from db.registry import add_version, ensure_dataset, resolve_model
 from db.tables import Evaluation, ModelVersion, Role
 from pixmill.errors import Conflict
 
+Publish = Callable[[Session, Lease, Mapping[str, Any]], dict[str, Any]]
 
-def publish_result(session: Session, lease: Lease, result: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the rows that a succeeded task brings; gives the result to store with the task."""
-    match lease.role:
-        case Role.TRAIN:
-            return _publish_model(session, lease, result)
-        case Role.EVALUATE:
-            return _publish_evaluation(session, lease, result)
-        case Role.GENERATE | Role.ASSEMBLE | Role.PING:
-            return dict(result)
+
+def publisher(role: Role) -> Publish | None:
+    """What adds the rows that a succeeded task brings, and gives the result to store with it; None: only that."""
+    return {Role.TRAIN: _publish_model, Role.EVALUATE: _publish_evaluation}.get(role)
 
 
 def _publish_model(session: Session, lease: Lease, result: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from worker.assignment import Assignment
 from worker.parent.device_process import DeviceProcess, lock_path
 from worker.parent.inputs import build_assignment, shard_row
 from worker.parent.meter import Meter
-from worker.parent.publishing import publish_result
+from worker.parent.publishing import publisher
 from worker.parent.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -199,12 +199,13 @@ class Runner:
         reach(CrashPoint.WORKER_PUBLISHED_SHARD)
 
     def _succeed(self, lease: Lease, result: dict[str, Any], done: int) -> None:
-        def publish(session: Session) -> dict[str, Any]:
-            return publish_result(session, lease, result)
-
+        publish = publisher(lease.role)
+        how: dict[str, Any] = {"result": result}
+        if publish is not None:
+            how = {"publish": lambda session: publish(session, lease, result)}
         reach(CrashPoint.WORKER_HEARD_RESULT)
         try:
-            self._stubbornly(lambda session: finish(session, lease, Outcome.SUCCEEDED, done=done, publish=publish))
+            self._stubbornly(lambda session: finish(session, lease, Outcome.SUCCEEDED, done=done, **how))
         except (LeaseLost, DatabaseUnreachable):
             raise
         except PixmillError as error:  # what it refers to is gone
