@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from imagemodels.digest import model_digest
+from imagemodels.memory import in_batches_that_fit
 from imagemodels.networks.encoder import ConvEncoder
 from imagemodels.pixels import to_float
 from imagemodels.runtime import Runtime
@@ -14,11 +15,20 @@ INFERENCE_BATCH = 256  # images
 
 
 class Classifier:
-    """A ConvEncoder with K outputs, in eval mode."""
+    """A ConvEncoder with K outputs, in eval mode.
+
+    When the memory does not hold a batch, images pass in batches of half the size from then on, which may move the
+    last bits of what is computed. ``batch_size`` tells how many pass at a time.
+    """
 
     def __init__(self, network: ConvEncoder, runtime: Runtime) -> None:
         self.network = network.eval()
         self.runtime = runtime
+        self.batch_size = INFERENCE_BATCH
+
+    def use_full_batches(self) -> None:
+        """Forget that the memory was short."""
+        self.batch_size = INFERENCE_BATCH
 
     def predict(self, images: Tensor) -> Tensor:
         """Return the most likely class (N,), int64 on the CPU, of uint8 images (N, C, H, W)."""
@@ -38,11 +48,16 @@ class Classifier:
         return model_digest(self.network)
 
     def _in_batches(self, images: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """Raises OutOfMemory when the memory does not hold one image on its way through the network."""
         with torch.inference_mode(), self.runtime.activated(), self.runtime.autocast():
-            outputs = [
-                function(to_float(self.runtime.put(batch))).float().cpu()
-                for batch in torch.split(images, INFERENCE_BATCH)
-            ]
+            outputs, self.batch_size = in_batches_that_fit(
+                lambda size: [
+                    function(to_float(self.runtime.put(batch))).float().cpu() for batch in torch.split(images, size)
+                ],
+                self.batch_size,
+                "a classifier's pass",
+                self.runtime.torch_device,
+            )
         return torch.cat(outputs)
 
 

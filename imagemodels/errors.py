@@ -5,7 +5,8 @@
     │   └── UnknownPreset      a preset name that does not exist
     ├── DataError              the images cannot be used for what was asked
     ├── CorruptCheckpoint      a stored model or training state is not what was written
-    └── NonFiniteLoss          training diverged
+    ├── NonFiniteLoss          training diverged
+    └── OutOfMemory            not even one image at a time fits into the device's memory
 
 The data readers add their own kinds below DataError.
 """
@@ -32,4 +33,8 @@ class CorruptCheckpoint(ModelError):
 
 
 class NonFiniteLoss(ModelError):
-    """A loss became NaN or infinite; the weights in memory are worthless."""
+    """A loss or a weight became NaN or infinite; the weights in memory are worthless."""
+
+
+class OutOfMemory(ModelError):
+    """Not even a batch of one image fits into the device's memory."""

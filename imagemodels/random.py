@@ -37,6 +37,11 @@ def step_seed(seed: int, step: int, purpose: str) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
+def diverted_seed(seed: int, times: int) -> int:
+    """Return the seed of a run that has left its path so many times; that of the run itself for 0."""
+    return step_seed(seed, times, "diverted") if times else seed
+
+
 def _key(seed: int, purpose: str) -> NDArray[np.uint64]:
     digest = hashlib.blake2b(f"{seed}:{purpose}".encode(), digest_size=16).digest()
     return np.frombuffer(digest, dtype="<u8").astype(np.uint64)

@@ -10,6 +10,7 @@ from torch import Tensor
 from imagemodels import random
 from imagemodels.digest import model_digest
 from imagemodels.errors import ConfigError
+from imagemodels.memory import in_batches_that_fit
 from imagemodels.networks.blocks import weighted_layers
 from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.pixels import to_uint8
@@ -25,12 +26,17 @@ class Generator:
     Every batch has exactly ``batch_size`` images, the last one padded, because the size of a batch changes the last
     bits of a convolution. Images are equal, byte for byte, for the same weights, seed, index, class, device,
     precision and batch size.
+
+    When the memory does not hold a batch, the images are made in batches of half the size, all that were asked for
+    at once alike. ``batch_size`` tells which, until ``use_full_batches``; the smaller size may move a few of a hundred
+    thousand pixel values by a level.
     """
 
     def __init__(self, network: ConvDecoder, runtime: Runtime, batch_size: int | None = None) -> None:
         self.network = network.eval().requires_grad_(False)
         self.runtime = runtime
-        self.batch_size = batch_size or (CUDA_BATCH if runtime.torch_device.type == "cuda" else CPU_BATCH)
+        self.full_batch_size = batch_size or (CUDA_BATCH if runtime.torch_device.type == "cuda" else CPU_BATCH)
+        self.batch_size = self.full_batch_size
         self._fast = _inference_copy(network, runtime)
 
     @property
@@ -48,28 +54,44 @@ class Generator:
         """The identity of architecture and weights, sha256 in hexadecimal."""
         return model_digest(self.network)
 
+    def use_full_batches(self) -> None:
+        """Forget that the memory was short, so that what one task went through does not move another one's pixels."""
+        self.batch_size = self.full_batch_size
+
     def sample(
         self, seed: int, indices: NDArray[np.int64], labels: NDArray[np.int64] | None = None
     ) -> NDArray[np.uint8]:
         """Return the images (N, H, W, C), uint8, with the numbers ``indices`` (N,) of the series ``seed``.
 
         Without ``labels`` (N,) a conditional model gives image i the class i mod K.
-        Raises ConfigError when labels are given to an unconditional model or do not fit.
+        Raises ConfigError when labels are given to an unconditional model or do not fit, and OutOfMemory when the
+        memory does not hold the making of one image.
         """
         indices = np.asarray(indices, dtype=np.int64)
         labels = self._labels(indices, labels)
+        with torch.inference_mode(), self.runtime.activated():
+            images, self.batch_size = in_batches_that_fit(
+                lambda size: self._in_batches(seed, indices, labels, size),
+                self.batch_size,
+                "the making of images",
+                self.runtime.torch_device,
+            )
+        return images
+
+    def _in_batches(
+        self, seed: int, indices: NDArray[np.int64], labels: NDArray[np.int64] | None, size: int
+    ) -> NDArray[np.uint8]:
         latents = random.latents(seed, indices, self.network.spec.latent_size)
         side = self.network.spec.image_size
         images = np.empty((len(indices), side, side, self.network.spec.channels), dtype=np.uint8)
-        with torch.inference_mode(), self.runtime.activated():
-            for start in range(0, len(indices), self.batch_size):
-                part = slice(start, start + self.batch_size)
-                images[part] = self._batch(latents[part], labels[part] if labels is not None else None)
+        for start in range(0, len(indices), size):
+            part = slice(start, start + size)
+            images[part] = self._batch(latents[part], labels[part] if labels is not None else None, size)
         return images
 
-    def _batch(self, latents: NDArray[np.float32], labels: NDArray[np.int64] | None) -> NDArray[np.uint8]:
-        latents_NZ = self.runtime.put(_padded(torch.from_numpy(latents), self.batch_size))
-        labels_N = self.runtime.put(_padded(torch.from_numpy(labels), self.batch_size)) if labels is not None else None
+    def _batch(self, latents: NDArray[np.float32], labels: NDArray[np.int64] | None, size: int) -> NDArray[np.uint8]:
+        latents_NZ = self.runtime.put(_padded(torch.from_numpy(latents), size))
+        labels_N = self.runtime.put(_padded(torch.from_numpy(labels), size)) if labels is not None else None
         pixels_NCHW = to_uint8(self._fast(latents_NZ, labels_N))[: len(latents)]
         pixels: NDArray[np.uint8] = pixels_NCHW.permute(0, 2, 3, 1).cpu().numpy()
         return pixels

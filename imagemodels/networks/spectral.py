@@ -20,6 +20,7 @@ class SpectralNorm(nn.Module):
 
     def __init__(self, weight: Tensor, warm_up_iterations: int = 15) -> None:
         super().__init__()
+        self.iterates = True
         matrix = weight.detach().flatten(1)
         self.register_buffer("left", normalize(torch.randn(matrix.shape[0]), dim=0, eps=EPSILON))
         self.register_buffer("right", normalize(torch.randn(matrix.shape[1]), dim=0, eps=EPSILON))
@@ -29,7 +30,7 @@ class SpectralNorm(nn.Module):
         """Return ``weight`` with spectral norm one, in fp32."""
         with torch.autocast(weight.device.type, enabled=False):
             matrix = weight.flatten(1)
-            if self.training:
+            if self.training and self.iterates:
                 self._iterate(matrix, 1)
             # Cloned because the next iteration writes in place while this graph may still wait for backward.
             left, right = self.left.clone(), self.right.clone()

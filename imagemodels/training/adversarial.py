@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from imagemodels.networks.blocks import separate_statistics
 from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.networks.encoder import ConvEncoder
+from imagemodels.networks.partial import part_of_a_batch
 from imagemodels.networks.specs import EncoderSpec
 from imagemodels.objectives import ADVERSARIAL
 from imagemodels.options import AdversarialOptions
@@ -16,7 +17,7 @@ from imagemodels.runtime import Runtime
 from imagemodels.training.augmentation import translated
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.stream import Batch
-from imagemodels.training.task import Task, adam, decoder_spec, descend
+from imagemodels.training.task import Task, adam, decoder_spec
 
 
 class AdversarialTask(Task):
@@ -41,24 +42,54 @@ class AdversarialTask(Task):
         """The generator."""
         return self.generator
 
-    def step(self, batch: Batch) -> dict[str, Tensor]:
+    @property
+    def changed_early(self) -> list[Tensor]:
+        """The buffers, and all of the discriminator: it has moved when the generator's turn comes."""
+        moments = [value for state in self.optimizers["discriminator"].state.values() for value in state.values()]
+        return [*super().changed_early, *self.discriminator.parameters(), *moments]
+
+    def step(self, batch: Batch, micro_batch: int | None = None) -> dict[str, Tensor]:
         """Move the discriminator, then the generator against the new discriminator.
 
-        The fakes keep their graph for the generator's step; the discriminator sees them cut off from it.
+        The fakes keep their graph for the generator's step; the discriminator sees them cut off from it. When the
+        step is cut, they are made twice instead: the graphs of all parts at once would be those of a whole batch.
         """
-        noise_NZ = self.noise(batch, self.options.latent_size, "latents")
-        with self.runtime.autocast():
-            fakes = self.generator(noise_NZ, batch.labels)
-        losses = {"discriminator": self._discriminator_step(batch, fakes.detach())}
-        losses["generator"] = self._generator_step(batch, fakes)
-        return losses
+        parts = batch.parts(micro_batch or len(batch.images))
+        kept = self._fakes(batch) if len(parts) == 1 else None
 
-    def _discriminator_step(self, batch: Batch, fakes: Tensor) -> Tensor:
-        reals, fakes = self._shifted(batch, batch.images, "reals"), self._shifted(batch, fakes, "fakes")
+        def judge(part: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+            return self._discriminator_losses(part, self._passing_fakes(part) if kept is None else kept.detach())
+
+        def deceive(part: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+            return self._generator_losses(part, self._fakes(part) if kept is None else kept)
+
+        return self.descend("discriminator", parts, judge) | self.descend("generator", parts, deceive)
+
+    def _fakes(self, part: Batch) -> Tensor:
+        noise_NZ = self.noise(part, self.options.latent_size, "latents")
         with self.runtime.autocast():
-            real_logits, fake_logits = self._judged(reals, fakes, batch.labels)
+            fakes: Tensor = self.generator(noise_NZ, part.labels)
+        return fakes
+
+    def _passing_fakes(self, part: Batch) -> Tensor:
+        # They will be made again for the generator's step: only then do its running statistics move.
+        with torch.no_grad(), part_of_a_batch([self.generator], 0.0, is_first=False):
+            return self._fakes(part)
+
+    def _discriminator_losses(self, part: Batch, fakes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        reals, fakes = self._shifted(part, part.images, "reals"), self._shifted(part, fakes, "fakes")
+        with self.runtime.autocast():
+            real_logits, fake_logits = self._judged(reals, fakes, part.labels)
         loss = self.objective.discriminator(real_logits.float(), fake_logits.float())
-        return descend(self.optimizers["discriminator"], loss)
+        return loss, {"discriminator": loss}
+
+    def _generator_losses(self, part: Batch, fakes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        fakes = self._shifted(part, fakes, "generator")
+        # Half of the discriminator's backward pass is gradients for weights that are not updated here.
+        with frozen(self.discriminator), self.runtime.autocast():
+            fake_logits = self.discriminator(fakes, part.labels)
+        loss = self.objective.generator(fake_logits.float())
+        return loss, {"generator": loss}
 
     def _judged(self, reals: Tensor, fakes: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         both = torch.cat((labels, labels)) if labels is not None else None
@@ -66,13 +97,6 @@ class AdversarialTask(Task):
         with separate_statistics(self.discriminator, 2):
             real_logits, fake_logits = self.discriminator(torch.cat((reals, fakes)), both).chunk(2)
         return real_logits, fake_logits
-
-    def _generator_step(self, batch: Batch, fakes: Tensor) -> Tensor:
-        fakes = self._shifted(batch, fakes, "generator")
-        # Half of the discriminator's backward pass is gradients for weights that are not updated here.
-        with frozen(self.discriminator), self.runtime.autocast():
-            fake_logits = self.discriminator(fakes, batch.labels)
-        return descend(self.optimizers["generator"], self.objective.generator(fake_logits.float()))
 
     def _shifted(self, batch: Batch, images: Tensor, purpose: str) -> Tensor:
         if not self.options.translation:

@@ -10,7 +10,7 @@ from imagemodels.options import AutoencoderOptions
 from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.stream import Batch
-from imagemodels.training.task import Task, adam, decoder_spec, descend
+from imagemodels.training.task import Task, adam, decoder_spec
 
 
 class AutoencoderTask(Task):
@@ -30,19 +30,22 @@ class AutoencoderTask(Task):
         """The decoder."""
         return self.decoder
 
-    def step(self, batch: Batch) -> dict[str, Tensor]:
+    def step(self, batch: Batch, micro_batch: int | None = None) -> dict[str, Tensor]:
         """Maximise the evidence lower bound; the losses are in nats per image."""
-        noise_NZ = self.noise(batch, self.options.latent_size, "posterior")
+        return self.descend("both", batch.parts(micro_batch or len(batch.images)), self._losses)
+
+    def _losses(self, part: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        noise_NZ = self.noise(part, self.options.latent_size, "posterior")
         with self.runtime.autocast():
-            moments = self.encoder(batch.images, batch.labels)
+            moments = self.encoder(part.images, part.labels)
         mean_NZ, log_variance_NZ = moments.float().chunk(2, dim=1)
         log_variance_NZ = bounded_log_variance(log_variance_NZ)
         with self.runtime.autocast():
-            decoded = self.decoder(reparameterised(mean_NZ, log_variance_NZ, noise_NZ), batch.labels)
-        reconstruction = RECONSTRUCTION[self.options.reconstruction](batch.images, decoded)
+            decoded = self.decoder(reparameterised(mean_NZ, log_variance_NZ, noise_NZ), part.labels)
+        reconstruction = RECONSTRUCTION[self.options.reconstruction](part.images, decoded)
         divergence = kl_divergence(mean_NZ, log_variance_NZ)
-        descend(self.optimizers["both"], reconstruction + self._kl_weight(batch) * divergence)
-        return {"reconstruction": reconstruction.detach(), "kl": divergence.detach()}
+        loss = reconstruction + self._kl_weight(part) * divergence
+        return loss, {"reconstruction": reconstruction, "kl": divergence}
 
     def _kl_weight(self, batch: Batch) -> float:
         warmup = self.options.kl_warmup_images

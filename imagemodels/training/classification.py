@@ -9,7 +9,7 @@ from imagemodels.options import ClassifierOptions
 from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.stream import Batch
-from imagemodels.training.task import Task, adam, descend
+from imagemodels.training.task import Task, adam
 
 
 class ClassifierTask(Task):
@@ -27,13 +27,16 @@ class ClassifierTask(Task):
         """The classifier itself."""
         return self.encoder
 
-    def step(self, batch: Batch) -> dict[str, Tensor]:
+    def step(self, batch: Batch, micro_batch: int | None = None) -> dict[str, Tensor]:
         """Minimise the cross-entropy, in nats per image."""
-        assert batch.labels is not None  # the stream has refused a classifier without labels
+        return self.descend("classifier", batch.parts(micro_batch or len(batch.images)), self._losses)
+
+    def _losses(self, part: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        assert part.labels is not None  # the stream has refused a classifier without labels
         with self.runtime.autocast():
-            logits = self.encoder(batch.images)
-        loss = functional.cross_entropy(logits.float(), batch.labels)
-        return {"cross_entropy": descend(self.optimizers["classifier"], loss)}
+            logits = self.encoder(part.images)
+        loss = functional.cross_entropy(logits.float(), part.labels)
+        return loss, {"cross_entropy": loss}
 
 
 def classifier_spec(config: TrainConfig, options: ClassifierOptions) -> EncoderSpec:

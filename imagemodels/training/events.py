@@ -22,6 +22,7 @@ class Progress:
     total: int  # images
     losses: Mapping[str, float]
     images_per_second: float
+    micro_batch: int  # images in the networks at a time; fewer than a batch where the memory is short
 
 
 @dataclass(frozen=True, slots=True, eq=False)

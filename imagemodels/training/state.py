@@ -1,27 +1,35 @@
 """The resume set of a training run, as one file that holds tensors and plain values only.
 
-Everything random is a function of seed and step, so that no generator state is stored.
+Everything random is a function of seed, diversions and step, so that no generator state is stored.
 """
 
 import sys
+from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
-from imagemodels.errors import ConfigError, CorruptCheckpoint
+from imagemodels.errors import ConfigError, CorruptCheckpoint, NonFiniteLoss
+from imagemodels.memory import is_out_of_memory
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.task import Task
 
 if TYPE_CHECKING:
     from imagemodels.training.trainer import Trainer
 
-__all__ = ["Task", "read", "write"]
+__all__ = ["Task", "read", "require_finite", "write"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# Format 1 knew neither micro-batches nor diversions: a run of then had none of either.
+READABLE_VERSIONS = (1, FORMAT_VERSION)
 
 
 def write(trainer: "Trainer", file: IO[bytes]) -> None:
-    """Write the state; equal states give equal bytes, which holds for an open file but not for a path."""
+    """Write the state; equal states give equal bytes, which holds for an open file but not for a path.
+
+    Raises NonFiniteLoss, before anything is written, when a number of the state is NaN or infinite.
+    """
     best = trainer.best
     content = _canonical(
         {
@@ -31,13 +39,51 @@ def write(trainer: "Trainer", file: IO[bytes]) -> None:
             "step": trainer.step,
             "sampled_at": trainer.sampled_at,
             "measured_at": trainer.measured_at,
+            "micro_batch": trainer.micro_batch,
+            "diversions": trainer.diversions,
             "best": {"value": best.value, "images_seen": best.images_seen, "weights": best.weights} if best else None,
-            "networks": {name: network.state_dict() for name, network in trainer.task.networks.items()},
-            "averaged": trainer.averaged.network.state_dict(),
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in trainer.task.optimizers.items()},
+            **_tensors(trainer),
         }
     )
+    _raise_for(_broken(content))
     torch.save(content, file)
+
+
+def require_finite(trainer: "Trainer") -> None:
+    """Raise NonFiniteLoss when a weight, an average or a moment is NaN or infinite."""
+    _raise_for(_broken(_tensors(trainer)))
+
+
+def _tensors(trainer: "Trainer") -> dict[str, Any]:
+    return {
+        "networks": {name: network.state_dict() for name, network in trainer.task.networks.items()},
+        "averaged": trainer.averaged.network.state_dict(),
+        "optimizers": {name: optimizer.state_dict() for name, optimizer in trainer.task.optimizers.items()},
+    }
+
+
+def _broken(content: Mapping[str, Any]) -> list[str]:
+    """The parts of a state in which a number is NaN or infinite."""
+    names = [key for key in ("networks", "averaged", "optimizers", "best") if content.get(key)]
+    found = [(name, tensor) for name in names for tensor in _floats(content[name])]
+    if not found:
+        return []
+    flags = torch.stack([tensor.isfinite().all() for _, tensor in found]).tolist()  # one transfer for all
+    return list(dict.fromkeys(name for (name, _), finite in zip(found, flags, strict=True) if not finite))
+
+
+def _floats(value: Any) -> Iterable[Tensor]:
+    if isinstance(value, Tensor):
+        if value.is_floating_point():
+            yield value.detach()
+    elif isinstance(value, Mapping):
+        for entry in value.values():
+            yield from _floats(entry)
+
+
+def _raise_for(broken: list[str]) -> None:
+    if broken:
+        raise NonFiniteLoss(f"numbers in {', '.join(broken)} are not finite; lower the learning rate")
 
 
 def _canonical(value: Any) -> Any:
@@ -52,13 +98,17 @@ def _canonical(value: Any) -> Any:
 def read(trainer: "Trainer", file: IO[bytes]) -> None:
     """Fill ``trainer`` from what ``write`` wrote.
 
-    Raises CorruptCheckpoint when the file is unreadable, or of another configuration or other images.
+    Raises CorruptCheckpoint when the file is unreadable, of another configuration or other images, or not finite.
     """
     stored = _stored(file, trainer.runtime.torch_device)
     try:
         _require_same_run(trainer, stored)
+        if broken := _broken(stored):
+            raise CorruptCheckpoint(f"the training state holds numbers in {', '.join(broken)} that are not finite")
         _fill(trainer, stored)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise CorruptCheckpoint(f"the training state does not fit this model: {error}") from error
 
 
@@ -66,8 +116,10 @@ def _stored(file: IO[bytes], device: torch.device) -> dict[str, Any]:
     try:
         stored = torch.load(file, map_location=device, weights_only=True)
     except Exception as error:  # the unpickler, the zip reader and torch each have errors of their own
+        if is_out_of_memory(error):  # the file may be as good as ever
+            raise
         raise CorruptCheckpoint(f"the training state cannot be read: {error}") from error
-    if not isinstance(stored, dict) or stored.get("format_version") != FORMAT_VERSION:
+    if not isinstance(stored, dict) or stored.get("format_version") not in READABLE_VERSIONS:
         raise CorruptCheckpoint(f"the file is not a training state of format {FORMAT_VERSION}")
     return stored
 
@@ -94,4 +146,6 @@ def _fill(trainer: "Trainer", stored: dict[str, Any]) -> None:
     trainer.step = stored["step"]
     trainer.sampled_at = stored["sampled_at"]
     trainer.measured_at = stored["measured_at"]
+    trainer.micro_batch = min(stored.get("micro_batch", trainer.micro_batch), trainer.config.effective_batch_size)
+    trainer.diversions = stored.get("diversions", 0)
     trainer.best = Best(**stored["best"]) if stored["best"] else None

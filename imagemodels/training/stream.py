@@ -1,7 +1,7 @@
 """The order of the training images: a function of seed and position, so that no loader state has to be stored."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,14 +13,36 @@ from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """The images of one optimizer step: (N, C, H, W) in [-1, 1], labels (N,) int64 or None."""
+    """The images of one optimizer step, or a part of them: (N, C, H, W) in [-1, 1], labels (N,) int64 or None."""
 
     step: int
     images_seen: int  # before this step
     images: Tensor
     labels: Tensor | None
+    first: int = 0  # which image of the step the first one is
+    step_images: int  # how many the whole step has
+
+    @property
+    def rows(self) -> slice:
+        """Which images of the step these are."""
+        return slice(self.first, self.first + len(self.images))
+
+    @property
+    def share(self) -> float:
+        """How much of the step this is, from 0 to 1."""
+        return len(self.images) / self.step_images
+
+    def parts(self, size: int) -> "list[Batch]":
+        """Return the batch cut into parts of ``size`` images, the last one perhaps smaller."""
+        if size >= len(self.images):
+            return [self]
+        return [self._part(slice(first, first + size)) for first in range(0, len(self.images), size)]
+
+    def _part(self, rows: slice) -> "Batch":
+        labels = self.labels[rows] if self.labels is not None else None
+        return replace(self, images=self.images[rows], labels=labels, first=self.first + rows.start)
 
 
 class ImageStream:
@@ -48,7 +70,14 @@ class ImageStream:
         pixels = self._images_NHWC.index_select(0, chosen).permute(0, 3, 1, 2)
         labels = self._labels.index_select(0, chosen) if self._labels is not None else None
         images = to_float(self._flipped(pixels, step) if self.flips else pixels)
-        return Batch(step, step * self.batch_size, images, labels)
+        return Batch(
+            step=step, images_seen=step * self.batch_size, images=images, labels=labels, step_images=self.batch_size
+        )
+
+    def reseed(self, seed: int) -> None:
+        """Take the order and the flips of another seed from now on."""
+        self.seed = seed
+        self._epochs = {}
 
     def _indices(self, step: int) -> Tensor:
         parts: list[Tensor] = []

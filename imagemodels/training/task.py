@@ -1,12 +1,14 @@
 """What the trainer needs of each family of models."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from imagemodels.networks.partial import part_of_a_batch
 from imagemodels.networks.specs import DecoderSpec
 from imagemodels.options import AdversarialOptions, AutoencoderOptions, SharedOptions
 from imagemodels.random import step_seed
@@ -16,7 +18,12 @@ from imagemodels.training.stream import Batch
 
 
 class Task(ABC):
-    """Networks, their optimizers, and one training step."""
+    """Networks, their optimizers, and one training step.
+
+    A step may be cut into parts, whose gradients are added up with the weights of their sizes. The result is that of
+    the undivided step up to the order of the sums, except where a batch is more than the sum of its images: a batch
+    norm takes the statistics of each part, and the ``sigma`` reconstruction the error of each part.
+    """
 
     networks: Mapping[str, nn.Module]
     optimizers: Mapping[str, Adam]
@@ -24,7 +31,9 @@ class Task(ABC):
     def __init__(self, config: TrainConfig, runtime: Runtime) -> None:
         self.config = config
         self.runtime = runtime
+        self.seed = config.seed
         self._random = torch.Generator()
+        self._drawn: dict[str, tuple[int, Tensor]] = {}
 
     @property
     @abstractmethod
@@ -32,22 +41,65 @@ class Task(ABC):
         """The network that is averaged, sampled and exported."""
 
     @abstractmethod
-    def step(self, batch: Batch) -> dict[str, Tensor]:
-        """Update the weights once and return the losses as scalars without a graph, still on the device."""
+    def step(self, batch: Batch, micro_batch: int | None = None) -> dict[str, Tensor]:
+        """Update the weights once and return the losses as scalars without a graph, still on the device.
+
+        At most ``micro_batch`` images are in the networks at a time; None: all of them.
+        """
+
+    @property
+    def changed_early(self) -> list[Tensor]:
+        """What a step changes before its last optimizer step: all buffers, and weights that have moved by then."""
+        return [buffer for network in self.networks.values() for buffer in network.buffers()]
 
     def noise(self, batch: Batch, size: int, purpose: str) -> Tensor:
         """Return standard normal noise (N, ``size``) on the device, a function of seed, step and purpose.
 
-        Drawn on the CPU, so that every device trains with the same noise.
+        Drawn on the CPU, so that every device trains with the same noise, and for the whole step, so that every
+        image has the same noise however the step is cut.
         """
-        return self.runtime.put(torch.randn(len(batch.images), size, generator=self._seeded(batch, purpose)))
+        return self._rows_of(batch, purpose, lambda random: torch.randn(batch.step_images, size, generator=random))
 
     def uniforms(self, batch: Batch, size: int, purpose: str) -> Tensor:
         """Return uniform noise (N, ``size``) in [0, 1) on the device, drawn as ``noise`` is."""
-        return self.runtime.put(torch.rand(len(batch.images), size, generator=self._seeded(batch, purpose)))
+        return self._rows_of(batch, purpose, lambda random: torch.rand(batch.step_images, size, generator=random))
 
-    def _seeded(self, batch: Batch, purpose: str) -> torch.Generator:
-        return self._random.manual_seed(step_seed(self.config.seed, batch.step, purpose))
+    def _rows_of(self, batch: Batch, purpose: str, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
+        seed = step_seed(self.seed, batch.step, purpose)
+        drawn = self._drawn.get(purpose)
+        if drawn is None or drawn[0] != seed:  # the other parts of this step find it drawn
+            drawn = seed, self.runtime.put(draw(self._random.manual_seed(seed)))
+            self._drawn[purpose] = drawn
+        return drawn[1][batch.rows]
+
+    def descend(
+        self, optimizer: str, parts: Sequence[Batch], losses_of: Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
+    ) -> dict[str, Tensor]:
+        """Take one step of an optimizer down the mean loss of ``parts``.
+
+        ``losses_of`` gives the loss of a part, with its graph, and what is to be shown; returned are the means of
+        what is shown.
+        """
+        self.optimizers[optimizer].zero_grad(set_to_none=True)
+        means: dict[str, Tensor] = {}
+        for number, part in enumerate(parts):
+            with self._as_part(part, is_first=number == 0):
+                loss, shown = losses_of(part)
+            torch.autograd.backward(_shared(loss, part))
+            for name, value in shown.items():
+                weighted = _shared(value.detach(), part)
+                means[name] = means[name] + weighted if name in means else weighted
+        self.optimizers[optimizer].step()
+        return means
+
+    def _as_part(self, part: Batch, *, is_first: bool) -> AbstractContextManager[None]:
+        if part.share == 1.0:
+            return nullcontext()
+        return part_of_a_batch(self.networks.values(), part.share, is_first=is_first)
+
+
+def _shared(value: Tensor, part: Batch) -> Tensor:
+    return value if part.share == 1.0 else value * part.share
 
 
 def adam(network: nn.Module, options: SharedOptions, learning_rate: float, weight_decay: float = 0.0) -> Adam:
@@ -60,14 +112,6 @@ def adam(network: nn.Module, options: SharedOptions, learning_rate: float, weigh
         decoupled_weight_decay=True,
         fused=True,
     )
-
-
-def descend(optimizer: Adam, loss: Tensor) -> Tensor:
-    """Take one step down ``loss`` and return it without its graph."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return loss.detach()
 
 
 def decoder_spec(config: TrainConfig, options: AdversarialOptions | AutoencoderOptions) -> DecoderSpec:

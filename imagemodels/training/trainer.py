@@ -12,9 +12,10 @@ from torch import Tensor
 
 from imagemodels.classifier import Classifier
 from imagemodels.errors import ConfigError
+from imagemodels.memory import in_batches_that_fit
 from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.networks.encoder import ConvEncoder
-from imagemodels.random import step_seed
+from imagemodels.random import diverted_seed, step_seed
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training import state
@@ -24,8 +25,10 @@ from imagemodels.training.events import Event, Progress, Quality, Samples, Step
 from imagemodels.training.families import new_task
 from imagemodels.training.meter import Meter
 from imagemodels.training.stream import ImageStream, check_images
+from imagemodels.training.undo import Undo
 
 Which = Literal["last", "best"]
+DIVERTED_RATE = 0.5  # of the learning rates, once a run has left a path that diverged
 
 
 @dataclass(slots=True)
@@ -42,6 +45,10 @@ class Trainer:
 
     ``quality`` measures a generator, lower is better; a classifier is measured by its accuracy on
     ``test_images`` and ``test_labels``. The precision is that of ``config``, whatever the runtime says.
+
+    A step that runs out of memory is taken again, from its beginning and with the same random numbers, in parts of
+    half the size; ``micro_batch`` is the size that fits. It stays, also for a run that goes on from a saved state, so
+    that the order of the sums does.
     Raises DataError when the images do not fit the configuration.
     """
 
@@ -67,6 +74,9 @@ class Trainer:
         self.sampled_at: int | None = None
         self.measured_at = 0
         self.best: Best | None = None
+        self.micro_batch = config.effective_batch_size  # images in the networks at a time
+        self.diversions = 0
+        self._undo = Undo(self.task)
         self._quality = quality
         self._test = (test_images, test_labels) if test_images is not None and test_labels is not None else None
         self._meter = Meter()
@@ -84,7 +94,8 @@ class Trainer:
     def run(self) -> Iterator[Event]:
         """Train until the budget is spent, yielding an event after every step, report, sample grid and measurement.
 
-        The caller may stop after any event. Raises NonFiniteLoss when training diverges.
+        The caller may stop after any event. Raises NonFiniteLoss when training diverges, and OutOfMemory when a step
+        cannot even be taken image by image.
         """
         while True:
             yield from self._due_samples()
@@ -96,6 +107,7 @@ class Trainer:
                 yield self._progress()
         if not self._meter.is_empty:
             yield self._progress()
+        state.require_finite(self)
 
     def generator(self, which: Which = "last") -> Generator:
         """Return a generator with a copy of the averaged weights, of now or of the best measurement.
@@ -119,7 +131,11 @@ class Trainer:
         return self.generator(which) if self.config.model.makes_images else self.classifier(which)
 
     def save(self, file: IO[bytes]) -> None:
-        """Write everything that ``load`` needs to go on; raises NonFiniteLoss rather than keep worthless weights."""
+        """Write everything that ``load`` needs to go on.
+
+        Raises NonFiniteLoss rather than keep worthless weights: no loss since the last report, and no number of the
+        state, may be NaN or infinite.
+        """
         self._meter.require_finite()
         state.write(self, file)
 
@@ -129,20 +145,50 @@ class Trainer:
         Raises CorruptCheckpoint when the file is unreadable, or of another configuration or other images.
         """
         state.read(self, file)
+        self._reseed()
         self._meter = Meter()
+
+    def divert(self) -> None:
+        """Leave a path that ended in a divergence: other images and noise from here on, and half the learning rates.
+
+        What follows is as reproducible as before: the new random numbers depend on the seed and on how often the run
+        was diverted, which is saved with the rates.
+        """
+        self.diversions += 1
+        self._reseed()
+        for optimizer in self.task.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] *= DIVERTED_RATE
+        self._meter = Meter()
+
+    def _reseed(self) -> None:
+        seed = diverted_seed(self.config.seed, self.diversions)
+        self.task.seed = seed
+        self.stream.reseed(seed)
 
     def _advance(self) -> Step:
         started = time.perf_counter()
         with self.runtime.activated():
-            losses = self.task.step(self.stream.batch(self.step))
+            losses = self._step_that_fits()
             self.step += 1
             self.averaged.update(self.images_seen, self.config.effective_batch_size)
         self._meter.add(losses, self.config.effective_batch_size, time.perf_counter() - started)
         return Step(self.images_seen)
 
+    def _step_that_fits(self) -> dict[str, Tensor]:
+        self._undo.keep()
+        losses, self.micro_batch = in_batches_that_fit(
+            lambda size: self.task.step(self.stream.batch(self.step), size),
+            self.micro_batch,
+            "a training step",
+            self.runtime.torch_device,
+            self._undo.restore,
+        )
+        return losses
+
     def _progress(self) -> Progress:
         losses, speed = self._meter.report()
-        return Progress(self.images_seen, self.config.total_images, losses, speed)
+        return Progress(self.images_seen, self.config.total_images, losses, speed, self.micro_batch)
 
     def _due_samples(self) -> Iterator[Samples]:
         if not self.config.model.makes_images or not self._is_due(self.sampled_at, self.config.samples_every):

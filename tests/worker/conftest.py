@@ -161,9 +161,9 @@ def own_line(
     """Makes a line of this test's own, on SQLite unless a URL is given, with settings of its own."""
     lines: list[Line] = []
 
-    def make(database_url: str | None = None, **knobs: Any) -> Line:
+    def make(database_url: str | None = None, broker_url: str | None = None, **knobs: Any) -> Line:
         url = database_url or _copied_sqlite(request, tmp_path_factory.mktemp("own"))
-        line = Line(tmp_path / f"home-{len(lines)}", url, _own_part(line_broker), **knobs)
+        line = Line(tmp_path / f"home-{len(lines)}", url, broker_url or _own_part(line_broker), **knobs)
         lines.append(line)
         line.start()
         return line

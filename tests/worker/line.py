@@ -1,6 +1,7 @@
 """A whole production line for tests: a scheduler and a worker as real processes over one home."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,9 +17,8 @@ from db.jobs import get_job
 from db.tables import Attempt, Checkpoint, Job, Shard, Task, Worker
 from db.views import job_attempts, job_shards, job_tasks
 from pixmill.settings import load_settings
-from pixmill.specs import JobOptions
+from pixmill.specs import JobOptions, Spec
 from pixmill.states import State
-from pixmill.specs import Spec
 from scheduler.submit import submit
 from tests.waiting import wait_until
 
@@ -190,6 +190,11 @@ class Line:
         """What the job's attempts wrote, one after the other."""
         files = [self.path(attempt.folder) / "log.txt" for attempt in self.attempts(job_id)]
         return "".join(file.read_text(encoding="utf-8") for file in files if file.exists())
+
+    def images_resumed_at(self, job_id: int) -> int:
+        """How far the training had come from which the job's one later attempt went on."""
+        (found,) = re.findall(r"going on from \S+, (\d+) images seen", self.job_log(job_id))
+        return int(found)
 
     def log(self, name: str) -> str:
         """What the process called `name` wrote to stderr."""

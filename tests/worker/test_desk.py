@@ -1,52 +1,19 @@
 import json
-import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from storage.checkpoints import SavedFile
-from worker.assignment import Assignment
-from worker.channel import Channel
-from worker.device.desk import Desk, LineFile, StopRequested
-
-
-class Listener:
-    """A desk and the other end of its line."""
-
-    def __init__(self, root: Path) -> None:
-        ours, self.theirs = socket.socketpair()
-        assignment = Assignment(
-            job_id=1,
-            task_id=2,
-            epoch=3,
-            role="train",
-            job_name="digits",
-            spec={},
-            params={},
-            folder="runs/1/2/3",
-            storage_root=str(root),
-            threads=1,
-            checkpoint_seconds=30.0,
-        )
-        self.stop = threading.Event()
-        self._channel = Channel(ours)
-        self.desk = Desk(assignment, self._channel, self.stop)
-
-    def heard(self) -> list[dict[str, Any]]:
-        """All that was said; nothing can be said afterwards."""
-        self._channel.shut()
-        return list(Channel(self.theirs).messages())
+from tests.worker.desks import Listener
+from worker.device.desk import StopRequested
 
 
 @pytest.fixture
 def listener(tmp_path: Path) -> Iterator[Listener]:
     made = Listener(tmp_path)
     yield made
-    made.theirs.close()
-    made._channel.close()
+    made.close()
 
 
 def test_progress_that_comes_too_soon_is_dropped(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,13 +78,3 @@ def test_files_go_into_the_folder_of_the_attempt(listener: Listener, tmp_path: P
 def test_a_result_that_is_no_json_is_refused(listener: Listener) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         listener.desk.write_json("result.json", {"loss": float("inf")})
-
-
-def test_a_line_is_complete_once_it_is_added(tmp_path: Path) -> None:
-    path = tmp_path / "losses.jsonl"
-    file = LineFile(path)
-    file.add({"images": 64})
-    assert path.read_text() == '{"images": 64}\n'
-    file.add({"images": 128})
-    file.close()
-    assert [json.loads(line)["images"] for line in path.read_text().splitlines()] == [64, 128]

@@ -2,17 +2,21 @@
 
 import json
 import logging
+import os
 import threading
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pixmill.crashpoints import CrashPoint, reach
 from storage.atomic import write_atomic
 from storage.checkpoints import SavedFile
 from storage.paths import Layout
 from storage.shards import ShardRecord
 from worker.assignment import Assignment
 from worker.channel import Channel
+from worker.device.journal import Journal
 
 PROGRESS_SECONDS = 0.5  # the parent stores progress once a second; more often would be noise
 
@@ -28,12 +32,32 @@ class Desk:
 
     def __init__(self, assignment: Assignment, channel: Channel, stop: threading.Event) -> None:
         self.assignment = assignment
-        self.layout = Layout(Path(assignment.storage_root))
-        self.folder = self.layout.resolve(assignment.folder)
+        self.began = time.monotonic()
         self._channel = channel
         self._stop = stop
         self._reported = 0.0
         self._phase = ""
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where files lie."""
+        return Layout(Path(self.assignment.storage_root))
+
+    @cached_property
+    def folder(self) -> Path:
+        """The attempt's folder, which need not exist yet.  Raises PathEscape."""
+        return self.layout.resolve(self.assignment.folder)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The attempt's journal."""
+        return Journal(self.folder)
+
+    def journal_begin(self, device: str) -> None:
+        """Write the journal's first entry."""
+        self.journal.add(
+            "begin", role=self.assignment.role, epoch=self.assignment.epoch, pid=os.getpid(), device=device
+        )
 
     @property
     def should_stop(self) -> bool:
@@ -62,6 +86,8 @@ class Desk:
 
     def publish_checkpoint(self, kind: str, saved: SavedFile, images_seen: int, metric: float | None) -> None:
         """Tell the parent that a checkpoint is safely on disk."""
+        self.journal.add("checkpoint", kind=kind, path=saved.path, sha256=saved.sha256, images_seen=images_seen)
+        reach(CrashPoint.DEVICE_WROTE_CHECKPOINT)
         self._channel.send(
             {
                 "say": "checkpoint",
@@ -73,29 +99,17 @@ class Desk:
                 "metric": metric,
             }
         )
+        reach(CrashPoint.DEVICE_ANNOUNCED_CHECKPOINT)
 
     def publish_shard(self, record: ShardRecord) -> None:
         """Tell the parent that a shard is safely on disk."""
+        self.journal.add("shard", number=record.number, tar_sha256=record.tar_sha256)
+        reach(CrashPoint.DEVICE_WROTE_SHARD)
         self._channel.send({"say": "shard", "record": record.to_json()})
+        reach(CrashPoint.DEVICE_ANNOUNCED_SHARD)
 
     def write_json(self, name: str, value: Any) -> Path:
         """Write a JSON file into the attempt's folder."""
         path = self.folder / name
         write_atomic(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n")
         return path
-
-
-class LineFile:
-    """A file of JSON lines that a report reads later; every line is complete once `add` returns."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8")
-
-    def add(self, value: dict[str, Any]) -> None:
-        """Append one line."""
-        self._file.write(json.dumps(value) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()

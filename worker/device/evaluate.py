@@ -49,7 +49,7 @@ def run_evaluate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
         usefulness=spec.usefulness and labels is not None,
     )
     report = _with_data_warning(report, model)
-    return _publish(desk, spec, data, images, report)
+    return {**_publish(desk, spec, data, images, report), "batch_size": net.classifier.batch_size}
 
 
 def _read_data(desk: Desk, spec: EvaluateSpec, model: ModelInput) -> ImageDataset:

@@ -1,7 +1,8 @@
 """From an exception to the word and the sentence that the operator reads."""
 
 from imagemodels.data.errors import DatasetMissing, DownloadFailed
-from imagemodels.errors import CorruptCheckpoint, ModelError, NonFiniteLoss
+from imagemodels.errors import CorruptCheckpoint, ModelError, NonFiniteLoss, OutOfMemory
+from imagemodels.memory import is_out_of_memory
 from pixmill.errors import CorruptFile, DiskFull, PixmillError, UserError
 from pixmill.states import FailureReason
 
@@ -12,7 +13,7 @@ _REASONS: tuple[tuple[type[BaseException], FailureReason], ...] = (
     (CorruptCheckpoint, FailureReason.CORRUPT_FILE),
     (CorruptFile, FailureReason.CORRUPT_FILE),
     (DiskFull, FailureReason.DISK_FULL),
-    (MemoryError, FailureReason.OUT_OF_MEMORY),
+    (OutOfMemory, FailureReason.OUT_OF_MEMORY),
     (UserError, FailureReason.USER_ERROR),
     (ModelError, FailureReason.USER_ERROR),
 )
@@ -22,7 +23,7 @@ LONGEST_MESSAGE = 500  # characters; the log has it all
 
 def explain(error: BaseException) -> tuple[FailureReason, str]:
     """The reason and one line about it."""
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error) and not isinstance(error, ModelError):
         return FailureReason.OUT_OF_MEMORY, f"the device ran out of memory: {_first_line(error)}"
     for kind, reason in _REASONS:
         if isinstance(error, kind):
@@ -35,13 +36,6 @@ def explain(error: BaseException) -> tuple[FailureReason, str]:
 def is_expected(error: BaseException) -> bool:
     """Whether the message says it all, so that a traceback in the log would only hide it."""
     return isinstance(error, ModelError | PixmillError)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    # torch's CPU allocator raises a plain RuntimeError; CUDA's has a class of its own.
-    return type(error).__name__ == "OutOfMemoryError" or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
 
 
 def _one_line(error: BaseException) -> str:

@@ -19,7 +19,9 @@ from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
 
-BATCH_IMAGES = 512  # made, encoded and written at a time
+# Encoded and written at a time. What takes the device's memory is the smaller batch in which the generator makes them,
+# and which it halves by itself when it must; this number has no influence on any pixel.
+BATCH_IMAGES = 512
 
 
 def run_generate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def run_generate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
         log.info("shard %d: %d images, tar sha256 %s", record.number, record.count, record.tar_sha256)
     desk.progress("written", task.total, task.total)
     seconds = round(time.monotonic() - started, 3)
-    return {"images": task.total, "shards": len(task.planned), "seconds": seconds}
+    return {"images": task.total, "shards": len(task.planned), "seconds": seconds, "batch_size": task.batch_size}
 
 
 class _Task:
@@ -57,6 +59,11 @@ class _Task:
             class_names=desk.assignment.model.classes,
             label_files=self._spec.labels_in_tar,
         )
+
+    @property
+    def batch_size(self) -> int:
+        """How many images the network makes at a time; fewer than usual when the memory ran out."""
+        return self._generator.batch_size
 
     def missing(self) -> Iterator[ShardRange]:
         """The planned shards without those that an earlier attempt published."""

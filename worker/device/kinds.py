@@ -1,18 +1,30 @@
 """The job kinds by the role of their tasks. A new kind is one file and one line here."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from worker.device.assemble import run_assemble
 from worker.device.desk import Desk
 from worker.device.evaluate import run_evaluate
 from worker.device.generate import run_generate
+from worker.device.ping import run_ping
 from worker.device.train import run_train
 from worker.device.warm import WarmModels
 
-KINDS: Mapping[str, Callable[[Desk, WarmModels], dict[str, Any]]] = {
-    "assemble": run_assemble,
-    "evaluate": run_evaluate,
-    "generate": run_generate,
-    "train": run_train,
+
+@dataclass(frozen=True)
+class Kind:
+    """What a role does; without files an attempt writes nothing, unless there is something to warn of."""
+
+    run: Callable[[Desk, WarmModels], dict[str, Any]]
+    has_files: bool = True
+
+
+KINDS: Mapping[str, Kind] = {
+    "assemble": Kind(run_assemble),
+    "evaluate": Kind(run_evaluate),
+    "generate": Kind(run_generate),
+    "ping": Kind(run_ping, has_files=False),
+    "train": Kind(run_train),
 }

@@ -1,6 +1,7 @@
 """The device process: owns one device, keeps its models warm, runs one task at a time, knows no database.
 
-Started by exec with CUDA_VISIBLE_DEVICES set, before torch is imported. Dies with its parent.
+Started by exec with CUDA_VISIBLE_DEVICES set, before torch is imported. Dies with its parent, and by itself after a
+failure that may have spoilt its CUDA context: then the answer says `ends`.
 """
 
 import argparse
@@ -11,22 +12,18 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pixmill.errors import PixmillError
-from pixmill.logs import LineFormatter, log_to_stderr
-from storage.faults import named_faults
+from pixmill.logs import log_to_stderr
 from worker.assignment import Assignment
 from worker.channel import Channel
 from worker.device.pinning import die_with_parent, hold_device, parse_device
 
-if TYPE_CHECKING:
-    from worker.device.desk import Desk
-
 log = logging.getLogger("job")
+
+DEVICE_SPOILED = 75  # exit status: try again, with a new process
 
 
 def main() -> None:
@@ -59,6 +56,7 @@ class DeviceProcess:
     """Reads assignments, runs them, and says how they ended."""
 
     def __init__(self, channel: Channel, device: str, threads: int) -> None:
+        import worker.device.attempt  # noqa: F401  all job kinds now, so that the first task need not wait for them
         from worker.device.facts import device_facts, prepare_torch
         from worker.device.warm import WarmModels
 
@@ -90,50 +88,15 @@ class DeviceProcess:
         os._exit(0)
 
     def _run(self, assignment: Assignment) -> None:
-        from worker.device.desk import Desk, StopRequested
-        from worker.device.failures import explain, is_expected
+        from worker.device.attempt import run_attempt
+        from worker.device.desk import Desk
 
-        desk = Desk(assignment, self._channel, self._stop)
-        try:
-            with _attempt_log(desk.folder):
-                try:
-                    answer: dict[str, Any] = {"say": "succeeded", "result": self._work(desk)}
-                except StopRequested:
-                    log.info("stopped as asked")
-                    answer = {"say": "stopped"}
-                except Exception as error:
-                    # The traceback belongs into the attempt's own log, so this one is caught inside it.
-                    log.error("failed: %s", explain(error)[1], exc_info=None if is_expected(error) else error)
-                    raise
-        except Exception as error:  # noqa: BLE001  whatever a task raises is the task's failure, not the worker's
-            reason, message = explain(error)
-            answer = {"say": "failed", "reason": reason, "message": message, "hint": getattr(error, "hint", None)}
-        self._channel.send({**answer, "task_id": assignment.task_id, "epoch": assignment.epoch})
-
-    def _work(self, desk: "Desk") -> dict[str, Any]:
-        from worker.device.kinds import KINDS
-
-        assignment = desk.assignment
-        log.info("%s task of job %d, attempt %d, begins", assignment.role, assignment.job_id, assignment.epoch)
-        result = KINDS[assignment.role](desk, self._warm)
-        desk.write_json("result.json", result)
-        log.info("done")
-        return result
-
-
-@contextmanager
-def _attempt_log(folder: Path) -> Iterator[None]:
-    """Send what is logged meanwhile to the attempt's log.txt, too."""
-    with named_faults(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
-    handler.setFormatter(LineFormatter())
-    logging.getLogger().addHandler(handler)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeHandler(handler)
-        handler.close()
+        ending = run_attempt(Desk(assignment, self._channel, self._stop), self._warm)
+        answer = {**ending.answer, "task_id": assignment.task_id, "epoch": assignment.epoch}
+        self._channel.send({**answer, "ends": True} if ending.is_device_spoiled else answer)
+        if ending.is_device_spoiled:
+            log.warning("the device may be unusable in this process: another one is needed")
+            os._exit(DEVICE_SPOILED)
 
 
 if __name__ == "__main__":

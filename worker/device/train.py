@@ -1,7 +1,8 @@
 """A train task: one model on one data set, resumed exactly where an earlier attempt was stopped."""
 
 import logging
-import time
+from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -9,20 +10,21 @@ import torch
 
 from imagemodels.card import Metadata
 from imagemodels.data import ImageDataset, load_dataset
-from imagemodels.errors import CorruptCheckpoint
+from imagemodels.errors import NonFiniteLoss
 from imagemodels.evaluation.features import FeatureNet, feature_net
 from imagemodels.evaluation.quality import quality_metric
+from imagemodels.presets import resolve
 from imagemodels.sampling import Generator
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.events import Event, Progress, Quality, Samples
 from imagemodels.training.trainer import Trainer
 from pixmill import __version__
-from pixmill.errors import CorruptFile
 from pixmill.specs import TrainSpec
-from storage.checkpoints import SavedFile, open_verified, save_checkpoint
 from storage.pictures import contact_sheet, save_png
-from worker.device.desk import Desk, LineFile, StopRequested
+from worker.device.checkpoints import Checkpoints
+from worker.device.desk import Desk, StopRequested
 from worker.device.exporting import export_model
+from worker.device.lines import LineFile
 from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
@@ -31,6 +33,7 @@ MEASUREMENTS = 10  # of quality in one run
 SAMPLE_GRIDS = 12
 QUALITY_IMAGES = 1000
 GRID_IMAGES = 64
+MOST_ROLLBACKS = 1  # of a run that diverges
 
 
 def run_train(desk: Desk, warm: WarmModels) -> dict[str, Any]:
@@ -38,10 +41,10 @@ def run_train(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     spec = TrainSpec.model_validate(desk.assignment.spec)
     data = _read_data(desk, spec)
     warm.prepare(data.image_size)
-    run = _Run(desk, spec, data, warm)
-    run.resume()
-    run.train()
-    return run.export()
+    with closing(_Run(desk, spec, data, warm)) as run:
+        run.resume()
+        run.train()
+        return run.export()
 
 
 def _read_data(desk: Desk, spec: TrainSpec) -> ImageDataset:
@@ -67,30 +70,18 @@ class _Run:
 
     def __init__(self, desk: Desk, spec: TrainSpec, data: ImageDataset, warm: WarmModels) -> None:
         self._desk, self._spec, self._data, self._warm = desk, spec, data, warm
+        self._config = _config(spec, data)
         self._features = self._feature_net() if self._config.model.makes_images else None
+        self._measure = self._quality_metric()
         self._trainer = self._new_trainer()
-        self._saved_at = time.monotonic()
+        self._checkpoints = Checkpoints(desk)
         self._losses = LineFile(desk.folder / "losses.jsonl")
         self._quality = LineFile(desk.folder / "quality.jsonl")
 
-    @property
-    def _config(self) -> TrainConfig:
-        spec, data = self._spec, self._data
-        needs_classes = spec.conditional or spec.model == "cnn"
-        return TrainConfig(
-            preset=spec.model,
-            image_size=data.image_size,
-            channels=data.channels,
-            images=spec.images,
-            num_classes=len(data.class_names) if needs_classes else 0,
-            overrides=spec.options,
-            batch_size=spec.batch_size,
-            seed=spec.seed,
-            precision=spec.precision,
-            evaluate_every=max(1, spec.images // MEASUREMENTS),
-            samples_every=max(1, spec.images // SAMPLE_GRIDS),
-            sample_count=GRID_IMAGES,
-        )
+    def close(self) -> None:
+        """Close the files."""
+        self._losses.close()
+        self._quality.close()
 
     def _feature_net(self) -> FeatureNet:
         self._desk.measuring("preparing the feature net", 0.0)
@@ -98,43 +89,80 @@ class _Run:
         log.info("quality is the kernel distance on features of %s", net.name)
         return net
 
+    def _quality_metric(self) -> Callable[[Generator], float] | None:
+        if self._features is None:
+            return None
+        count = min(QUALITY_IMAGES, max(2, len(self._data.train_indices)))
+        return quality_metric(self._data, self._features, count=count, seed=self._spec.seed)
+
     def _new_trainer(self) -> Trainer:
         data, config = self._data, self._config
-        quality = None
-        if self._features is not None:
-            count = min(QUALITY_IMAGES, max(2, len(data.train_indices)))
-            quality = quality_metric(data, self._features, count=count, seed=self._spec.seed)
         images, labels = _tensors(data, data.train_indices, with_labels=config.num_classes > 0)
         test_images, test_labels = _tensors(data, data.test_indices, with_labels=config.num_classes > 0)
         runtime = self._warm.runtime(self._spec.precision)
-        return Trainer(config, images, labels, runtime, quality, test_images=test_images, test_labels=test_labels)
+        return Trainer(config, images, labels, runtime, self._measure, test_images=test_images, test_labels=test_labels)
 
     def resume(self) -> None:
         """Go on from the newest checkpoint whose bytes are as they were written; from the start if there is none."""
-        for stored in self._desk.assignment.checkpoints:
-            try:
-                with open_verified(self._desk.layout.resolve(stored.path), stored.sha256) as file:
-                    self._trainer.load(file)
-            except (CorruptFile, CorruptCheckpoint) as error:
-                log.warning("checkpoint %s cannot be used: %s", stored.path, error)
-                self._trainer = self._new_trainer()
-            else:
-                log.info("going on from %s, %d images seen", stored.path, self._trainer.images_seen)
-                return
+        path = self._load_newest() if self._desk.assignment.checkpoints else None
+        self._desk.journal.add("resumed", path=path, images_seen=self._trainer.images_seen)
+        if path is not None:
+            log.info("going on from %s, %d images seen", path, self._trainer.images_seen)
+            return
         if self._desk.assignment.checkpoints:
             log.warning("no checkpoint can be used: training begins again")
         _save_real_grid(self._desk, self._data)
 
+    def _load_newest(self) -> str | None:
+        """The path of the state that the trainer now has; None: it stands at the start."""
+        stored = self._checkpoints.load_newest(self._trainer)
+        if stored is None:
+            self._trainer = self._new_trainer()  # the old one may be half filled, or worthless
+        return stored.path if stored is not None else None
+
     def train(self) -> None:
-        """Spend the budget, or save a checkpoint and raise StopRequested when asked to stop."""
-        self._desk.progress("training", self._trainer.images_seen, self._trainer.config.total_images)
+        """Spend the budget, or save a checkpoint and raise StopRequested when asked to stop.
+
+        A run that diverges goes back to its last checkpoint once; raises NonFiniteLoss when it does so again.
+        """
+        while True:
+            try:
+                return self._spend_budget()
+            except NonFiniteLoss as error:
+                if self._trainer.diversions >= MOST_ROLLBACKS:
+                    raise
+                log.warning("training diverged: %s", error)
+                self._go_back()
+
+    def _spend_budget(self) -> None:
+        self._report("training", self._trainer.images_seen)
         for event in self._trainer.run():
             self._note(event)
             if self._desk.should_stop:
-                self._checkpoint()
+                self._checkpoints.save(self._trainer)
                 raise StopRequested
-            if time.monotonic() - self._saved_at >= self._desk.assignment.checkpoint_seconds:
-                self._checkpoint()
+            if self._checkpoints.is_due:
+                self._checkpoints.save(self._trainer)
+
+    def _go_back(self) -> None:
+        """Return to the last sound state, and leave the path that led from there into the divergence.
+
+        The state that is saved at once remembers that this was done, so that no attempt does it twice.
+        """
+        path = self._load_newest()
+        self._trainer.divert()
+        seen = self._trainer.images_seen
+        self._desk.journal.add("rollback", path=path, images_seen=seen, rollbacks=self._trainer.diversions)
+        log.warning("going back to %s, %d images seen, with half the learning rate", path or "the start", seen)
+        self._report("going back", seen)  # a phase of its own, so that it is heard of at once
+        for file in (self._losses, self._quality):
+            file.keep(lambda line: line["images"] <= seen)
+        self._checkpoints.save(self._trainer)
+
+    def _report(self, phase: str, images_seen: int, **facts: Any) -> None:
+        trainer = self._trainer
+        used = {"micro_batch": trainer.micro_batch, "nan_rollbacks": trainer.diversions}
+        self._desk.progress(phase, images_seen, trainer.config.total_images, **facts, **used)
 
     def _note(self, event: Event) -> None:
         match event:
@@ -142,32 +170,15 @@ class _Run:
                 losses = {name: float(value) for name, value in event.losses.items()}
                 line = {"images": event.images_seen, "losses": losses, "rate": event.images_per_second}
                 self._losses.add(line)
-                self._desk.progress(
-                    "training", event.images_seen, event.total, losses=losses, rate=event.images_per_second
-                )
+                self._report("training", event.images_seen, losses=losses, rate=event.images_per_second)
             case Samples():
                 path = self._desk.folder / f"samples-{event.images_seen:09d}.png"
                 save_png(path, contact_sheet(event.images))
             case Quality():
                 self._quality.add({"images": event.images_seen, "value": event.value, "best": event.best})
                 log.info("quality %.5f at %d images%s", event.value, event.images_seen, ", best" if event.best else "")
-                if event.best:
-                    self._publish_best(event)
-
-    def _checkpoint(self) -> None:
-        seen = self._trainer.images_seen
-        saved = save_checkpoint(self._desk.layout, self._desk.folder, f"state-{seen:09d}.pt", self._trainer.save)
-        self._desk.publish_checkpoint("last", saved, seen, None)
-        self._saved_at = time.monotonic()
-        log.info("checkpoint at %d images", seen)
-
-    def _publish_best(self, event: Quality) -> None:
-        """Keep the best weights as a model of their own, so that a run that goes bad later has not been for nothing."""
-        folder = self._desk.folder / f"best-{event.images_seen:09d}"
-        sha256 = export_model(folder, self._trainer.model("best"), self._metadata(event.images_seen))
-        weights = folder / "weights.safetensors"
-        saved = SavedFile(self._desk.layout.relative(weights), sha256, weights.stat().st_size)
-        self._desk.publish_checkpoint("best", saved, event.images_seen, event.value)
+                if event.best:  # a run that goes bad later has not been for nothing, and can go on from here
+                    self._checkpoints.save(self._trainer, best_value=event.value)
 
     def _metadata(self, images_seen: int) -> Metadata:
         return Metadata(
@@ -185,8 +196,6 @@ class _Run:
 
     def export(self) -> dict[str, Any]:
         """Write the best weights as the job's model; gives its row."""
-        self._losses.close()
-        self._quality.close()
         self._desk.progress("exporting", self._trainer.images_seen, self._trainer.config.total_images)
         best = self._trainer.best
         model = self._trainer.model("best" if best else "last")
@@ -202,10 +211,10 @@ class _Run:
             "image_size": self._data.image_size,
             "channels": self._data.channels,
             "classes": list(self._class_names),
-            "makes_images": isinstance(model, Generator),
             "images_seen": self._trainer.images_seen,
             "best_images_seen": best.images_seen if best else None,
             "metric": metric,
+            **self._memory_and_rollbacks(),
             "dataset": {"name": self._data.name, "description": self._data.describe()},
             "lineage": {
                 "pixmill": __version__,
@@ -213,12 +222,39 @@ class _Run:
                 "device": self._warm.device,
                 "precision": self._trainer.runtime.resolved_precision,
                 "seed": self._spec.seed,
+                **self._memory_and_rollbacks(),
             },
+        }
+
+    def _memory_and_rollbacks(self) -> dict[str, int]:
+        """What of the machine and of the run's fortunes has an influence on the weights."""
+        return {
+            "batch_size": self._config.effective_batch_size,
+            "micro_batch": self._trainer.micro_batch,
+            "nan_rollbacks": self._trainer.diversions,
         }
 
     @property
     def _metric_name(self) -> str:
         return f"kid@{self._features.name}" if self._features is not None else "accuracy"
+
+
+def _config(spec: TrainSpec, data: ImageDataset) -> TrainConfig:
+    needs_classes = spec.conditional or not resolve(spec.model).makes_images
+    return TrainConfig(
+        preset=spec.model,
+        image_size=data.image_size,
+        channels=data.channels,
+        images=spec.images,
+        num_classes=len(data.class_names) if needs_classes else 0,
+        overrides=spec.options,
+        batch_size=spec.batch_size,
+        seed=spec.seed,
+        precision=spec.precision,
+        evaluate_every=max(1, spec.images // MEASUREMENTS),
+        samples_every=max(1, spec.images // SAMPLE_GRIDS),
+        sample_count=GRID_IMAGES,
+    )
 
 
 def _tensors(

@@ -39,11 +39,12 @@ class WarmModels:
         return Runtime(self.device, precision=precision, threads=self._threads if self.device == "cpu" else None)
 
     def get(self, folder: Path, digest: str, precision: str) -> Generator | Classifier:
-        """The model in `folder`, loaded unless it is warm.  Raises CorruptCheckpoint."""
+        """The model in `folder`, loaded unless it is warm; it uses full batches.  Raises CorruptCheckpoint."""
         key = (digest, precision, self._threads)
         if key not in self._models:
             self._models[key] = load_model(folder, self.runtime(precision))
             while len(self._models) > KEPT_MODELS:
                 self._models.popitem(last=False)
         self._models.move_to_end(key)
+        self._models[key].use_full_batches()
         return self._models[key]

@@ -25,6 +25,7 @@ class Heart:
     def __init__(self, database: Database, settings: Settings, worker_id: int, runner: Runner) -> None:
         self._database = database
         self._seconds = settings.worker.idle_heartbeat_seconds
+        self._canary_seconds = settings.scheduler.canary_seconds
         self._worker_id = worker_id
         self._runner = runner
         self._woken = threading.Event()
@@ -62,7 +63,8 @@ class Heart:
                 charge_account(session, queue, user, seconds)
             if self._draining:
                 set_draining(session, self._worker_id)
-            return is_deaf(session.get_one(Worker, self._worker_id), database_time(session))
+            worker = session.get_one(Worker, self._worker_id)
+            return is_deaf(worker, database_time(session), self._canary_seconds)
 
         try:
             deaf = self._database.transact(beat)

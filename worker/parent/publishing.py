@@ -49,6 +49,7 @@ def _publish_model(session: Session, lease: Lease, result: Mapping[str, Any]) ->
         "best_images_seen": result["best_images_seen"],
         "metric": result["metric"],
         "dataset": fingerprint,
+        **_used(result),
     }
 
 
@@ -69,4 +70,9 @@ def _publish_evaluation(session: Session, lease: Lease, result: Mapping[str, Any
             metrics=result["metrics"],
         )
     )
-    return {"report": result["report"], "neighbours": result["neighbours"], "images": result["images"]}
+    return {"report": result["report"], "neighbours": result["neighbours"], "images": result["images"], **_used(result)}
+
+
+def _used(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What the device's memory and the mathematics let the attempt use."""
+    return {name: result[name] for name in ("batch_size", "micro_batch", "nan_rollbacks") if name in result}

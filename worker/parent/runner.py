@@ -144,6 +144,8 @@ class Runner:
                 return True
             case "failed":
                 self._fail(lease, FailureReason(message["reason"]), message["message"])
+                if message.get("ends"):
+                    self._process.kill()  # it cannot be trusted any more; the next task gets a new one
                 return True
             case "stopped":
                 self._end_stopped(lease, watch)

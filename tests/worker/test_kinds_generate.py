@@ -1,0 +1,85 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from imagemodels.card import Metadata
+from imagemodels.classifier import Classifier
+from imagemodels.networks.decoder import ConvDecoder
+from imagemodels.networks.encoder import ConvEncoder
+from imagemodels.networks.specs import DecoderSpec, EncoderSpec
+from imagemodels.runtime import Runtime
+from imagemodels.sampling import CPU_BATCH, Generator
+from pixmill.specs import GenerateSpec
+from tests.worker.desks import Listener
+from worker.assignment import ModelInput
+from worker.device.exporting import export_model
+from worker.device.warm import WarmModels
+
+METADATA = Metadata(preset="vae", images_seen=64, seed=0)
+RUNTIME = Runtime(threads=1)
+FOLDER = "models/one"
+
+
+def exported(root: Path, model: Generator | Classifier) -> ModelInput:
+    export_model(root / FOLDER, model, METADATA)
+    return ModelInput(
+        reference="one@1",
+        folder=FOLDER,
+        digest=model.digest,
+        image_size=8,
+        channels=1,
+        classes=(),
+        dataset="digits",
+        dataset_fingerprint="ab" * 32,
+    )
+
+
+def generator() -> Generator:
+    return Generator(ConvDecoder(DecoderSpec(image_size=8, channels=1, latent_size=4, width=4)), RUNTIME)
+
+
+@pytest.fixture
+def generate(tmp_path: Path) -> Iterator[Any]:
+    """Makes a desk with a task of all shards of 100 images."""
+    made: list[Listener] = []
+
+    def new(model: Generator | Classifier) -> Listener:
+        spec = GenerateSpec(model="one@1", n=100, shard_size=40)
+        fields: dict[str, Any] = {"spec": spec.model_dump(), "params": {"first_shard": 0, "shards": 3}}
+        made.append(Listener(tmp_path, role="generate", model=exported(tmp_path, model), **fields))
+        return made[-1]
+
+    yield new
+    for listener in made:
+        listener.close()
+
+
+def test_the_result_tells_how_many_images_were_made_at_a_time(generate: Any) -> None:
+    listener = generate(generator())
+    result = listener.run().answer["result"]
+    assert (result["images"], result["shards"], result["batch_size"]) == (100, 3, CPU_BATCH)
+    shards = [(entry["number"], entry["tar_sha256"]) for entry in listener.journal() if entry["what"] == "shard"]
+    announced = [message["record"] for message in listener.said("shard")]
+    assert shards == [(record["number"], record["tar_sha256"]) for record in announced]
+    assert len(shards) == 3
+
+
+def test_a_warm_model_uses_full_batches_again(tmp_path: Path) -> None:
+    model = exported(tmp_path, generator())
+    warm = WarmModels("cpu", 1)
+    first = warm.get(tmp_path / FOLDER, model.digest, "fp32")
+    first.batch_size = 1  # as after a task that ran short of memory
+    again = warm.get(tmp_path / FOLDER, model.digest, "fp32")
+    assert again is first
+    assert again.batch_size == CPU_BATCH
+
+
+def test_a_classifier_makes_no_images(generate: Any) -> None:
+    with torch.random.fork_rng():
+        network = ConvEncoder(EncoderSpec(image_size=8, channels=1, outputs=2, width=4, feature_size=8))
+    answer = generate(Classifier(network, RUNTIME)).run().answer
+    assert (answer["say"], answer["reason"]) == ("failed", "UserError")
+    assert "model one@1 is a classifier: it makes no images" in answer["message"]
