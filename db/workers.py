@@ -15,7 +15,6 @@ from pixmill import __version__
 from pixmill.states import State
 
 DEAF_AFTER_CANARIES = 2
-CANARY_FLIGHT_SECONDS = 10.0  # far more than a message needs to an idle worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +82,12 @@ def note_canary_heard(session: Session, worker_id: int, number: int) -> None:
     session.execute(update(Worker).where(*newer).values(canary_heard=number))
 
 
-def is_deaf(worker: Worker, at: datetime) -> bool:
-    """Whether an idle worker has missed two canaries, the last one not just now."""
+def is_deaf(worker: Worker, at: datetime, period_seconds: float) -> bool:
+    """Whether an idle worker has missed two canaries, the last of them not just now."""
     missed = worker.canary_sent - worker.canary_heard
     if missed < DEAF_AFTER_CANARIES or worker.canary_sent_at is None:
         return False
-    return at - worker.canary_sent_at > timedelta(seconds=CANARY_FLIGHT_SECONDS)
+    return at - worker.canary_sent_at > timedelta(seconds=period_seconds / 2)
 
 
 def present_workers(session: Session) -> Sequence[Worker]:

@@ -1,0 +1,99 @@
+"""What a collection removes and what it leaves, counted by reason."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cli.doctor.collection import Sight
+from cli.formatting import duration
+from storage.garbage import Judgement, Standing, Usage, Waste
+
+HISTORY = "history"  # what stays of folders that are left
+YOUNG = "young"
+STRANGER = "stranger"
+
+GOES: Mapping[str, str] = {
+    Waste.LEFT: "older attempts that no row refers to (logs, curves and sample grids stay)",
+    Waste.ORPHAN: "no attempt row, and older than {grace}",
+    Waste.UNPUBLISHED: "checkpoints and shards without a row",
+    Waste.TEMPORARY: "half-written files older than {grace}",
+    Waste.TRASH: "removals that were interrupted",
+}
+STAYS: Mapping[str, str] = {
+    Standing.LIVE: "a worker writes there now",
+    Standing.PUBLISHED: "rows refer to what is in them",
+    Standing.LATEST: "the newest attempt of its task, for logs and reports",
+    HISTORY: "logs, curves and sample grids of older attempts",
+    YOUNG: "no attempt row, but younger than {grace} (a restored database may be older than its files)",
+    STRANGER: "not made by pixmill",
+}
+
+
+@dataclass
+class Line:
+    """How much one reason adds up to."""
+
+    folders: int = 0
+    usage: Usage = field(default_factory=Usage)
+
+    def add(self, usage: Usage) -> None:
+        """Count one more folder."""
+        self.folders += 1
+        self.usage += usage
+
+    def to_json(self) -> dict[str, int]:
+        """The numbers as JSON."""
+        return {"folders": self.folders, "files": self.usage.files, "bytes": self.usage.size_bytes}
+
+
+class Tally:
+    """Sums over a walk."""
+
+    def __init__(self, grace_seconds: float) -> None:
+        self.grace_seconds = grace_seconds
+        self.goes = {str(reason): Line() for reason in GOES}
+        self.stays = {str(reason): Line() for reason in STAYS}
+        self.known = 0  # folders that the database knows
+
+    def add(self, sight: Sight) -> None:
+        """Count what was met."""
+        if sight.stranger is not None:
+            self.stays[STRANGER].add(Usage())
+        for waste in {scrap.waste for scrap in sight.scraps}:
+            usages = (scrap.usage for scrap in sight.scraps if scrap.waste is waste)
+            self.goes[waste].add(sum(usages, Usage()))
+        if sight.judgement is not None:
+            self.known += sight.judgement.standing is not Standing.ORPHAN
+            self._add_kept(sight.judgement)
+
+    def _add_kept(self, judgement: Judgement) -> None:
+        kept = judgement.whole - judgement.waste
+        if judgement.standing is Standing.ORPHAN:
+            if judgement.is_young:
+                self.stays[YOUNG].add(kept)
+        elif judgement.standing is not Standing.LEFT:
+            self.stays[judgement.standing].add(kept)
+        elif kept.files:
+            self.stays[HISTORY].add(kept)
+
+    @property
+    def waste(self) -> Usage:
+        """How much goes in all."""
+        return sum((line.usage for line in self.goes.values()), Usage())
+
+    @property
+    def knows_none(self) -> bool:
+        """Whether there are folders of attempts, and the database has a row for not one of them."""
+        return not self.known and bool(self.goes[Waste.ORPHAN].folders or self.stays[YOUNG].folders)
+
+    def why(self, reason: str) -> str:
+        """What a reason means."""
+        return {**GOES, **STAYS}[reason].format(grace=duration(self.grace_seconds))
+
+    def to_json(self) -> dict[str, Any]:
+        """The sums as JSON."""
+        return {
+            "grace_seconds": self.grace_seconds,
+            "goes": {reason: line.to_json() for reason, line in self.goes.items()},
+            "stays": {reason: line.to_json() for reason, line in self.stays.items()},
+        }
