@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Column
 
 from cli.formatting import printable
-from cli.reasons import Situation
+from cli.situation import Situation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,17 +1,24 @@
 """Workers and devices as people look at them: the newest worker of each device, and what it does."""
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cli.context import Workspace
-from cli.formatting import age, size
+from cli.formatting import age, plural, size
+from pixmill.errors import NotFound
+from pixmill.names import suggestion
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from db.tables import Worker
+    from db.tables import Device, Worker
+
+DEAF_AFTER = 2  # canaries that an idle worker did not hear; it ends itself then, unless it hangs
+USABLE = frozenset({"free", "busy"})
+STATES = ("free", "busy", "draining", "drained", "deaf", "silent", "down")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +26,7 @@ class Member:
     """One device with its newest worker."""
 
     worker: "Worker"
-    state: str  # free, busy, draining, silent, down
+    state: str  # one of STATES
     job_id: int | None
     task_id: int | None
     at: datetime  # by the database's clock
@@ -28,6 +35,34 @@ class Member:
     def is_present(self) -> bool:
         """Whether its worker runs and answers."""
         return self.state not in {"silent", "down"}
+
+    @property
+    def drain_reason(self) -> str | None:
+        """Why nothing more may start there; None unless somebody drained the device or its worker."""
+        device, worker = self.worker.device, self.worker
+        if device.drained:
+            return device.drain_reason or "no reason given"
+        return worker.drain_reason if worker.draining and worker.stopped_at is None else None
+
+    @property
+    def label(self) -> str:
+        """The device's name; with its host unless that is this one."""
+        return device_label(self.worker.device)
+
+    @property
+    def remark(self) -> str:
+        """What the REASON column says."""
+        if self.state == "deaf":
+            return f"{self.canaries_missed} canaries not heard"
+        reason = self.drain_reason
+        if reason is None:
+            return ""
+        return reason if self.state in {"draining", "drained"} else f"drained: {reason}"
+
+    @property
+    def canaries_missed(self) -> int:
+        """How many messages the scheduler has sent since the last one that the worker heard."""
+        return max(0, self.worker.canary_sent - self.worker.canary_heard)
 
     @property
     def seconds_silent(self) -> float:
@@ -44,6 +79,8 @@ class Member:
             "model": device.model,
             "memory_bytes": device.memory_bytes,
             "state": self.state,
+            "drained": device.drained,
+            "drain_reason": self.drain_reason,
             "job_id": self.job_id,
             "seen_at": self.worker.seen_at,
         }
@@ -59,6 +96,9 @@ class Member:
             "pid": worker.pid,
             "version": worker.version,
             "state": self.state,
+            "draining": worker.draining,
+            "drain_reason": self.drain_reason,
+            "canaries_missed": self.canaries_missed,
             "job_id": self.job_id,
             "task_id": self.task_id,
             "started_at": worker.started_at,
@@ -100,13 +140,59 @@ def _state(worker: "Worker", *, silent: bool, busy: bool) -> str:
         return "down"
     if silent:
         return "silent"
-    if worker.draining:
-        return "draining"
-    return "busy" if busy else "free"
+    if worker.draining or worker.device.drained:
+        ends = worker.draining and worker.drain_reason is None and not worker.device.drained
+        return "draining" if busy or ends else "drained"
+    if busy:
+        return "busy"
+    return "deaf" if worker.canary_sent - worker.canary_heard >= DEAF_AFTER else "free"
+
+
+def device_label(device: "Device") -> str:
+    """The device's name; with its host unless that is this one."""
+    return device.name if device.host == socket.gethostname() else f"{device.host}:{device.name}"
+
+
+def find_member(fleet: Sequence[Member], name: str) -> Member:
+    """The device called `cuda:0` on this host, or `host:cuda:0` on any.  Raises NotFound."""
+    here = socket.gethostname()
+    known: dict[str, Member] = {}
+    for member in fleet:
+        device = member.worker.device
+        known[f"{device.host}:{device.name}"] = member
+        if device.host == here:
+            known[device.name] = member
+    if name not in known:
+        hint = suggestion(name, {member.label for member in fleet}) if fleet else "pixmill up"
+        raise NotFound(f"there is no device {name!r}", hint=hint)
+    return known[name]
+
+
+def tally(fleet: Sequence[Member]) -> str:
+    """What the devices do, in some words.
+
+    >>> tally([])
+    'no worker'
+    """
+    if not fleet:
+        return "no worker"
+    words = [_group(fleet, state) for state in STATES]
+    return f"{plural(len(fleet), 'worker')}: {', '.join(word for word in words if word)}"
+
+
+def _group(fleet: Sequence[Member], state: str) -> str:
+    members = [member for member in fleet if member.state == state]
+    if not members:
+        return ""
+    jobs = sorted({member.job_id for member in members if member.job_id is not None})
+    whose = f" ({'jobs' if len(jobs) > 1 else 'job'} {', '.join(map(str, jobs))})" if jobs else ""
+    reasons = dict.fromkeys(reason for member in members if (reason := member.drain_reason))
+    why = f": {', '.join(reasons)}" if reasons and state in {"draining", "drained"} else ""
+    return f"{len(members)} {state}{whose}{why}"
 
 
 def device_rows(fleet: Sequence[Member]) -> list[list[str]]:
-    """Device, host, model, memory, state, job, seen."""
+    """Device, host, model, memory, state, job, seen, reason."""
     return [
         [
             member.worker.device.name,
@@ -116,6 +202,7 @@ def device_rows(fleet: Sequence[Member]) -> list[list[str]]:
             member.state,
             str(member.job_id or "–"),
             age(member.worker.seen_at, member.at),
+            member.remark,
         ]
         for member in fleet
     ]

@@ -34,7 +34,16 @@ def age(moment: datetime | None, at: datetime) -> str:
     """
     if moment is None:
         return "–"
-    whole = max(0, int((at - moment).total_seconds()))
+    return span((at - moment).total_seconds())
+
+
+def span(seconds: float) -> str:
+    """A time span in its largest unit, rounded down.
+
+    >>> span(28.9), span(750), span(7300)
+    ('28s', '12m', '2h')
+    """
+    whole = max(0, int(seconds))
     for size, unit, _small_size, _small_unit in _SPANS:
         if whole >= size:
             return f"{whole // size}{unit}"

@@ -1,23 +1,22 @@
 """Is everything there that jobs need? Each part is asked on its own, and none may keep the others waiting."""
 
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from cli.answers import Answer
 from cli.context import Workspace
-from cli.fleet import Member, read_fleet
-from cli.formatting import age, plural, size
+from cli.fleet import Member, read_fleet, tally
+from cli.formatting import age, size
 from pixmill.errors import PixmillError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from db.tables import Queue
     from pixmill.settings import Settings
-
-T = TypeVar("T")
 
 ANSWER_SECONDS = 1.0  # the start of the program takes the other one of the two seconds
 LOW_DISK_BYTES = 1_000_000_000
@@ -56,38 +55,13 @@ class Health:
         return {"ok": self.is_ok, "checks": checks, "devices": [member.device_json() for member in self.fleet]}
 
 
-class _Answer:
-    """The answer of a part, asked in a thread of its own: a driver's time-outs are not ours."""
-
-    def __init__(self, ask: Callable[[], T]) -> None:
-        self._value: object = None
-        self._error: PixmillError | None = None
-        self._thread = threading.Thread(target=self._run, args=(ask,), daemon=True)
-        self._thread.start()
-
-    def _run(self, ask: Callable[[], object]) -> None:
-        try:
-            self._value = ask()
-        except PixmillError as error:
-            self._error = error
-
-    def get(self, deadline: float) -> Any:
-        """The answer.  Raises the part's PixmillError, or TimeoutError at the deadline."""
-        self._thread.join(max(0.0, deadline - time.monotonic()))
-        if self._thread.is_alive():
-            raise TimeoutError
-        if self._error is not None:
-            raise self._error
-        return self._value
-
-
 def look(workspace: Workspace) -> Health:
     """Ask every part at once.  Raises ConfigError for settings that cannot be read."""
     settings = workspace.settings
     _import_drivers()
     deadline = time.monotonic() + ANSWER_SECONDS
-    broker = _Answer(lambda: _ask_broker(settings))
-    (database, *others), fleet = _database_part(_Answer(lambda: _ask_database(workspace)), deadline)
+    broker = Answer(lambda: _ask_broker(settings))
+    (database, *others), fleet = _database_part(Answer(lambda: _ask_database(workspace)), deadline)
     return Health(checks=[database, _broker_part(broker, deadline), *others, _disk_part(settings)], fleet=fleet)
 
 
@@ -103,7 +77,7 @@ def _ask_broker(settings: "Settings") -> dict[str, str]:
     return broker_facts(settings)
 
 
-def _broker_part(answer: _Answer, deadline: float) -> Check:
+def _broker_part(answer: Answer, deadline: float) -> Check:
     try:
         facts = answer.get(deadline)
     except TimeoutError:
@@ -135,7 +109,7 @@ def _ask_database(workspace: Workspace) -> tuple[list[Check], list[Member]]:
     return [Check(part="database", state="ok", detail=name), *checks], fleet
 
 
-def _database_part(answer: _Answer, deadline: float) -> tuple[list[Check], Sequence[Member]]:
+def _database_part(answer: Answer, deadline: float) -> tuple[list[Check], Sequence[Member]]:
     try:
         checks, fleet = answer.get(deadline)
     except TimeoutError:
@@ -165,31 +139,48 @@ def _scheduler_part(session: "Session", settings: "Settings") -> Check:
 
 def _worker_part(fleet: Sequence[Member]) -> Check:
     running = [member for member in fleet if member.state != "down"]
-    present = [member for member in running if member.is_present]
     if not running:
         return Check(part="workers", state="none", detail="none runs", hint="pixmill up", is_ok=False)
-    busy = sum(member.state == "busy" for member in present)
-    detail = f"{plural(len(running), 'worker')}, {busy} busy"
-    if len(present) < len(running):
-        silent = len(running) - len(present)
-        return Check(
-            part="workers", state="silent", detail=f"{detail}, {silent} silent", hint="pixmill worker ls", is_ok=False
-        )
-    return Check(part="workers", state="ok", detail=detail)
+    states = {member.state for member in running}
+    sick = next((state for state in ("silent", "deaf") if state in states), None)
+    if sick is not None:
+        return Check(part="workers", state=sick, detail=tally(running), hint="pixmill worker ls", is_ok=False)
+    # A drained device is somebody's wish, not a fault.
+    state = "drained" if states & {"drained", "draining"} else "ok"
+    return Check(part="workers", state=state, detail=tally(running))
 
 
 def _queue_part(session: "Session") -> Check:
+    from db.order import active_tasks
     from db.views import list_queues
 
     lines = list_queues(session)
-    paused = [line.queue.name for line in lines if line.queue.paused]
-    words = []
+    active = active_tasks(session)
+    words, states = [], set()
     for line in lines:
+        remark, state = _queue_remark(line.queue, active)
+        states.add(state)
         jobs = {state.value: number for state, number in line.jobs.items()}
         counts = ", ".join(f"{jobs[state]} {state}" for state in _QUEUE_STATES if jobs.get(state))
-        words.append(f"{line.queue.name}{' (paused)' if line.queue.paused else ''}: {counts or 'empty'}")
-    # A paused queue is somebody's wish, not a fault.
-    return Check(part="queues", state="paused" if paused else "ok", detail="; ".join(words) or "none yet")
+        words.append(f"{line.queue.name}{remark}: {counts or 'empty'}")
+    # A paused queue and a limit are somebody's wish, not a fault.
+    state = next((state for state in ("paused", "full") if state in states), "ok")
+    return Check(part="queues", state=state, detail="; ".join(words) or "none yet")
+
+
+def _queue_remark(queue: "Queue", active: Mapping[tuple[str, str], int]) -> tuple[str, str]:
+    """What keeps the queue from running more, and the state that it gives the part."""
+    if queue.paused:
+        why = f": {queue.paused_reason}" if queue.paused_reason else ""
+        return f" (paused{why})", "paused"
+    running = sum(count for (name, _user), count in active.items() if name == queue.name)
+    if queue.max_running is not None and running >= queue.max_running:
+        return f" (runs {running} of {queue.max_running})", "full"
+    each = queue.max_running_per_user
+    full = [user for (name, user), count in sorted(active.items()) if name == queue.name and each and count >= each]
+    if full:
+        return f" (runs {each} of {each} of {', '.join(full[:3])}{', …' if len(full) > 3 else ''})", "full"
+    return "", "ok"
 
 
 def _disk_part(settings: "Settings") -> Check:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.formatting import age, count, duration, percent, size, utc
-from cli.jobs import device_text, done_images, job_json, model_of, progress_text, reason_text, run_time
+from cli.formatting import age, count, duration, percent, plural, size, utc
+from cli.jobs import device_text, done_images, job_json, model_of, progress_text, run_time
 from cli.output import Column, print_fields, print_table, print_title
-from cli.reasons import Situation, read_situation, reason_of
+from cli.reasons import reason_of, reason_text
+from cli.situation import Situation, read_situation
 from pixmill.states import State
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ TASK_COLUMNS = [
     Column(title="PROG", align="right"),
     Column(title="TIME", align="right"),
     Column(title="TRIES", align="right"),
-    Column(title="LOST", align="right", dropped=1),
-    Column(title="REASON", shrinks=True),
+    Column(title="FAILED", align="right", dropped=1),
+    Column(title="LOST", align="right", dropped=2),
+    Column(title="STOPPED", align="right", dropped=3),
+    Column(title="REASON", shrinks=True, least=16),
 ]
 ATTEMPT_COLUMNS = [
     Column(title="ATTEMPT", align="right"),
@@ -79,9 +82,10 @@ def read_details(session: "Session", settings: "Settings", job_id: int) -> JobDe
     from db.views import job_attempts, job_evaluation, job_events, job_line, job_tasks
 
     evaluation = job_evaluation(session, job_id)
+    line = job_line(session, job_id)
     return JobDetails(
-        line=job_line(session, job_id),
-        situation=read_situation(session, settings.scheduler.lease_seconds),
+        line=line,
+        situation=read_situation(session, settings.scheduler.lease_seconds, [line]),
         tasks=job_tasks(session, job_id),
         attempts=job_attempts(session, job_id),
         events=job_events(session, job_id),
@@ -120,13 +124,42 @@ def _head_fields(details: JobDetails) -> dict[str, str]:
         "finished": utc(job.finished_at) if job.finished_at else "",
         "begin": utc(job.begin_at) if job.begin_at else "",
         "queue": job.queue + (f", priority {job.priority}" if job.priority else ""),
+        "retries": _retries(details.tasks),
+        "counters": _counters(details.tasks),
+        "time limit": _time_limit(details.tasks),
         "key": job.key or "",
         "labels": ", ".join(f"{key}={value}" for key, value in sorted(job.labels.items())),
     }
     return {name: value for name, value in fields.items() if value}
 
 
+def _retries(tasks: Sequence["Task"]) -> str:
+    """What is used and left of the retries after failures; an operator's retry begins anew."""
+    granted = max((task.retries for task in tasks), default=0)
+    used = max((task.failures - task.excused_failures for task in tasks), default=0)
+    if not used:
+        return f"{granted}{' a task' if len(tasks) > 1 else ''}"
+    of_task = " (by the task that failed most)" if len(tasks) > 1 else ""
+    return f"{min(used, granted)} of {granted} used{of_task}, {max(0, granted - used)} left"
+
+
+def _counters(tasks: Sequence["Task"]) -> str:
+    """What has gone wrong, over all tasks, and what an operator's retry has forgiven of it."""
+    names = {"failure": "failures", "lost lease": "lost_leases", "preemption": "preemptions"}
+    sums = {noun: sum(getattr(task, name) for task in tasks) for noun, name in names.items()}
+    words = [plural(number, noun) for noun, number in sums.items() if number]
+    excused = sum(task.excused_failures + task.excused_lost_leases for task in tasks)
+    return ", ".join(words) + (f" ({excused} excused by a retry)" if excused else "")
+
+
+def _time_limit(tasks: Sequence["Task"]) -> str:
+    limits = [task.time_limit_seconds for task in tasks if task.time_limit_seconds is not None]
+    return f"{duration(max(limits))} for an attempt" if limits else ""
+
+
 def _progress(line: "JobLine", at: "datetime") -> str:
+    if not line.job.progress_total:
+        return ""
     images = f"{count(line.job.progress_total)} images"
     if line.job.started_at is None:
         return f"not started, {images}"
@@ -201,19 +234,36 @@ def _print_rows(
 
 
 def _task_row(task: "Task", at: "datetime") -> list[str]:
-    reason = f"{task.reason}: {task.message}" if task.reason and task.message else task.reason or task.message or ""
-    if task.state is State.PENDING and task.preemptions:
-        reason = reason or "was given back by its worker"
     return [
         str(task.number),
         task.role.value,
         task.state.value,
         _task_progress(task),
-        duration(((task.finished_at or at) - task.started_at).total_seconds()) if task.started_at else "–",
+        _task_time(task, at),
         str(task.lease_epoch),
+        str(task.failures),
         str(task.lost_leases),
-        reason,
+        str(task.preemptions),
+        _task_reason(task, at),
     ]
+
+
+def _task_time(task: "Task", at: "datetime") -> str:
+    """How long its last attempt took, or takes; of a task that waits again only the attempts tell it."""
+    end = at if task.state is State.RUNNING else task.finished_at
+    return duration((end - task.started_at).total_seconds()) if task.started_at and end else "–"
+
+
+def _task_reason(task: "Task", at: "datetime") -> str:
+    reason = f"{task.reason}: {task.message}" if task.reason and task.message else task.reason or task.message or ""
+    if task.stop_to is not None:
+        return f"stops at its next checkpoint, then {task.stop_to}"
+    if task.state is State.PENDING and task.available_at is not None and task.available_at > at:
+        again = f"again in {duration((task.available_at - at).total_seconds())}"
+        return f"{again}, after {reason}" if reason else again
+    if task.state is State.PENDING and task.preemptions:
+        return reason or "was given back by its worker"
+    return reason
 
 
 def _task_progress(task: "Task") -> str:
@@ -264,12 +314,14 @@ def detail_json(details: JobDetails) -> dict[str, Any]:
 
 def _task_json(task: "Task") -> dict[str, Any]:
     names = ["id", "number", "params", "progress", "result", "reason", "message", "lease_epoch", "failures"]
-    names += ["lost_leases", "preemptions", "started_at", "finished_at"]
+    names += ["lost_leases", "preemptions", "started_at", "finished_at", "retries", "retry_seconds", "available_at"]
+    names += ["time_limit_seconds", "excused_failures", "excused_lost_leases"]
     return {
         **{name: getattr(task, name) for name in names},
         "role": task.role.value,
         "state": task.state.value,
         "device_kind": task.device_kind.value if task.device_kind else None,
+        "stop_to": task.stop_to.value if task.stop_to else None,
     }
 
 

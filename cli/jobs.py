@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from cli.formatting import age, duration, percent
 from cli.output import Column
-from cli.reasons import Reason, Situation, reason_of
+from cli.reasons import reason_of, reason_text
+from cli.situation import Situation
 from pixmill.states import State
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def job_row(line: "JobLine", situation: Situation) -> list[str]:
         str(job.id),
         job.name,
         job.kind,
-        model_of(job.spec),
+        model_of(job.spec) or "–",
         job.state.value,
         progress_text(line),
         device_text(line.devices),
@@ -105,9 +106,11 @@ def job_json(line: "JobLine", situation: Situation) -> dict[str, Any]:
     }
 
 
-def model_of(spec: Mapping[str, Any]) -> str:
-    """The model that a spec names; for an evaluation, the job whose images it judges."""
-    return str(spec.get("model") or f"job:{spec.get('output')}")
+def model_of(spec: Mapping[str, Any]) -> str | None:
+    """The model that a spec names; for an evaluation, the job whose images it judges; None for a ping."""
+    if "output" in spec:
+        return f"job:{spec['output']}"
+    return str(spec["model"]) if "model" in spec else None
 
 
 def done_images(line: "JobLine") -> int:
@@ -118,7 +121,7 @@ def done_images(line: "JobLine") -> int:
 
 def progress_text(line: "JobLine") -> str:
     """Progress in percent, or – for a job that never ran."""
-    if line.job.started_at is None:
+    if line.job.started_at is None or not line.job.progress_total:
         return "–"
     return percent(done_images(line), line.job.progress_total)
 
@@ -142,10 +145,3 @@ def run_time(line: "JobLine", at: datetime) -> str:
     """`run_seconds` as a cell."""
     seconds = run_seconds(line, at)
     return "–" if seconds is None else duration(seconds)
-
-
-def reason_text(reason: Reason | None) -> str:
-    """The code, and the words behind it."""
-    if reason is None:
-        return ""
-    return f"{reason.code}: {reason.text}" if reason.text else reason.code

@@ -11,7 +11,8 @@ import click
 
 from cli.context import Workspace
 from cli.output import say
-from cli.reasons import Situation, reason_of
+from cli.reasons import reason_of
+from cli.situation import Situation
 from pixmill.errors import NotFound
 from pixmill.states import State
 from storage.paths import Layout
@@ -148,8 +149,14 @@ def _say_waiting(line: "JobLine", situation: Situation, said: str | None) -> str
     if line.job.state is State.RUNNING:
         return None
     reason = reason_of(line, situation)
-    code = reason.code.partition("(+")[0] if reason else line.job.state.value
+    code = _without_time(reason.code) if reason else line.job.state.value
     if code != said:
         text = reason.text if reason else ""
         say(f"job {line.job.id} is {line.job.state.value}: {code}{' (' + text + ')' if text else ''}")
     return code
+
+
+def _without_time(code: str) -> str:
+    """A reason's code that does not change from second to second."""
+    name = code.partition("(")[0]
+    return name if name in {"BeginTime", "RetryBackoff"} else code

@@ -21,7 +21,7 @@ SECTIONS = [
     (
         "Every day",
         {
-            "submit": LazyCommand(f"{_JOB}.submit:command", "ask for a job: train, generate, evaluate"),
+            "submit": LazyCommand(f"{_JOB}.submit:command", "ask for a job: train, generate, evaluate, ping"),
             "ps": LazyCommand(f"{_JOB}.ls:command", "list jobs, and why they wait or failed"),
             "logs": LazyCommand(f"{_JOB}.logs:command", "show what a job wrote; -f follows it"),
             "wait": LazyCommand(f"{_JOB}.wait:command", "wait until jobs have ended"),
@@ -32,12 +32,12 @@ SECTIONS = [
     (
         "Things",
         {
-            "job": LazyCommand(f"{_JOB}.group:command", "jobs: submit, ls, show, logs, wait, cancel, release, report"),
+            "job": LazyCommand(f"{_JOB}.group:command", "jobs: why, show, hold, requeue, retry, set, top, …"),
             "output": LazyCommand("cli.commands.output:command", "generated data sets: ls, verify"),
             "model": LazyCommand("cli.commands.model:command", "trained models and presets: ls, presets"),
-            "queue": LazyCommand("cli.commands.queue:command", "queues: ls, pause, resume"),
-            "worker": LazyCommand("cli.commands.worker:command", "workers: start, ls, check"),
-            "device": LazyCommand("cli.commands.device:command", "CPUs and GPUs: ls"),
+            "queue": LazyCommand("cli.commands.queue:command", "queues: ls, pause, resume, set"),
+            "worker": LazyCommand("cli.commands.worker:command", "workers: start, ls, check, drain, resume"),
+            "device": LazyCommand("cli.commands.device:command", "CPUs and GPUs: ls, drain, resume"),
         },
     ),
     (
@@ -48,6 +48,8 @@ SECTIONS = [
             "demo": LazyCommand("cli.commands.demo:command", "train, generate and evaluate on real digits"),
             "scheduler": LazyCommand("cli.commands.scheduler:command", "the process that decides what runs: run"),
             "db": LazyCommand("cli.commands.db:command", "the database's schema: status, upgrade"),
+            "doctor": LazyCommand("cli.commands.doctor:command", "a thorough examination, with remedies"),
+            "gc": LazyCommand("cli.commands.gc:command", "files that no row needs any more: plan, run"),
             "config": LazyCommand("cli.commands.config:command", "settings and where they come from: show"),
             "completion": LazyCommand("cli.commands.completion:command", "print a shell's completion script"),
         },

@@ -11,6 +11,9 @@ from pixmill.times import parse_time, write_time
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+KINDS = ("train", "generate", "evaluate", "ping")
+STATES = ("pending", "held", "queued", "running", "succeeded", "failed", "cancelled")
+
 _COUNT = re.compile(r"(\d[\d_]*)(?:\.(\d+))?([kKMGT]?)")
 _FACTORS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d|)")
@@ -80,11 +83,59 @@ def _parse_pair(text: str) -> tuple[str, str]:
     return key, value
 
 
+def parse_queue_name(text: str) -> str:
+    """The name of a queue: letters, digits, dots, dashes and underscores.  Raises ValueError.
+
+    >>> parse_queue_name("night-2")
+    'night-2'
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
+        raise ValueError(f"{text!r} is no name of a queue; use letters, digits, dots, dashes and underscores")
+    return text
+
+
+NO_LIMIT = "none"
+
+
+def parse_limit(text: str) -> int | str:
+    """A limit of at least 0, or NO_LIMIT.  Raises ValueError.
+
+    >>> parse_limit("4"), parse_limit("none")
+    (4, 'none')
+    """
+    if text == NO_LIMIT:
+        return NO_LIMIT
+    if not text.isdecimal() or int(text) >= 2**31:
+        raise ValueError(f"{text!r} is no limit; write a whole number, or none")
+    return int(text)
+
+
 COUNT = Parsed("count", parse_count)
+
+
+def parse_weight(text: str) -> float:
+    """A number above 0.  Raises ValueError.
+
+    >>> parse_weight("0.5")
+    0.5
+    """
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = 0.0
+    if not 0.001 <= weight <= 1000:
+        raise ValueError(f"{text!r} is no weight; write a number from 0.001 to 1000, such as 2 or 0.5")
+    return weight
+
+
+LIMIT = Parsed("limit", parse_limit)
+WEIGHT = Parsed("weight", parse_weight)
+QUEUE_NAME = Parsed("queue", parse_queue_name)
 SPAN = Parsed("time span", parse_seconds)
 BEGIN = Parsed("time", parse_begin)
 PAIR = Parsed("key=value", _parse_pair)
 JOB_ID = click.IntRange(min=1)
+PRIORITY = click.IntRange(-1000, 1000)
 
 
 def job_argument(function: Command) -> Command:
@@ -95,6 +146,30 @@ def job_argument(function: Command) -> Command:
 def jobs_argument(function: Command) -> Command:
     """The arguments ID…: at least one job."""
     return click.argument("job_ids", metavar="ID…", type=JOB_ID, nargs=-1, required=True)(function)
+
+
+def filter_options(queue: str = "--queue") -> Callable[[Command], Command]:
+    """The options that choose jobs, under the names of `cli.selection.Filter`; `queue` where that name is taken."""
+    options = [
+        click.option(
+            "--state", "states", multiple=True, type=click.Choice(STATES), help="Only jobs in this state; repeatable."
+        ),
+        click.option(
+            "--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Only jobs of this kind; repeatable."
+        ),
+        click.option(
+            "-l", "--label", "labels", multiple=True, type=PAIR, help="Only jobs with this label; repeatable."
+        ),
+        click.option(queue, "queues", multiple=True, metavar="NAME", help="Only jobs of this queue; repeatable."),
+        click.option("--user", "users", multiple=True, metavar="NAME", help="Only this user's jobs; repeatable."),
+    ]
+
+    def add(function: Command) -> Command:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
 
 
 def output_option(*formats: str) -> Callable[[Command], Command]:

@@ -12,4 +12,4 @@ def poke_scheduler(workspace: Workspace) -> None:
     try:
         poke(workspace.settings)
     except BrokerUnreachable as error:
-        say(f"note: {error.message}; the scheduler will see the change by itself")
+        say(f"note: {error.message.rstrip('.')}; the scheduler will see the change by itself")

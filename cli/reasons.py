@@ -1,153 +1,325 @@
-"""Why does a job not run, or why did it fail? One word that scripts can match, and the words behind it."""
+"""Why does a job not run, or why did it fail? One word that scripts can match, and the words behind it.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
+The reasons of what waits go from the job outwards: what somebody wants of this very job (Held, BeginTime) and its own
+back-off after a failure, then the jobs it waits for, then its queue, then devices and scheduler, then its rivals, and
+the broker at last. Whatever stands before another has to change first, or the other one does not matter yet: a device
+that falls free is of no use to a job whose retry is due in an hour, and by then another device may be free. Therefore
+RetryBackoff stands beside BeginTime, before the queue's limit, Resources and Priority.
 
-from cli.fleet import read_fleet
-from cli.formatting import duration
+A list shows the first reason that holds; `pixmill job why` shows all, with numbers that are too dear for a list.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cli.fleet import USABLE, Member, tally
+from cli.formatting import duration, percent, plural, span, utc
+from cli.situation import Situation
 from pixmill.states import State
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
+    from db.reasons import Unfinished
     from db.tables import Job
     from db.views import JobLine
 
-_WAITING = frozenset({State.PENDING, State.QUEUED, State.HELD})
+_WAITING = (State.PENDING, State.QUEUED, State.HELD)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reason:
-    """A code such as `Dependency(3)`, and a sentence."""
+    """A code such as `Dependency(3)`, and what is behind it."""
 
     code: str
-    text: str = ""
+    text: str = ""  # a sentence, with numbers
+    brief: str | None = None  # what a table shows of it; None: the text
+    remedy: str = ""  # the command that changes it
+    facts: Mapping[str, Any] = field(default_factory=dict)  # the numbers, for scripts
+
+    def to_json(self) -> dict[str, Any]:
+        """The reason as JSON."""
+        name = self.code.partition("(")[0]
+        text = self.text or None
+        return {"reason": name, "code": self.code, "text": text, "remedy": self.remedy or None, "facts": self.facts}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Situation:
-    """What the reasons of all jobs depend on, as it was at one moment."""
-
-    at: datetime  # by the database's clock
-    paused: Mapping[str, str]  # queue → why
-    workers: Mapping[str, int]  # kind of device → workers that answer and are not draining
-    free: Mapping[str, int]  # the idle ones among them
-    scheduler_is_present: bool
-    broker_error: str | None
-
-
-def read_situation(session: "Session", lease_seconds: float) -> Situation:
-    """Look at queues, workers and scheduler.  Raises DatabaseUnreachable."""
-    from db.views import list_queues
-    from db.workers import database_time, is_silent, latest_scheduler
-
-    at = database_time(session)
-    paused = {line.queue.name: line.queue.paused_reason or "" for line in list_queues(session) if line.queue.paused}
-    workers: dict[str, int] = {}
-    free: dict[str, int] = {}
-    for member in read_fleet(session, lease_seconds):
-        if member.state in {"free", "busy"}:
-            kind = member.worker.device.kind.value
-            workers[kind] = workers.get(kind, 0) + 1
-            free[kind] = free.get(kind, 0) + (member.state == "free")
-    scheduler = latest_scheduler(session)
-    present = scheduler is not None and scheduler.stopped_at is None
-    present = present and scheduler is not None and not is_silent(scheduler.seen_at, at, lease_seconds)
-    return Situation(
-        at=at,
-        paused=paused,
-        workers=workers,
-        free=free,
-        scheduler_is_present=present,
-        broker_error=scheduler.broker_error if present and scheduler is not None else None,
-    )
+def reason_text(reason: Reason | None) -> str:
+    """The code, and some words: the cell of a table."""
+    if reason is None:
+        return ""
+    words = reason.text if reason.brief is None else reason.brief
+    return f"{reason.code}: {words}" if words else reason.code
 
 
 def reason_of(line: "JobLine", situation: Situation) -> Reason | None:
-    """Why the job waits, is about to end, or did not succeed; None when there is nothing to explain."""
+    """Why the job waits, is about to stop, or did not succeed; None when there is nothing to explain."""
     job = line.job
-    if job.state in _WAITING:
-        return _waiting_reason(line, situation)
-    if job.state is State.RUNNING:
-        return _running_reason(line)
     if job.state is State.FAILED:
         return Reason(code=job.reason or "Error", text=job.message or "")
-    return None
+    if job.state is State.RUNNING:
+        return _running_reason(line, situation)
+    return next(waiting_reasons(line, situation), None)
 
 
-def _running_reason(line: "JobLine") -> Reason | None:
+def _running_reason(line: "JobLine", situation: Situation) -> Reason | None:
     if line.job.cancel_requested:
         return Reason(code="Cancelling", text="its worker stops it with its next heartbeat")
-    if not line.devices:
-        return Reason(code="Requeued", text="its next task waits for a device")
-    return None
-
-
-def _waiting_reason(line: "JobLine", situation: Situation) -> Reason | None:
-    """The first that holds."""
-    checks = (_held, _begin_time, _dependency, _queue_paused, _no_worker, _no_scheduler, _resources, _broker_down)
-    return next((reason for check in checks if (reason := check(line, situation))), None)
-
-
-def _held(line: "JobLine", _situation: Situation) -> Reason | None:
-    if line.job.state is not State.HELD:
+    unfinished = situation.unfinished.get(line.job.id)
+    if unfinished is not None and unfinished.stop_to is not None:
+        return stopping_reason(unfinished.stop_to)
+    if line.devices:
         return None
-    return Reason(code="Held", text=f"pixmill job release {line.job.id}")
+    return next(waiting_reasons(line, situation), Reason(code="Requeued", text="its next task waits for a device"))
 
 
-def _begin_time(line: "JobLine", situation: Situation) -> Reason | None:
-    begin = line.job.begin_at
-    if begin is None or begin <= situation.at:
+def stopping_reason(stop_to: State) -> Reason:
+    """Somebody asked for the running tasks to be stopped."""
+    if stop_to is State.HELD:
+        return Reason(code="Holding", text="it stops at its next checkpoint, and is held then")
+    return Reason(code="Requeueing", text="it stops at its next checkpoint, and waits for a device again")
+
+
+def waiting_reasons(line: "JobLine", situation: Situation) -> Iterator[Reason]:
+    """All that keeps the waiting tasks of a job from running, in the order in which it would have to change."""
+    unfinished = situation.unfinished.get(line.job.id)
+    if unfinished is None or not unfinished.count(*_WAITING):
+        return
+    case = _Case(line, line.job, unfinished, situation)
+    for check in _CHECKS:
+        reason = check(case)
+        if reason is not None:
+            yield reason
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One job whose tasks wait."""
+
+    line: "JobLine"
+    job: "Job"
+    unfinished: "Unfinished"
+    situation: Situation
+
+    @property
+    def wanted_kind(self) -> str | None:
+        device = str(self.job.options.get("device", "any"))
+        return None if device == "any" else device
+
+    @property
+    def devices(self) -> list[Member]:
+        """Those that it could run on, but for the ones that are down."""
+        kinds = {None, self.wanted_kind}
+        fleet = [member for member in self.situation.fleet if member.state != "down"]
+        return [member for member in fleet if self.wanted_kind is None or member.worker.device.kind.value in kinds]
+
+    @property
+    def free(self) -> list[Member]:
+        return [member for member in self.devices if member.state == "free"]
+
+
+def _held(case: _Case) -> Reason | None:
+    if not case.unfinished.count(State.HELD) or case.unfinished.count(State.PENDING, State.QUEUED):
         return None
-    return Reason(code=f"BeginTime(+{duration((begin - situation.at).total_seconds())})")
+    remedy = f"pixmill job release {case.job.id}"
+    event = case.situation.held_by
+    if event is None:
+        return Reason(code="Held", brief=remedy, remedy=remedy)
+    why = f": {event.detail}" if event.detail else ""
+    with_submit = " with its submit" if event.action == "submit" else ""
+    text = f"by {event.actor} {span((case.situation.at - event.at).total_seconds())} ago{with_submit}{why}"
+    return Reason(code="Held", text=text, remedy=remedy, facts={"by": event.actor, "at": event.at, "why": event.detail})
 
 
-def _dependency(line: "JobLine", _situation: Situation) -> Reason | None:
-    if not line.waits_for:
+def _begin_time(case: _Case) -> Reason | None:
+    begin, at = case.job.begin_at, case.situation.at
+    if begin is None or begin <= at:
         return None
-    return Reason(code=f"Dependency({','.join(map(str, line.waits_for))})")
+    seconds = (begin - at).total_seconds()
+    text = f"begins at {utc(begin)} (in {duration(seconds)})"
+    return Reason(code=f"BeginTime(+{duration(seconds)})", text=text, brief="", facts={"begin_at": begin})
 
 
-def _queue_paused(line: "JobLine", situation: Situation) -> Reason | None:
-    if line.job.queue not in situation.paused:
+def _retry_backoff(case: _Case) -> Reason | None:
+    back_off = case.unfinished.back_off
+    if back_off is None:
         return None
-    return Reason(code="QueuePaused", text=situation.paused[line.job.queue] or line.job.queue)
-
-
-def _no_worker(line: "JobLine", situation: Situation) -> Reason | None:
-    kinds = _kinds(line.job, situation.workers)
-    if any(situation.workers[kind] for kind in kinds):
-        return None
-    wanted = _wanted_kind(line.job)
+    seconds = max(0.0, (back_off.until - case.situation.at).total_seconds())
+    cause = f"{back_off.reason}: {back_off.message}" if back_off.message else back_off.reason
+    which = f"retry {back_off.retry} of {back_off.retries}"
     return Reason(
-        code="NoWorker", text=f"no {wanted} worker runs" if wanted else "no worker runs; start one: pixmill up"
+        code=f"RetryBackoff({span(seconds)})",
+        text=f"{which} in {duration(seconds)}, after {cause}",
+        brief=f"{which}, after {cause}",
+        remedy=f"pixmill logs {case.job.id}",
+        facts={"until": back_off.until, "retry": back_off.retry, "retries": back_off.retries, "cause": back_off.reason},
     )
 
 
-def _no_scheduler(_line: "JobLine", situation: Situation) -> Reason | None:
-    if situation.scheduler_is_present:
+def _dependency_never_satisfied(case: _Case) -> Reason | None:
+    lost = case.unfinished.lost_parents
+    if not lost:
         return None
-    return Reason(code="NoScheduler", text="no scheduler runs; start one: pixmill up")
+    return Reason(
+        code="DependencyNeverSatisfied",
+        text=f"it needs the success of {_parents(case, lost)}",
+        brief=f"job {lost[0]} did not succeed",
+        remedy=f"pixmill job retry {lost[0]}",
+        facts={"jobs": list(lost)},
+    )
 
 
-def _resources(line: "JobLine", situation: Situation) -> Reason | None:
-    kinds = _kinds(line.job, situation.free)
-    if line.job.state is State.QUEUED or any(situation.free[kind] for kind in kinds):
+def _dependency(case: _Case) -> Reason | None:
+    waits_for = case.line.waits_for
+    if not waits_for:
         return None
-    return Reason(code="Resources", text="all devices are busy")
+    return Reason(
+        code=f"Dependency({','.join(map(str, waits_for))})",
+        text=f"waits for {_parents(case, waits_for)}",
+        brief="",
+        remedy=f"pixmill job why {waits_for[0]}",
+        facts={"jobs": list(waits_for)},
+    )
 
 
-def _broker_down(_line: "JobLine", situation: Situation) -> Reason | None:
-    return Reason(code="BrokerDown", text=situation.broker_error) if situation.broker_error else None
+def _parents(case: _Case, job_ids: Sequence[int]) -> str:
+    """Some jobs and how far they are, such as "job 7 (running, 43%)"."""
+    known = [_parent(job_id, case.situation.parents.get(job_id)) for job_id in job_ids[:12]]
+    more = f" and {len(job_ids) - len(known)} more" if len(job_ids) > len(known) else ""
+    return f"{', '.join(known)}{more}"
 
 
-def _wanted_kind(job: "Job") -> str | None:
-    device = str(job.options.get("device", "any"))
-    return None if device == "any" else device
+def _parent(job_id: int, line: "JobLine | None") -> str:
+    if line is None:
+        return f"job {job_id}"
+    job = line.job
+    far = f", {percent(min(line.done, job.progress_total), job.progress_total)}" if job.state is State.RUNNING else ""
+    return f"job {job_id} ({job.state}{far})"
 
 
-def _kinds(job: "Job", known: Mapping[str, int]) -> Sequence[str]:
-    wanted = _wanted_kind(job)
-    return [kind for kind in known if wanted in {None, kind}]
+def _queue_paused(case: _Case) -> Reason | None:
+    queue = case.situation.queues[case.job.queue]
+    if not queue.paused:
+        return None
+    why = f": {queue.paused_reason}" if queue.paused_reason else ""
+    return Reason(
+        code="QueuePaused",
+        text=f"queue {queue.name} is paused{why}",
+        brief=queue.paused_reason or queue.name,
+        remedy=f"pixmill queue resume {queue.name}",
+        facts={"queue": queue.name, "why": queue.paused_reason},
+    )
+
+
+def _queue_limit(case: _Case) -> Reason | None:
+    if case.unfinished.count(State.QUEUED) or not case.unfinished.count(State.PENDING):
+        return None
+    queue, user = case.situation.queues[case.job.queue], case.job.user_name
+    active = case.situation.active
+    in_queue = sum(count for (name, _user), count in active.items() if name == queue.name)
+    of_user = active.get((queue.name, user), 0)
+    if queue.max_running is not None and in_queue >= queue.max_running:
+        text = f"queue {queue.name} runs {in_queue} of {queue.max_running}"
+        option, running, limit = "--max-running", in_queue, queue.max_running
+    elif queue.max_running_per_user is not None and of_user >= queue.max_running_per_user:
+        text = f"queue {queue.name} runs {of_user} of {queue.max_running_per_user} of {user}"
+        option, running, limit = "--max-running-per-user", of_user, queue.max_running_per_user
+    else:
+        return None
+    remedy = f"pixmill queue set {queue.name} {option} {limit + 1}"
+    facts = {"queue": queue.name, "running": running, "limit": limit}
+    return Reason(code="QueueLimit", text=text, remedy=remedy, facts=facts)
+
+
+def _no_worker(case: _Case) -> Reason | None:
+    if any(member.state in USABLE or member.state == "drained" for member in case.devices):
+        return None
+    kind = case.wanted_kind
+    words = f"no {kind} worker runs" if kind else "no worker runs"
+    others = f" ({tally(case.devices)})" if case.devices else ""
+    brief = f"{words}{others}" if kind or others else f"{words}; start one: pixmill up"
+    return Reason(code="NoWorker", text=words + others, brief=brief, remedy="pixmill up", facts={"kind": kind})
+
+
+def _drained(case: _Case) -> Reason | None:
+    drained = [member for member in case.devices if member.state == "drained"]
+    if not drained or any(member.state in USABLE for member in case.devices):
+        return None
+    first = drained[0]
+    noun = "device" if first.worker.device.drained else "worker"
+    return Reason(
+        code="Drained",
+        text=tally(case.devices),
+        brief=first.drain_reason,
+        remedy=f"pixmill {noun} resume {first.label}",
+        facts={"devices": [member.worker.name for member in drained], "why": first.drain_reason},
+    )
+
+
+def _no_scheduler(case: _Case) -> Reason | None:
+    if case.situation.scheduler_is_present:
+        return None
+    text = "no scheduler runs"
+    return Reason(code="NoScheduler", text=text, brief=f"{text}; start one: pixmill up", remedy="pixmill up")
+
+
+def _resources(case: _Case) -> Reason | None:
+    if case.free or not any(member.state in USABLE for member in case.devices) or case.unfinished.count(State.QUEUED):
+        return None
+    facts = {"workers": {member.worker.name: member.state for member in case.devices}}
+    return Reason(
+        code="Resources",
+        text=tally(case.devices),
+        brief="all devices are busy",
+        remedy="pixmill device ls",
+        facts=facts,
+    )
+
+
+def _priority(case: _Case) -> Reason | None:
+    ahead = case.situation.ahead
+    if ahead is None:
+        return _promised(case)
+    if not ahead.tasks or case.unfinished.count(State.QUEUED):
+        return None
+    own = f" ({ahead.of_the_user:,} of the same user)" if ahead.of_the_user else ""
+    text = f"{plural(ahead.tasks, 'task')} {'is' if ahead.tasks == 1 else 'are'} ahead of it{own}"
+    used = sorted(ahead.device_seconds.items(), key=lambda pair: (-pair[1], pair[0]))
+    if len(used) > 1 and used[0][1] >= 1:
+        told = [
+            f"{user} {'used ' if place == 0 else ''}{seconds:,.0f}" for place, (user, seconds) in enumerate(used[:5])
+        ]
+        text += f"; {told[0]} device seconds" + "".join(f", {words}" for words in told[1:])
+    facts = {"tasks": ahead.tasks, "of_the_user": ahead.of_the_user, "device_seconds": dict(ahead.device_seconds)}
+    return Reason(code="Priority", text=text, remedy=f"pixmill job top {case.job.id}", facts=facts)
+
+
+def _promised(case: _Case) -> Reason | None:
+    """Without counting: as many others are about to start as there are free devices."""
+    if not case.free or case.unfinished.count(State.QUEUED) or not case.unfinished.count(State.PENDING):
+        return None
+    promised = sum(
+        case.situation.promised.get(kind, 0) for kind in {None, *(m.worker.device.kind.value for m in case.free)}
+    )
+    return Reason(code="Priority", text="others go first") if promised >= len(case.free) else None
+
+
+def _broker_down(case: _Case) -> Reason | None:
+    error = case.situation.broker_error
+    return Reason(code="BrokerDown", text=error, remedy="pixmill status") if error else None
+
+
+_CHECKS: tuple[Callable[[_Case], Reason | None], ...] = (
+    _held,
+    _begin_time,
+    _retry_backoff,
+    _dependency_never_satisfied,
+    _dependency,
+    _queue_paused,
+    _queue_limit,
+    _no_worker,
+    _drained,
+    _no_scheduler,
+    _resources,
+    _priority,
+    _broker_down,
+)

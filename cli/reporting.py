@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.jobs import reason_text
-from cli.reasons import read_situation, reason_of
+from cli.reasons import reason_of, reason_text
+from cli.situation import read_situation
 from pixmill.errors import PermissionDenied, PixmillError, StorageError
 from storage.paths import Layout
 
@@ -45,7 +45,7 @@ def build_report(session: "Session", settings: "Settings", job_id: int) -> "JobR
 
     line = job_line(session, job_id)
     job = line.job
-    reason = reason_of(line, read_situation(session, settings.scheduler.lease_seconds))
+    reason = reason_of(line, read_situation(session, settings.scheduler.lease_seconds, [line]))
     source = _Source(session, settings, line)
     return JobReport(
         job_id=job.id,

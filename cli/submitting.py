@@ -1,20 +1,25 @@
-"""From a spec document to a stored job, and what is said about it."""
+"""From spec documents to stored jobs, and what is said about them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.context import Workspace
-from cli.documents import merge, parse_document, read_document, spec_document, yaml_text
-from cli.formatting import count
-from cli.output import print_ids, print_item, say, say_next
+from cli.documents import merge, parse_document, read_documents, spec_document, yaml_text
+from cli.formatting import count, plural
+from cli.output import print_ids, print_item, print_list, say, say_next
 from pixmill.errors import SpecError
-from pixmill.specs import EvaluateSpec, GenerateSpec, JobOptions, TrainSpec
+from pixmill.specs import EvaluateSpec, GenerateSpec, JobOptions, PingSpec, TrainSpec
 
 if TYPE_CHECKING:
-    from scheduler.submit import Spec, Submitted
+    from pixmill.specs import Spec
+    from scheduler.submit import Submitted
+
+Request = tuple["Spec", JobOptions]
+
+_SHOWN_JOBS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,35 +32,47 @@ class Presentation:
     as_json: bool
 
 
-def submit_document(
+def submit_documents(
     workspace: Workspace,
     kind: str | None,
-    source: str | None,
+    sources: Sequence[str],
     flags: Mapping[str, Any],
     shown: Presentation,
     *,
     user: str,
 ) -> None:
-    """Submit the job of a file and flags.
+    """Submit the jobs of files and flags, all or none; without a file the one of the flags.
 
     Raises SpecError, DatasetError, NotFound, Conflict or DatabaseUnreachable; nothing is added then.
     """
-    from scheduler.submit import submit
+    from scheduler.submit import submit_many
 
-    document = read_document(source) if source else {}
-    if kind is not None:
-        _require_kind(document, kind, source)
-    spec, options = parse_document(merge(document, {"kind": kind, **flags}))
+    requests = list(_requests(kind, sources, flags))
     if shown.dry_run:
-        _print_dry_run(workspace, spec, options, shown, user=user)
+        _print_dry_run(workspace, requests, shown, user=user)
         return
-    done = submit(workspace.database, workspace.settings, spec, options, user=user)
-    _print_submitted(workspace, done, spec, options, shown)
+    done = submit_many(workspace.database, workspace.settings, requests, user=user)
+    if shown.as_json or shown.quiet:
+        _print_data(workspace, done, shown)
+    elif len(done) == 1:
+        _say_submitted(done[0], *requests[0], shown)
+    else:
+        _say_all_submitted(done, requests, shown)
     if shown.wait:
-        _wait(workspace, done.job_id)
+        _wait(workspace, [one.job_id for one in done])
 
 
-def _require_kind(document: Mapping[str, Any], kind: str, source: str | None) -> None:
+def _requests(kind: str | None, sources: Sequence[str], flags: Mapping[str, Any]) -> Iterator[Request]:
+    if not sources:
+        yield parse_document(merge({}, {"kind": kind, **flags}))
+    for source in sources:
+        for document in read_documents(source):
+            if kind is not None:
+                _require_kind(document, kind, source)
+            yield parse_document(merge(document, {"kind": kind, **flags}))
+
+
+def _require_kind(document: Mapping[str, Any], kind: str, source: str) -> None:
     found = document.get("kind", kind)
     if found != kind:
         raise SpecError(
@@ -63,43 +80,68 @@ def _require_kind(document: Mapping[str, Any], kind: str, source: str | None) ->
         )
 
 
-def _print_dry_run(workspace: Workspace, spec: "Spec", options: JobOptions, shown: Presentation, *, user: str) -> None:
+def _print_dry_run(workspace: Workspace, requests: Sequence[Request], shown: Presentation, *, user: str) -> None:
     from scheduler.submit import check_request, prepare
 
-    spec = check_request(spec)
+    checked = [(check_request(spec), options) for spec, options in requests]
     with workspace.database.read() as session:
-        new = prepare(session, spec, options, user=user)
-    document = spec_document(new.spec, {"name": new.name, **new.options})
-    if shown.as_json:
-        print_item("job_spec", document)
+        new = [prepare(session, spec, options, user=user) for spec, options in checked]
+    documents = [spec_document(one.spec, {"name": one.name, **one.options}) for one in new]
+    if shown.as_json and len(documents) == 1:
+        print_item("job_spec", documents[0])
+    elif shown.as_json:
+        print_list("job_spec_list", documents)
     else:
-        click.echo(yaml_text(document), nl=False)
+        click.echo("---\n".join(map(yaml_text, documents)), nl=False)
     if not shown.quiet:
-        tasks = f"{len(new.tasks)} task{'s' if len(new.tasks) > 1 else ''}"
-        say(f"would submit {tasks}, {count(new.progress_total)} images; nothing was added")
+        jobs = f"{plural(len(new), 'job')} with " if len(new) > 1 else ""
+        tasks = plural(sum(len(one.tasks) for one in new), "task")
+        images = sum(one.progress_total for one in new)
+        of_images = f", {count(images)} images" if images else ""
+        say(f"would submit {jobs}{tasks}{of_images}; nothing was added")
 
 
-def _print_submitted(
-    workspace: Workspace, done: "Submitted", spec: "Spec", options: JobOptions, shown: Presentation
-) -> None:
+def _print_data(workspace: Workspace, done: Sequence["Submitted"], shown: Presentation) -> None:
     if shown.as_json:
-        _print_json(workspace, done.job_id)
-    elif shown.quiet:
-        print_ids([done.job_id])
-    if shown.quiet or shown.as_json:
-        if done.broker_error:
-            say(f"note: {done.broker_error}; the job is stored and starts when it is back")
+        _print_json(workspace, [one.job_id for one in done])
+    else:
+        print_ids([one.job_id for one in done])
+    if error := next((one.broker_error for one in done if one.broker_error), None):
+        stored = "the job is stored and starts" if len(done) == 1 else "the jobs are stored and start"
+        say(f"note: {error}; {stored} when it is back")
+
+
+def _say_submitted(done: "Submitted", spec: "Spec", options: JobOptions, shown: Presentation) -> None:
+    _say_one(done, spec, options)
+    if not done.is_new:
         return
+    _say_broker_error(done, "the job is stored, and starts")
+    if not shown.wait:
+        say_next(*_next_commands(done.job_id, options))
+
+
+def _say_one(done: "Submitted", spec: "Spec", options: JobOptions) -> None:
     if not done.is_new:
         say(f"job {done.job_id} was submitted under key {options.key!r} already; nothing was added")
         return
     held = ", held" if options.hold else ""
     say(f"submitted job {done.job_id} ({summary(spec)}) to queue {options.queue}{held}")
+
+
+def _say_all_submitted(done: Sequence["Submitted"], requests: Sequence[Request], shown: Presentation) -> None:
+    for one, (spec, options) in list(zip(done, requests, strict=True))[:_SHOWN_JOBS]:
+        _say_one(one, spec, options)
+    if len(done) > _SHOWN_JOBS:
+        say(f"… and {len(done) - _SHOWN_JOBS} more, up to job {done[-1].job_id}")
+    _say_broker_error(done[0], "the jobs are stored, and start")
+    if not shown.wait:
+        say_next("look at them:  pixmill ps")
+
+
+def _say_broker_error(done: "Submitted", stored: str) -> None:
     if done.broker_error:
         say(f"note: {done.broker_error}")
-        say("      the job is stored, and starts once the broker is back: pixmill up")
-    if not shown.wait:
-        say_next(*_next_commands(done.job_id, options))
+        say(f"      {stored} once the broker is back: pixmill up")
 
 
 def _next_commands(job_id: int, options: JobOptions) -> list[str]:
@@ -116,20 +158,26 @@ def summary(spec: "Spec") -> str:
             return f"generate {count(spec.n)} images with {spec.model}"
         case EvaluateSpec():
             return f"evaluate {count(spec.n)} images of job {spec.output}"
+        case PingSpec():
+            return "ping, which does no work"
 
 
-def _print_json(workspace: Workspace, job_id: int) -> None:
+def _print_json(workspace: Workspace, job_ids: Sequence[int]) -> None:
     from cli.jobs import job_json
-    from cli.reasons import read_situation
+    from cli.situation import read_situation
     from db.views import job_line
 
     with workspace.database.read() as session:
-        line = job_line(session, job_id)
-        situation = read_situation(session, workspace.settings.scheduler.lease_seconds)
-    print_item("job", job_json(line, situation))
+        lines = [job_line(session, job_id) for job_id in job_ids]
+        situation = read_situation(session, workspace.settings.scheduler.lease_seconds, lines)
+    items = [job_json(line, situation) for line in lines]
+    if len(items) == 1:
+        print_item("job", items[0])
+    else:
+        print_list("job_list", items)
 
 
-def _wait(workspace: Workspace, job_id: int) -> None:
+def _wait(workspace: Workspace, job_ids: Sequence[int]) -> None:
     from cli.waiting import wait_and_exit
 
-    wait_and_exit(workspace, [job_id], timeout_seconds=None)
+    wait_and_exit(workspace, list(dict.fromkeys(job_ids)), timeout_seconds=None)

@@ -10,9 +10,10 @@ import click
 from cli.context import Workspace
 from cli.errors import INTERRUPTED
 from cli.formatting import duration, plural
-from cli.jobs import done_images, reason_text, run_seconds
+from cli.jobs import done_images, run_seconds
 from cli.output import can_animate, say
-from cli.reasons import Situation, read_situation, reason_of
+from cli.reasons import reason_of, reason_text
+from cli.situation import Situation, read_situation
 from pixmill.errors import DatabaseUnreachable, JobCancelled, JobFailed, JobNotFinished, JobOutcome
 from pixmill.states import State
 
@@ -73,7 +74,7 @@ def looks(workspace: Workspace, job_ids: Sequence[int]) -> Iterator[tuple[Lines,
         try:
             with workspace.database.read() as session:
                 lines = {job_id: job_line(session, job_id) for job_id in job_ids}
-                situation = read_situation(session, workspace.settings.scheduler.lease_seconds)
+                situation = read_situation(session, workspace.settings.scheduler.lease_seconds, list(lines.values()))
         except DatabaseUnreachable as error:
             if last_seen is None or time.monotonic() - last_seen > OUTAGE_SECONDS:
                 raise

@@ -243,7 +243,8 @@ def drain_device(session: Session, device_id: int, *, actor: str, why: str, now:
         raise NotFound(f"there is no device {device_id}", hint="pixmill device ls")
     changed = not device.drained
     device.drained, device.drain_reason = True, why
-    _requeue_of(session, select(Worker.id).where(Worker.device_id == device_id), requeue=now)
+    if now:
+        _requeue_of(session, select(Worker.id).where(Worker.device_id == device_id), actor=actor, why=why)
     add_event(session, actor=actor, action="drain_device", detail=f"{device.host}:{device.name}: {why}")
     return changed
 
@@ -267,7 +268,8 @@ def drain_worker(session: Session, worker_id: int, *, actor: str, why: str, now:
     worker = _present_worker(session, worker_id)
     changed = not worker.draining
     worker.draining, worker.drain_reason = True, why
-    _requeue_of(session, [worker_id], requeue=now)
+    if now:
+        _requeue_of(session, [worker_id], actor=actor, why=why)
     add_event(session, actor=actor, action="drain_worker", detail=f"{worker.name} ({worker_id}): {why}")
     return changed
 
@@ -290,10 +292,13 @@ def _present_worker(session: Session, worker_id: int) -> Worker:
     return worker
 
 
-def _requeue_of(session: Session, workers: Any, *, requeue: bool) -> None:
-    if requeue:
-        running = select(Task.id).where(Task.state == State.RUNNING, Task.worker_id.in_(workers))
-        _ask_to_stop(session, session.scalars(running).all(), State.PENDING)
+def _requeue_of(session: Session, workers: Any, *, actor: str, why: str) -> None:
+    """Ask all that runs under these workers to stop and to wait again."""
+    running = select(Task.id, Task.job_id).where(Task.state == State.RUNNING, Task.worker_id.in_(workers))
+    found = session.execute(running).all()
+    _ask_to_stop(session, [task_id for task_id, _job_id in found], State.PENDING)
+    for task_id, job_id in found:
+        add_event(session, actor=actor, action="requeue", detail=f"drained: {why}", job_id=job_id, task_id=task_id)
 
 
 def _ask_to_stop(session: Session, task_ids: Iterable[int], stop_to: State) -> None:

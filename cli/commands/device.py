@@ -2,23 +2,26 @@
 
 import click
 
-from cli.context import Workspace, pass_workspace
-from cli.fleet import device_rows, fleet_of
-from cli.output import Column, print_list, print_table
+from cli.context import Workspace, pass_workspace, user_name
+from cli.draining import drain_options, say_drained
+from cli.fleet import device_rows, find_member, fleet_of
+from cli.output import Column, print_list, print_table, say
 from cli.params import examples, output_option
+from cli.poking import poke_scheduler
 
 COLUMNS = [
     Column(title="DEVICE"),
-    Column(title="HOST", shrinks=True, dropped=1),
-    Column(title="MODEL", shrinks=True),
-    Column(title="MEMORY", align="right"),
+    Column(title="HOST", shrinks=True, least=6, dropped=1),
+    Column(title="MODEL", shrinks=True, least=8),
+    Column(title="MEMORY", align="right", dropped=3),
     Column(title="STATE"),
     Column(title="JOB", align="right"),
-    Column(title="SEEN", align="right"),
+    Column(title="SEEN", align="right", dropped=2),
+    Column(title="REASON", shrinks=True, least=12),
 ]
 
 
-@click.group("device", epilog=examples("pixmill device ls"))
+@click.group("device", epilog=examples("pixmill device ls", "pixmill device drain cuda:0 --reason 'new driver'"))
 def command() -> None:
     """CPUs and GPUs that work, or once worked, for this database."""
 
@@ -27,9 +30,56 @@ def command() -> None:
 @output_option("table", "json")
 @pass_workspace
 def ls(workspace: Workspace, output_format: str) -> None:
-    """List devices: free, busy, silent (its worker stopped answering) or down (its worker has ended)."""
+    """List devices, what they do, and why they do not.
+
+    free; busy; draining (it ends what it runs, and takes no more); drained (an operator keeps it free); deaf (its
+    worker hears no wake-ups); silent (its worker stopped answering); down (its worker has ended).
+    """
     fleet = fleet_of(workspace)
     if output_format == "json":
         print_list("device_list", [member.device_json() for member in fleet])
         return
     print_table(COLUMNS, device_rows(fleet), empty="no worker has ever run here; start some: pixmill up")
+
+
+@command.command(
+    "drain",
+    epilog=examples(
+        "pixmill device drain cuda:0 --reason 'new driver'", "pixmill device drain node7:cuda:1 --reason fan --now"
+    ),
+)
+@click.argument("name")
+@drain_options
+@pass_workspace
+def drain(workspace: Workspace, name: str, reason: str, now: bool) -> None:
+    """Let nothing more start on a device, also when its worker is started again, until `pixmill device resume`.
+
+    NAME is cuda:0 of this host, or HOST:cuda:0 of any.
+    """
+    from db.control import drain_device
+
+    member, actor = find_member(fleet_of(workspace), name), user_name()
+    device_id = member.worker.device_id
+    changed = workspace.database.transact(
+        lambda session: drain_device(session, device_id, actor=actor, why=reason, now=now)
+    )
+    say_drained(f"device {member.label}", member, changed=changed, now=now)
+
+
+@command.command("resume", epilog=examples("pixmill device resume cuda:0", "pixmill device resume node7:cuda:1"))
+@click.argument("name")
+@click.option("--reason", metavar="TEXT", help="Why; it is kept beside who and when.")
+@pass_workspace
+def resume(workspace: Workspace, name: str, reason: str | None) -> None:
+    """Let tasks start on a drained device again.
+
+    NAME is cuda:0 of this host, or HOST:cuda:0 of any.
+    """
+    from db.control import resume_device
+
+    member, actor = find_member(fleet_of(workspace), name), user_name()
+    device_id = member.worker.device_id
+    changed = workspace.database.transact(lambda session: resume_device(session, device_id, actor=actor, why=reason))
+    say(f"device {member.label} is in use again" if changed else f"device {member.label} was not drained")
+    if changed:
+        poke_scheduler(workspace)

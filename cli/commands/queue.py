@@ -1,62 +1,98 @@
-"""`pixmill queue`: queues, paused and resumed."""
+"""`pixmill queue`: queues, paused, resumed and limited."""
 
+from collections import Counter
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
+from cli.formatting import plural
 from cli.output import Column, print_list, print_table, say
-from cli.params import examples, output_option
+from cli.params import LIMIT, NO_LIMIT, WEIGHT, examples, output_option
 from cli.poking import poke_scheduler
+
+if TYPE_CHECKING:
+    from db.tables import Queue
+    from db.views import QueueLine
 
 STATES = ("pending", "queued", "running", "held")
 COLUMNS = [
     Column(title="QUEUE", shrinks=True),
     Column(title="STATE"),
-    *(Column(title=state.upper(), align="right") for state in STATES),
+    *(Column(title=state.upper(), align="right", dropped=1 if state == "queued" else 0) for state in STATES),
+    Column(title="TASKS", align="right"),
+    Column(title="PER USER", align="right", dropped=2),
+    Column(title="WEIGHT", align="right", dropped=3),
     Column(title="REASON", shrinks=True),
 ]
 
 
-@click.group("queue", epilog=examples("pixmill queue pause default --reason 'new driver'"))
+@click.group(
+    "queue",
+    epilog=examples(
+        "pixmill queue pause default --reason 'new driver'", "pixmill queue set bulk --max-running 4 --weight 0.5"
+    ),
+)
 def command() -> None:
-    """Queues: a job belongs to one, and operators pause and resume them."""
+    """Queues: a job belongs to one, and operators pause, resume and limit them."""
 
 
 @command.command("ls", epilog=examples("pixmill queue ls", "pixmill queue ls -o json"))
 @output_option("table", "json")
 @pass_workspace
 def ls(workspace: Workspace, output_format: str) -> None:
-    """List queues with the numbers of their unfinished jobs."""
+    """List queues: their unfinished jobs by state, their limits and their weight.
+
+    TASKS are those that run or are about to, of at most so many; PER USER is the limit for each user. A queue is full
+    when it runs all that it may. The weight is its share of the devices beside other queues.
+    """
+    from db.order import active_tasks
     from db.views import list_queues
 
     with workspace.database.read() as session:
         lines = list_queues(session)
-    items = [
-        {
-            "name": line.queue.name,
-            "paused": line.queue.paused,
-            "reason": line.queue.paused_reason,
-            "jobs": {state: next((n for key, n in line.jobs.items() if key == state), 0) for state in STATES},
-        }
-        for line in lines
-    ]
+        active: Counter[str] = Counter()
+        for (queue, _user), count in active_tasks(session).items():
+            active[queue] += count
+    items = [_item(line, active[line.queue.name]) for line in lines]
     if output_format == "json":
         print_list("queue_list", items)
         return
     print_table(COLUMNS, [_row(item) for item in items], empty="no queue yet: the first job makes it")
 
 
-def _row(item: Mapping[str, object]) -> list[str]:
-    jobs = item["jobs"]
-    assert isinstance(jobs, dict)
-    state = "paused" if item["paused"] else "open"
-    return [str(item["name"]), state, *(str(jobs[state]) for state in STATES), str(item["reason"] or "")]
+def _item(line: "QueueLine", tasks: int) -> dict[str, Any]:
+    queue = line.queue
+    return {
+        "name": queue.name,
+        "paused": queue.paused,
+        "reason": queue.paused_reason,
+        "jobs": {state: next((n for key, n in line.jobs.items() if key == state), 0) for state in STATES},
+        "tasks": tasks,
+        "max_running": queue.max_running,
+        "max_running_per_user": queue.max_running_per_user,
+        "weight": queue.weight,
+    }
+
+
+def _row(item: Mapping[str, Any]) -> list[str]:
+    limit, per_user = item["max_running"], item["max_running_per_user"]
+    is_full = limit is not None and item["tasks"] >= limit
+    return [
+        item["name"],
+        "paused" if item["paused"] else "full" if is_full else "open",
+        *(str(item["jobs"][state]) for state in STATES),
+        str(item["tasks"]) if limit is None else f"{item['tasks']} of {limit}",
+        "–" if per_user is None else str(per_user),
+        f"{item['weight']:g}",
+        item["reason"] or "",
+    ]
 
 
 @command.command("pause", epilog=examples("pixmill queue pause default --reason 'new driver'"))
 @click.argument("name")
-@click.option("--reason", help="Why; `pixmill queue ls` shows it.")
+@click.option("--reason", metavar="TEXT", help="Why; `pixmill queue ls` and the REASON of its jobs tell it.")
 @pass_workspace
 def pause(workspace: Workspace, name: str, reason: str | None) -> None:
     """Let nothing more of a queue start; what runs goes on."""
@@ -67,15 +103,56 @@ def pause(workspace: Workspace, name: str, reason: str | None) -> None:
     say(f"queue {name} is paused" if changed else f"queue {name} was paused already")
 
 
-@command.command("resume", epilog=examples("pixmill queue resume default"))
+@command.command("resume", epilog=examples("pixmill queue resume default", "pixmill queue resume bulk --reason fixed"))
 @click.argument("name")
+@click.option("--reason", metavar="TEXT", help="Why; it is kept beside who and when.")
 @pass_workspace
-def resume(workspace: Workspace, name: str) -> None:
+def resume(workspace: Workspace, name: str, reason: str | None) -> None:
     """Let a paused queue's jobs start again."""
     from db.queues import resume_queue
 
     actor = user_name()
-    changed = workspace.database.transact(lambda session: resume_queue(session, name, actor=actor))
+    changed = workspace.database.transact(lambda session: resume_queue(session, name, actor=actor, why=reason))
     say(f"queue {name} is open" if changed else f"queue {name} was not paused")
     if changed:
         poke_scheduler(workspace)
+
+
+@command.command(
+    "set",
+    epilog=examples(
+        "pixmill queue set bulk --max-running 4",
+        "pixmill queue set default --max-running none --max-running-per-user 2",
+        "pixmill queue set night --weight 3",
+    ),
+)
+@click.argument("name")
+@click.option("--max-running", type=LIMIT, metavar="N|none", help="Tasks of it at once, at most.")
+@click.option("--max-running-per-user", type=LIMIT, metavar="N|none", help="Tasks of one user at once, at most.")
+@click.option("--weight", type=WEIGHT, metavar="W", help="Its share beside other queues; 2 is twice that of 1.")
+@click.option("--reason", metavar="TEXT", help="Why; it is kept beside who and when.")
+@pass_workspace
+def set_(workspace: Workspace, /, name: str, weight: float | None, reason: str | None, **limits: Any) -> None:
+    """Limit a queue, or change its share of the devices; what runs beyond a new limit goes on."""
+    from db.queues import set_queue
+
+    given = {name: _limit(value) for name, value in limits.items() if value is not None}
+    if weight is None and not given:
+        raise click.UsageError("say what to change: --max-running, --max-running-per-user or --weight")
+    actor = user_name()
+    queue = workspace.database.transact(
+        lambda session: set_queue(session, name, actor=actor, why=reason, weight=weight, **given)
+    )
+    say(f"queue {name}: {_terms(queue)}")
+    poke_scheduler(workspace)
+
+
+def _limit(value: int | str) -> int | None:
+    return None if value == NO_LIMIT else int(value)
+
+
+def _terms(queue: "Queue") -> str:
+    limit, per_user = queue.max_running, queue.max_running_per_user
+    tasks = "any number of tasks" if limit is None else f"at most {plural(limit, 'task')}"
+    each = "" if per_user is None else f", {per_user} of each user"
+    return f"{tasks} at once{each}; weight {queue.weight:g}"

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 COLUMNS = [Column(title="PART"), Column(title="STATE"), Column(title="DETAIL", shrinks=True)]
 DEVICE_COLUMNS = [
     Column(title="DEVICE"),
-    Column(title="HOST", shrinks=True, dropped=1),
-    Column(title="MODEL", shrinks=True),
+    Column(title="HOST", shrinks=True, least=6, dropped=1),
+    Column(title="MODEL", shrinks=True, least=8),
     Column(title="MEMORY", align="right", dropped=2),
     Column(title="STATE"),
     Column(title="JOB", align="right"),
-    Column(title="SEEN", align="right"),
+    Column(title="SEEN", align="right", dropped=3),
+    Column(title="REASON", shrinks=True, least=12, dropped=4),
 ]
 
 

@@ -4,11 +4,13 @@ import socket
 
 import click
 
-from cli.context import Workspace, pass_workspace
-from cli.fleet import Member, fleet_of
+from cli.context import Workspace, pass_workspace, user_name
+from cli.draining import drain_options, say_drained
+from cli.fleet import Member, find_member, fleet_of
 from cli.formatting import age
 from cli.output import Column, print_list, print_table, say
 from cli.params import SPAN, examples, output_option
+from cli.poking import poke_scheduler
 
 COLUMNS = [
     Column(title="ID", align="right"),
@@ -19,10 +21,11 @@ COLUMNS = [
     Column(title="UP", align="right", dropped=1),
     Column(title="PID", align="right", dropped=2),
     Column(title="VERSION", dropped=3),
+    Column(title="REASON", shrinks=True, least=12),
 ]
 
 
-@click.group("worker", epilog=examples("pixmill worker ls"))
+@click.group("worker", epilog=examples("pixmill worker ls", "pixmill worker check"))
 def command() -> None:
     """The processes that do the work, one a device."""
 
@@ -46,7 +49,11 @@ def start(workspace: Workspace, device: str) -> None:
 @output_option("table", "json")
 @pass_workspace
 def ls(workspace: Workspace, output_format: str) -> None:
-    """List the newest worker of each device."""
+    """List the newest worker of each device.
+
+    free; busy; draining (it ends what it runs, and takes no more); drained (an operator keeps it idle); deaf (it hears
+    no wake-ups); silent (it stopped answering); down (it has ended).
+    """
     fleet = fleet_of(workspace)
     if output_format == "json":
         print_list("worker_list", [member.worker_json() for member in fleet])
@@ -67,7 +74,50 @@ def _row(member: Member) -> list[str]:
         age(worker.started_at, worker.stopped_at or member.at),
         str(worker.pid),
         worker.version,
+        member.remark,
     ]
+
+
+@command.command(
+    "drain",
+    epilog=examples("pixmill worker drain cuda:0 --reason 'new code'", "pixmill worker drain cpu --reason x --now"),
+)
+@click.argument("name")
+@drain_options
+@pass_workspace
+def drain(workspace: Workspace, name: str, reason: str, now: bool) -> None:
+    """Let a worker take nothing more, until `pixmill worker resume` or its end; the next worker of the device works.
+
+    NAME is its device: cuda:0 of this host, or HOST:cuda:0 of any. To keep a device free for good: pixmill device
+    drain.
+    """
+    from db.control import drain_worker
+
+    member, actor = find_member(fleet_of(workspace), name), user_name()
+    worker = member.worker
+    changed = workspace.database.transact(
+        lambda session: drain_worker(session, worker.id, actor=actor, why=reason, now=now)
+    )
+    say_drained(f"worker {worker.name}", member, changed=changed, now=now)
+
+
+@command.command("resume", epilog=examples("pixmill worker resume cuda:0"))
+@click.argument("name")
+@click.option("--reason", metavar="TEXT", help="Why; it is kept beside who and when.")
+@pass_workspace
+def resume(workspace: Workspace, name: str, reason: str | None) -> None:
+    """Let a drained worker take tasks again.
+
+    NAME is its device: cuda:0 of this host, or HOST:cuda:0 of any.
+    """
+    from db.control import resume_worker
+
+    member, actor = find_member(fleet_of(workspace), name), user_name()
+    worker = member.worker
+    changed = workspace.database.transact(lambda session: resume_worker(session, worker.id, actor=actor, why=reason))
+    say(f"worker {worker.name} works again" if changed else f"worker {worker.name} was not drained")
+    if changed:
+        poke_scheduler(workspace)
 
 
 @command.command("check", epilog=examples("pixmill worker check", "pixmill worker check --max-age 30s --device cuda:0"))
@@ -75,8 +125,9 @@ def _row(member: Member) -> list[str]:
 @click.option("--device", help="Only the worker of this device.")
 @click.pass_context
 def check(ctx: click.Context, max_age: float, device: str | None) -> None:
-    """Check that this host's workers beat: rc 0 if all do, 1 if one does not or none is there.
+    """Check that this host's workers beat and hear: rc 0 if all do, 1 if one does not or none is there.
 
+    A worker is deaf when it idles and has missed two of the messages with which the scheduler tries whether it hears.
     Made for health checks of containers and services: it asks the database, so a worker that can no longer reach it
     counts as unwell.
     """
@@ -93,5 +144,9 @@ def check(ctx: click.Context, max_age: float, device: str | None) -> None:
         say(f"no worker runs on {host}" + (f" for {device}" if device else ""))
     for member in late:
         say(f"worker {member.worker.name} was last heard of {age(member.worker.seen_at, member.at)} ago")
-    if late or not running:
+    deaf = [member for member in running if member.state == "deaf"]
+    for member in deaf:
+        worker = member.worker
+        say(f"worker {worker.name} is deaf: it has missed {member.canaries_missed} messages; restart it")
+    if late or deaf or not running:
         ctx.exit(1)

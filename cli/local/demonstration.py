@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from cli.submitting import summary
 from db.engine import Database
 from pixmill.settings import Settings
-from pixmill.specs import EvaluateSpec, GenerateSpec, JobOptions, OptionValue, TrainSpec
-from scheduler.submit import Spec, submit
+from pixmill.specs import EvaluateSpec, GenerateSpec, JobOptions, OptionValue, Spec, TrainSpec
+from scheduler.submit import submit
 
 DATASET = "digits"  # handwritten digits that come with scikit-learn: nothing is downloaded
 CLASSES = 10

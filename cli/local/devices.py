@@ -1,12 +1,13 @@
 """Which devices get a worker: what was asked for, against what this host has."""
 
 import json
+import os
 import subprocess
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
-from cli.local.processes import python_command, python_environment
 from pixmill.errors import PixmillError, UserError
+from pixmill.interpreter import python_command, with_our_code
 from worker.device.pinning import parse_device
 
 AUTO = "auto"
@@ -19,13 +20,13 @@ class DeviceProbe:
     As a context manager it leaves no process behind.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         self._process = subprocess.Popen(
-            python_command("-m", "worker.device.probe"),
+            python_command("-m", "worker.device.probe", *options),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=python_environment(),
+            env=with_our_code(os.environ),
             text=True,
         )
 
@@ -39,6 +40,10 @@ class DeviceProbe:
 
     def names(self) -> tuple[str, ...]:
         """The devices, such as ("cuda:0", "cuda:1") or ("cpu",).  Raises PixmillError."""
+        return tuple(device["name"] for device in self.answer())
+
+    def answer(self) -> Any:
+        """What the probe has printed.  Raises PixmillError."""
         try:
             output, complaint = self._process.communicate(timeout=_PROBE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -46,7 +51,7 @@ class DeviceProbe:
         if self._process.returncode != 0:
             lines = complaint.strip().splitlines()
             raise PixmillError(f"the device probe failed: {lines[-1] if lines else self._process.returncode}")
-        return tuple(device["name"] for device in json.loads(output))
+        return json.loads(output)
 
 
 def parse_devices(asked: Sequence[str]) -> tuple[str, ...]:

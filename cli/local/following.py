@@ -12,7 +12,7 @@ from cli.jobs import progress_text
 from cli.local.service_logs import last_lines
 from cli.logfiles import log_sources
 from cli.output import can_animate, say
-from cli.reasons import Situation
+from cli.situation import Situation
 from cli.waiting import Lines, Show, progress_words, raise_outcome, wait_for
 from pixmill.states import FailureReason, State
 

@@ -1,14 +1,16 @@
 """What serves a home: the embedded server, a scheduler, and a worker for each device."""
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from subprocess import Popen
 
 from cli.local.children import Child
-from cli.local.processes import python_command, python_environment, spawn_bound
+from cli.local.processes import spawn_bound
 from cli.local.server import server_log, start_server
 from cli.local.service_logs import open_log
+from pixmill.interpreter import python_command, with_our_code
 from pixmill.settings import Settings
 
 
@@ -42,6 +44,6 @@ def _starter(settings: Settings, config: Path | None, log: Path, *arguments: str
 
     def start() -> "Popen[bytes]":
         with open_log(log) as output:
-            return spawn_bound(command, output, python_environment())
+            return spawn_bound(command, output, with_our_code(os.environ))
 
     return start

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cli.local.children import exit_text
 from cli.local.locks import is_held
-from cli.local.processes import ProcessMark, python_command, python_environment, spawn_detached, wait_until_ended
+from cli.local.processes import ProcessMark, spawn_detached, wait_until_ended
 from cli.local.readiness import BROKER, Readiness
 from cli.local.record import UpRecord, lock_path, record_path
 from cli.local.service_logs import last_lines, log_size, open_log
@@ -16,6 +16,7 @@ from cli.local.stopping import stop_leftovers, stop_supervisor
 from cli.local.supervisor import already_running
 from db.engine import Database
 from pixmill.errors import AlreadyRunning, BrokerUnreachable, PixmillError
+from pixmill.interpreter import python_command, with_our_code
 from pixmill.settings import Settings
 from storage.disk import check_writable
 
@@ -27,7 +28,7 @@ TOLERATED_EXITS = 2  # a predecessor that was killed may hold a lock for a momen
 _LOOK_SECONDS = 0.1  # between two looks at what is ready
 
 
-def supervisor_command(settings: Settings, devices: Sequence[str], config: Path | None) -> tuple[str, ...]:
+def supervisor_command(settings: Settings, devices: Sequence[str], config: Path | None) -> list[str]:
     """How the supervisor of a home is called."""
     chosen = ("--home", str(settings.home), *(("--config", str(config.absolute())) if config else ()))
     named = tuple(part for device in devices for part in ("--device", device))
@@ -63,7 +64,7 @@ class Launch:
         self._log = supervisor_log(settings)
         with open_log(self._log) as output:
             command = supervisor_command(settings, devices, config)
-            self._pid = spawn_detached(command, output, python_environment())
+            self._pid = spawn_detached(command, output, with_our_code(os.environ))
         self._mark = ProcessMark.of(self._pid)
         self._announced: set[str] = set()
 
@@ -141,4 +142,4 @@ def become_supervisor(settings: Settings, devices: Sequence[str], config: Path |
     """Turn this process into the supervisor, for service managers and containers; does not return."""
     command = supervisor_command(settings, devices, config)
     sys.stdout.flush()
-    os.execve(command[0], command, python_environment())  # noqa: S606  our own interpreter
+    os.execve(command[0], command, with_our_code(os.environ))  # noqa: S606  our own interpreter

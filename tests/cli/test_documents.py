@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.documents import MAX_BYTES, merge, parse_document, read_document, read_yaml, spec_document, yaml_text
+from cli.documents import MAX_BYTES, merge, parse_document, read_documents, read_yaml, spec_document, yaml_text
 from cli.params import parse_begin, parse_count, parse_seconds
 from pixmill.errors import SpecError, UserError
 from pixmill.specs import GenerateSpec, JobOptions, TrainSpec
@@ -38,6 +38,27 @@ def test_a_written_document_reads_back_as_the_same_job(
         assert parse_document(read_yaml(text)) == (spec, queued)
 
 
+def test_time_spans_of_a_file_are_read_like_those_of_flags() -> None:
+    _spec, options = parse_document({"kind": "ping", "retry_seconds": "1.5m", "time_limit_seconds": 60})
+    assert (options.retry_seconds, options.time_limit_seconds) == (90, 60)
+    with pytest.raises(SpecError, match="'retry_seconds': 'soon' is not a time span"):
+        parse_document({"kind": "ping", "retry_seconds": "soon"})
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("a: 1\n---\nb: 2\n", [{"a": 1}, {"b": 2}]), ("---\na: 1\n---\n", [{"a": 1}]), ("---\n---\n", None), ("", None)],
+)
+def test_a_file_holds_any_number_of_documents(text: str, found: list[object] | None, tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text(text, encoding="utf-8")
+    if found is None:
+        with pytest.raises(SpecError, match="holds no keys and values"):
+            read_documents(str(file))
+    else:
+        assert read_documents(str(file)) == found
+
+
 def test_yaml_is_read_as_its_later_version_says(tmp_path: Path) -> None:
     file = tmp_path / "spec.yaml"
     lines = [
@@ -52,7 +73,7 @@ def test_yaml_is_read_as_its_later_version_says(tmp_path: Path) -> None:
         "i: 12:30",
     ]
     file.write_text("\n".join(lines), encoding="utf-8")
-    assert read_document(str(file)) == {
+    assert read_documents(str(file))[0] == {
         "a": "no",
         "b": 1e-4,
         "c": "2026-11-21T02:00:00Z",
@@ -69,21 +90,21 @@ def test_a_file_that_is_no_spec_by_its_size_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "big.yaml"
     file.write_text("a: " + "x" * MAX_BYTES, encoding="utf-8")
     with pytest.raises(UserError, match="larger than"):
-        read_document(str(file))
+        read_documents(str(file))
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "spec.json"
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="not a text"):
-        read_document(str(file))
+        read_documents(str(file))
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.toml", "a.yaml"])
 def test_a_broken_file_is_one_clear_error(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("{ [", encoding="utf-8")
     with pytest.raises(SpecError, match="cannot be read"):
-        read_document(str(tmp_path / name))
+        read_documents(str(tmp_path / name))
 
 
 def test_flags_that_were_not_given_leave_the_document_alone() -> None:

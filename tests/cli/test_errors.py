@@ -8,6 +8,7 @@ import pytest
 
 from cli.context import Workspace
 from cli.errors import run_reporting
+from db.schema import HEAD, REVISIONS
 from pixmill.errors import CorruptFile
 from tests.cli.running import Runner, command_line, environment, in_subprocess
 from tests.cli.world import World
@@ -55,11 +56,11 @@ def test_a_schema_from_the_future_is_refused(run: Runner, home: Path) -> None:
 def test_a_schema_that_is_behind_is_refused_with_the_command_to_run(
     run: Runner, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("db.schema.REVISIONS", ("0001", "0002"))
-    monkeypatch.setattr("db.schema.HEAD", "0002")
+    monkeypatch.setattr("db.schema.REVISIONS", (*REVISIONS, "next"))
+    monkeypatch.setattr("db.schema.HEAD", "next")
     found = run("ps")
     assert (found.code, found.out) == (78, "")
-    assert "1 revision(s) behind (0001 → 0002)" in found.err
+    assert f"1 revision(s) behind ({HEAD} → next)" in found.err
     assert "pixmill db upgrade" in found.err
 
 
@@ -67,7 +68,7 @@ def test_an_empty_postgresql_is_never_filled_unasked(run: Runner, empty_postgres
     found = run("ps", PIXMILL_DATABASE_URL=empty_postgres_url)
     assert found.code == 78
     assert "hint:  pixmill db upgrade" in found.err
-    assert "revision none → 0001" in run("db", "upgrade", PIXMILL_DATABASE_URL=empty_postgres_url).err
+    assert f"revision none → {HEAD}" in run("db", "upgrade", PIXMILL_DATABASE_URL=empty_postgres_url).err
     assert run("ps", PIXMILL_DATABASE_URL=empty_postgres_url).code == 0
     assert "already" in run("db", "upgrade", PIXMILL_DATABASE_URL=empty_postgres_url).err
 
@@ -77,6 +78,12 @@ def test_the_commands_work_on_postgresql(run: Runner, postgres_url: str) -> None
     assert run("submit", "train", "--model", "vae", "--dataset", "digits", "-l", "a=b", "-q", **where).out == "1\n"
     assert run("ps", "-l", "a=b", "-o", "ids", **where).out == "1\n"
     assert "NoWorker" in run("job", "show", 1, **where).out
+    assert run("job", "hold", 1, **where).code == 0
+    assert "1. Held" in run("job", "why", 1, **where).out
+    assert run("job", "release", "--state", "held", "-y", **where).code == 0
+    assert run("job", "set", 1, "--priority", 3, "--dry-run", **where).code == 0
+    assert run("queue", "set", "default", "--max-running", 2, **where).code == 0
+    assert run("queue", "ls", **where).code == 0
     assert run("cancel", 1, **where).code == 0
     assert run("wait", 1, **where).code == 103
 

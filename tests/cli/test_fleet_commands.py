@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from db.schema import HEAD
 from db.tables import DeviceKind, Worker
 from db.workers import stop_worker
 from tests.cli.running import Runner, in_subprocess
@@ -33,9 +34,9 @@ def test_status_is_ok_when_everything_answers(run: Runner, world: World, valkey:
     found = run("status", PIXMILL_BROKER_URL=valkey.url)
     assert found.code == 0, found.out
     assert "noeviction" in found.out
-    assert "revision 0001" in found.out
+    assert f"revision {HEAD}" in found.out
     assert "default: 1 pending" in found.out
-    assert "1 worker, 0 busy" in found.out
+    assert "1 worker: 1 free" in found.out
     document = run("status", "-o", "json", PIXMILL_BROKER_URL=valkey.url).json
     assert document["schema"] == "pixmill.status/1"
     assert document["item"]["ok"] is True
@@ -140,10 +141,140 @@ def test_queues_are_paused_and_resumed(run: Runner, world: World) -> None:
         "paused": True,
         "reason": "new driver",
         "jobs": {"pending": 1, "queued": 0, "running": 0, "held": 0},
+        "tasks": 0,
+        "max_running": None,
+        "max_running_per_user": None,
+        "weight": 1.0,
     }
-    assert run("queue", "ls").lines[1].split() == ["bulk", "paused", "1", "0", "0", "0", "new", "driver"]
+    assert run("queue", "ls").lines[1].split() == ["bulk", "paused", "1", "0", "0", "0", "0", "–", "1", "new", "driver"]
     assert "queue bulk is open" in run("queue", "resume", "bulk").err
     assert "was not paused" in run("queue", "resume", "bulk").err
+
+
+def test_a_queue_is_limited_and_weighted(run: Runner, world: World) -> None:
+    world.train(queue="bulk", user="ann")
+    found = run("queue", "set", "bulk", "--max-running", 1, "--max-running-per-user", 2, "--weight", "0.5")
+    assert found.code == 0
+    assert "queue bulk: at most 1 task at once, 2 of each user; weight 0.5" in found.err
+    assert "the scheduler will see the change by itself" in found.err
+    world.claim(world.worker())
+    assert run("queue", "ls").lines[1].split() == ["bulk", "full", *"00101", "of", "1", "2", "0.5"]
+    assert "any number of tasks at once, 2 of each user" in run("queue", "set", "bulk", "--max-running", "none").err
+    (item,) = run("queue", "ls", "-o", "json").json["items"]
+    assert (item["max_running"], item["max_running_per_user"], item["weight"], item["tasks"]) == (None, 2, 0.5, 1)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ((), "--max-running, --max-running-per-user or --weight"),
+        (("--max-running", "-1"), "is no limit"),
+        (("--max-running", "many"), "write a whole number, or none"),
+        (("--weight", "0"), "is no weight"),
+        (("--weight", "inf"), "is no weight"),
+    ],
+)
+def test_limits_that_make_no_sense_are_usage_errors(args: tuple[str, ...], words: str, run: Runner) -> None:
+    found = run("queue", "set", "default", *args)
+    assert found.code == 2
+    assert words in found.err
+
+
+def test_a_device_is_drained_with_a_reason_and_used_again(run: Runner, world: World) -> None:
+    world.worker()
+    elsewhere = world.worker("cuda:0", host="elsewhere", kind=DeviceKind.CUDA)
+    assert run("device", "drain", "elsewhere:cuda:0").code == 2, "a drain needs a reason"
+    assert "device elsewhere:cuda:0 is drained" in run("device", "drain", "elsewhere:cuda:0", "--reason", "fan").err
+    assert "was drained already" in run("device", "drain", "elsewhere:cuda:0", "--reason", "fan").err
+    line = next(line for line in run("device", "ls").lines if "elsewhere" in line)
+    assert "drained" in line.split()
+    assert line.endswith("fan")
+    item = next(item for item in run("device", "ls", "-o", "json").json["items"] if item["host"] == "elsewhere")
+    assert (item["state"], item["drained"], item["drain_reason"]) == ("drained", True, "fan")
+
+    world.database.transact(lambda session: stop_worker(session, elsewhere.id))
+    assert next(line for line in run("device", "ls").lines if "elsewhere" in line).endswith("drained: fan")
+    assert "in use again" in run("device", "resume", "elsewhere:cuda:0").err
+    assert "was not drained" in run("device", "resume", "elsewhere:cuda:0").err
+
+
+def test_draining_says_what_becomes_of_the_job_that_runs_there(run: Runner, world: World) -> None:
+    job_id = world.train()
+    world.claim(world.worker())
+    found = run("device", "drain", "cpu", "--reason", "new driver")
+    assert f"job {job_id}, which runs there, goes on to its end; --now has it stopped" in found.err
+    assert run("device", "ls", "-o", "json").json["items"][0]["state"] == "draining"
+    found = run("device", "drain", "cpu", "--reason", "new driver", "--now")
+    assert "stops at its next checkpoint" in found.err
+    assert run("job", "show", job_id, "-o", "json").json["item"]["tasks"][0]["stop_to"] == "pending"
+
+
+def test_a_worker_is_drained_until_it_is_resumed(run: Runner, world: World) -> None:
+    world.worker()
+    name = f"{socket.gethostname()}:cpu"
+    assert f"worker {name} is drained" in run("worker", "drain", "cpu", "--reason", "new code").err
+    (item,) = run("worker", "ls", "-o", "json").json["items"]
+    assert (item["state"], item["drain_reason"]) == ("drained", "new code")
+    assert run("worker", "ls").lines[1].endswith("new code")
+    assert f"worker {name} works again" in run("worker", "resume", name).err
+    assert "was not drained" in run("worker", "resume", "cpu").err
+    assert run("worker", "ls", "-o", "json").json["items"][0]["state"] == "free"
+
+
+@pytest.mark.parametrize("noun", ["device", "worker"])
+def test_a_device_that_does_not_exist_names_the_nearest(noun: str, run: Runner, world: World) -> None:
+    found = run(noun, "drain", "cuda:0", "--reason", "x")
+    assert found.code == 3
+    assert "hint:  pixmill up" in found.err
+    world.worker("cuda:0", host="elsewhere", kind=DeviceKind.CUDA)
+    found = run(noun, "drain", "cuda:0", "--reason", "x")
+    assert found.code == 3, "it is a device of another host"
+    assert "elsewhere:cuda:0" in found.err
+
+
+def test_status_mentions_drained_devices_deaf_workers_and_full_queues(
+    run: Runner, world: World, valkey: Broker
+) -> None:
+    where = {"PIXMILL_BROKER_URL": valkey.url}
+    world.scheduler()
+    world.worker()
+    busy = world.worker("cuda:0", kind=DeviceKind.CUDA)
+    world.train(user="ann", device="cuda")
+    world.claim(busy)
+    assert run("queue", "set", "default", "--max-running-per-user", 1, **where).code == 0
+    assert run("device", "drain", "cpu", "--reason", "fan", **where).code == 0
+    found = run("status", **where)
+    assert found.code == 0, "both are somebody's wish"
+    assert "2 workers: 1 busy (job 1), 1 drained: fan" in found.out
+    assert "default (runs 1 of 1 of ann)" in found.out
+    assert {"drained", "full"} <= set(checks(run, **where).values())
+    run("queue", "set", "default", "--max-running", 1, **where)
+    assert "default (runs 1 of 1):" in run("status", **where).out
+    run("device", "resume", "cpu", **where)
+    world.database.transact(lambda session: session.execute(update(Worker).values(canary_sent=2)))
+    found = run("status", **where)
+    assert found.code == 1
+    assert "1 deaf" in found.out
+
+
+def test_a_deaf_worker_fails_the_health_check(run: Runner, world: World) -> None:
+    worker = world.worker()
+    deafen(world, sent=4, heard=3)
+    assert run("worker", "check").code == 0
+    deafen(world, sent=4, heard=2)
+    found = run("worker", "check")
+    assert found.code == 1
+    assert f"worker {socket.gethostname()}:cpu is deaf: it has missed 2 messages" in found.err
+    assert run("worker", "ls", "-o", "json").json["items"][0]["state"] == "deaf"
+    assert "2 canaries not heard" in run("worker", "ls").out
+    world.train()
+    world.claim(worker)
+    assert run("worker", "check").code == 0, "nothing is sent to a busy worker"
+
+
+def deafen(world: World, sent: int, heard: int) -> None:
+    heard_of = update(Worker).values(canary_sent=sent, canary_heard=heard)
+    world.database.transact(lambda session: session.execute(heard_of))
 
 
 def test_a_queue_that_does_not_exist_names_the_nearest(run: Runner, world: World) -> None:
@@ -196,7 +327,7 @@ def test_the_schema_is_shown_and_upgraded(run: Runner, tmp_path: Path) -> None:
     found = run("--home", fresh, "db", "status")
     assert found.code == 78
     assert "empty" in found.out
-    assert "revision none → 0001" in run("--home", fresh, "db", "upgrade").err
+    assert f"revision none → {HEAD}" in run("--home", fresh, "db", "upgrade").err
     assert run("--home", fresh, "db", "status").code == 0
 
 

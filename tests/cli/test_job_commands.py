@@ -46,7 +46,10 @@ def test_show_folds_a_long_table_and_json_has_it_whole(run: Runner, world: World
     assert len(run("job", "show", job_id, "-o", "json").json["item"]["tasks"]) == 21
 
 
-@pytest.mark.parametrize("command", ["show", "logs", "wait", "cancel", "release", "report"])
+@pytest.mark.parametrize(
+    "command",
+    ["show", "why", "logs", "wait", "cancel", "hold", "release", "requeue", "retry", "top", "report"],
+)
 def test_a_job_that_does_not_exist_is_not_found(command: str, run: Runner) -> None:
     found = run("job", command, 99)
     assert (found.code, found.out) == (3, "")
@@ -215,13 +218,14 @@ def test_cancel_of_an_ended_job_is_a_conflict_that_says_how_it_ended(run: Runner
     assert "job 1 has already succeeded" in found.err
 
 
-def test_cancelling_several_jobs_of_which_one_runs_needs_a_yes(run: Runner, world: World) -> None:
+def test_cancelling_several_jobs_needs_a_yes(run: Runner, world: World) -> None:
     running, waiting = world.train(), world.train()
     world.claim(world.worker())
 
     found = run("cancel", running, waiting)
     assert found.code == 2
-    assert "1 of 2 jobs run and nobody can be asked: add -y" in found.err
+    assert "cancel 2 jobs (1 pending, 1 running): nobody can be asked" in found.err
+    assert "hint:  add -y" in found.err
     assert run("ps", "--state", "cancelled", "-o", "ids").out == ""
 
     found = run("cancel", running, waiting, "-y")
@@ -238,33 +242,17 @@ def test_the_question_before_cancelling_defaults_to_no(world: World) -> None:
     terminal.type("\n")
     found = terminal.finish()
     assert found.code == 1
-    assert "cancel 2 jobs (1 running)?" in found.out
+    assert "cancel 2 jobs (1 pending, 1 running)?" in found.out
     assert "nothing was changed" in found.out
 
 
 def test_cancelling_goes_on_after_a_job_that_cannot_be_cancelled(run: Runner, world: World) -> None:
     job_id = world.train()
-    found = run("cancel", 99, job_id)
+    found = run("cancel", 99, job_id, "-y")
     assert found.code == 1
     assert "there is no job 99" in found.err
     assert "job 1 is cancelled" in found.err
-
-
-def test_release_lets_a_held_job_go_on(run: Runner, world: World) -> None:
-    job_id = world.train(hold=True)
-    found = run("job", "release", job_id)
-    assert found.code == 0
-    assert "job 1 is released" in found.err
-    assert "the scheduler will see the change by itself" in found.err
-    assert run("job", "release", job_id).code == 4
-
-
-def test_release_is_all_or_nothing(run: Runner, world: World) -> None:
-    held, free = world.train(hold=True), world.train()
-    found = run("job", "release", held, free)
-    assert found.code == 4
-    assert "job 2 is pending, not held" in found.err
-    assert run("ps", "--state", "held", "-o", "ids").out == "1\n"
+    assert "1 of 2 jobs done, 1 not" in found.err
 
 
 def test_report_writes_a_page_and_prints_its_path(run: Runner, world: World, tmp_path: Path) -> None:

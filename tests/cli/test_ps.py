@@ -1,11 +1,14 @@
+import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from db.jobs import cancel_job
-from db.queues import pause_queue
+from db.control import cancel_job, drain_device, requeue_job
+from db.dispatch import queue_ready_tasks
+from db.queues import pause_queue, set_queue
 from db.tables import DeviceKind, Job, Scheduler, Worker
 from db.workers import beat_scheduler, latest_scheduler, set_draining, stop_worker
 from pixmill.specs import TrainSpec
@@ -125,6 +128,14 @@ def test_without_a_worker_of_its_kind_a_job_says_so(run: Runner, world: World) -
     assert reason(run, on_gpu) is None
 
 
+def test_jobs_are_listed_by_queue_and_user(run: Runner, world: World) -> None:
+    first, second = world.train(queue="bulk", user="ann"), world.train(queue="bulk", user="bob")
+    world.train(queue="lab", user="ann")
+    assert run("ps", "--queue", "bulk", "-o", "ids").lines == [str(first), str(second)]
+    assert run("ps", "--queue", "bulk", "--user", "bob", "-o", "ids").lines == [str(second)]
+    assert run("ps", "--all", "--user", "ann", "--user", "bob", "-o", "ids").lines == ["1", "2", "3"]
+
+
 @pytest.mark.parametrize("end", [stop_worker, set_draining])
 def test_a_worker_that_takes_nothing_more_counts_as_none(end: object, run: Runner, world: World) -> None:
     assert callable(end)
@@ -176,6 +187,99 @@ def test_busy_devices_come_before_a_broker_that_is_down(run: Runner, world: Worl
     assert "BrokerDown: Redis does not answer: refused" in run("ps").out
 
 
+def test_a_job_in_its_back_off_says_for_how_long_and_after_what(run: Runner, world: World) -> None:
+    world.scheduler()
+    worker = world.worker()
+    job_id = world.train(retry_seconds=1200.0)
+    world.fail(world.claim(worker), FailureReason.DISK_FULL, "no space left")
+    assert str(reason(run, job_id)).startswith("RetryBackoff(")
+    assert re.search(r"RetryBackoff\((1[5-9]|2[0-4])m\): retry 1 of 2, after DiskFull: no space left", run("ps").out)
+    world.train()
+    world.claim(worker)
+    assert str(reason(run, job_id)).startswith("RetryBackoff("), "a free device would not help it"
+
+
+def test_another_task_that_could_start_takes_the_back_off_out_of_the_list(run: Runner, world: World) -> None:
+    worker = world.worker()
+    world.scheduler()
+    world.trained(worker, name="digits-vae")
+    job_id = world.generate("digits-vae", 60_000)  # several tasks
+    world.fail(world.claim(worker), FailureReason.ERROR, "odd")
+    assert reason(run, job_id) is None
+    world.train(priority=1000)
+    world.claim(worker)
+    assert reason(run, job_id) == "Resources"
+
+
+def test_a_queue_that_runs_all_it_may_says_so(run: Runner, world: World) -> None:
+    world.scheduler()
+    worker, _other = world.worker(), world.worker("cuda:0", kind=DeviceKind.CUDA)
+    world.train(user="ann")
+    world.claim(worker)
+    job_id = world.train(user="ann")
+    assert reason(run, job_id) is None
+    limit_queue(world, max_running_per_user=1)
+    assert reason(run, job_id) == "QueueLimit"
+    assert "QueueLimit: queue default runs 1 of 1 of ann" in run("ps").out
+    assert reason(run, world.train(user="bob")) is None
+    limit_queue(world, max_running=1)
+    assert "QueueLimit: queue default runs 1 of 1\n" in run("ps").out
+
+
+def limit_queue(world: World, **limits: Any) -> None:
+    world.database.transact(lambda session: set_queue(session, "default", actor="olga", **limits))
+
+
+def test_drained_devices_say_why(run: Runner, world: World) -> None:
+    world.scheduler()
+    worker = world.worker()
+    job_id = world.train()
+    drain(world, worker)
+    assert reason(run, job_id) == "Drained"
+    assert "Drained: new driver" in run("ps").out
+    world.worker("cuda:0", kind=DeviceKind.CUDA)
+    assert reason(run, job_id) is None
+
+
+def drain(world: World, worker: Worker) -> None:
+    world.database.transact(
+        lambda session: drain_device(session, worker.device_id, actor="olga", why="new driver"),
+    )
+
+
+def test_a_deaf_worker_counts_as_none(run: Runner, world: World) -> None:
+    world.scheduler()
+    world.worker()
+    job_id = world.train()
+    world.database.transact(lambda session: session.execute(update(Worker).values(canary_sent=3, canary_heard=1)))
+    assert reason(run, job_id) == "NoWorker"
+    assert "1 worker: 1 deaf" in run("ps").out
+
+
+def test_others_go_first_where_every_free_device_is_promised(run: Runner, world: World) -> None:
+    world.scheduler()
+    world.worker()
+    first = world.train()
+    second = world.train()
+    world.database.transact(lambda session: queue_ready_tasks(session, DeviceKind.CPU, 1))
+    assert (reason(run, first), reason(run, second)) == (None, "Priority")
+
+
+def test_a_job_whose_parent_failed_says_that_it_waits_in_vain(run: Runner, world: World) -> None:
+    parent = world.train(retries=0)
+    child = world.train(after=[parent])
+    world.fail(world.claim(world.worker()), FailureReason.ERROR, "odd")
+    assert reason(run, child) == "DependencyNeverSatisfied"
+
+
+@pytest.mark.parametrize(("hold", "code"), [(False, "Requeueing"), (True, "Holding")])
+def test_a_job_that_is_taken_off_its_device_says_so(hold: bool, code: str, run: Runner, world: World) -> None:
+    job_id = world.train()
+    world.claim(world.worker())
+    world.database.transact(lambda session: requeue_job(session, job_id, actor="olga", hold=hold))
+    assert reason(run, job_id) == code
+
+
 def test_a_failed_job_shows_why(run: Runner, world: World) -> None:
     job_id = world.train()
     world.fail(world.claim(world.worker()), FailureReason.OUT_OF_MEMORY, "tried to allocate 2 GiB")
@@ -196,7 +300,12 @@ def test_a_job_between_two_of_its_tasks_says_that_it_waits(run: Runner, world: W
     world.trained(worker, name="digits-vae")
     job_id = world.generate("digits-vae")
     world.succeed(world.claim(worker))
+    assert reason(run, job_id) == "NoScheduler"
+    world.scheduler()
     assert reason(run, job_id) == "Requeued"
+    world.train(device="cpu", priority=1000)
+    world.claim(worker)
+    assert reason(run, job_id) == "Resources"
 
 
 def test_wide_shows_queue_user_tasks_and_labels(run: Runner, world: World) -> None:

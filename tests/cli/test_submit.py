@@ -163,6 +163,65 @@ def test_a_document_comes_through_stdin(run: Runner) -> None:
     assert run("submit", "-f", "-", "-q", stdin="kind: train\nmodel: vae\ndataset: digits\n").out == "1\n"
 
 
+TWO = "kind: ping\nname: first\n---\nkind: ping\nname: second\ntime_limit_seconds: 2h\n---\n"
+
+
+def test_the_documents_of_several_files_are_submitted_all_together(run: Runner, tmp_path: Path) -> None:
+    (tmp_path / "two.yaml").write_text(TWO, encoding="utf-8")
+    (tmp_path / "one.json").write_text('{"kind": "ping", "name": "third"}', encoding="utf-8")
+    found = run("submit", "-f", "two.yaml", "-f", "one.json", "--queue", "bulk", "-q")
+    assert found.out == "1\n2\n3\n", found.err
+    items = run("ps", "--queue", "bulk", "-o", "json").json["items"]
+    assert [item["name"] for item in items] == ["first", "second", "third"]
+    assert items[1]["options"]["time_limit_seconds"] == 7200
+
+
+def test_several_jobs_are_told_and_given_as_a_list(run: Runner) -> None:
+    found = run("submit", "-f", "-", stdin=TWO)
+    assert "submitted job 1 (ping, which does no work) to queue default" in found.err
+    assert "submitted job 2" in found.err
+    document = run("submit", "-f", "-", "-o", "json", stdin=TWO).json
+    assert document["schema"] == "pixmill.job_list/1"
+    assert [item["id"] for item in document["items"]] == [3, 4]
+
+
+def test_of_several_jobs_one_that_is_wrong_keeps_all_out(run: Runner) -> None:
+    found = run("submit", "-f", "-", stdin="kind: ping\n---\nkind: generate\nmodel: nobody\nn: 10\n")
+    assert found.code == 3
+    assert count_jobs(run) == 0
+    found = run("submit", "-f", "-", stdin="kind: ping\n---\n- no\n")
+    assert "document 2 of stdin holds no keys and values" in found.err
+    assert run("submit", "-f", "-", "--key", "k", stdin=TWO).code == 2
+    assert count_jobs(run) == 0
+
+
+def test_a_dry_run_of_several_jobs_prints_what_can_be_submitted(run: Runner) -> None:
+    found = run("submit", "-f", "-", "--dry-run", stdin=TWO)
+    assert "would submit 2 jobs with 2 tasks; nothing was added" in found.err
+    assert count_jobs(run) == 0
+    assert run("submit", "-f", "-", "-q", stdin=found.out).out == "1\n2\n"
+    assert len(run("submit", "-f", "-", "--dry-run", "-o", "json", stdin=TWO).json["items"]) == 2
+
+
+def test_a_ping_goes_through_the_line_and_ends(run: Runner, world: World) -> None:
+    assert run("submit", "ping", "-q").out == "1\n"
+    world.succeed(world.claim(world.worker()))
+    assert run("wait", 1).code == 0
+    assert run("ps").lines[1].split()[:5] == ["1", "ping", "ping", "–", "succeeded"]
+    assert run("job", "show", 1, "-o", "json").json["item"]["model"] is None
+
+
+def test_retries_and_time_limit_reach_the_tasks(run: Runner) -> None:
+    flags = split("--retries 5 --retry-delay 1m --time-limit 2h")
+    assert run("submit", "ping", *flags, "-q").code == 0
+    item = run("job", "show", 1, "-o", "json").json["item"]
+    (task,) = item["tasks"]
+    assert (task["retries"], task["retry_seconds"], task["time_limit_seconds"]) == (5, 60, 7200)
+    assert item["options"] == {"retries": 5, "retry_seconds": 60, "time_limit_seconds": 7200}
+    assert "time limit  2h00m for an attempt" in run("job", "show", 1).out
+    assert run("submit", "ping", "--retries", 101).code == 2
+
+
 def test_a_file_of_another_kind_is_refused(run: Runner, tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text("kind: train\nmodel: vae\ndataset: digits\n", encoding="utf-8")
     found = run("submit", "generate", "-f", "job.yaml")
@@ -173,7 +232,7 @@ def test_a_file_of_another_kind_is_refused(run: Runner, tmp_path: Path) -> None:
 def test_options_without_kind_or_file_say_what_is_missing(run: Runner) -> None:
     found = run("submit", "--hold")
     assert found.code == 2
-    assert "train, generate or evaluate" in found.err
+    assert "train, generate, evaluate or ping" in found.err
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from db.registry import add_version, ensure_dataset
 from db.tables import DeviceKind, Evaluation, ModelVersion, Outcome, Shard, Worker
 from db.workers import DeviceFacts, register_scheduler, register_worker
 from pixmill.settings import Settings, load_settings
-from pixmill.specs import EvaluateSpec, GenerateSpec, JobOptions, TrainSpec
+from pixmill.specs import EvaluateSpec, GenerateSpec, JobOptions, Spec, TrainSpec
 from pixmill.states import FailureReason
-from scheduler.submit import Spec, prepare
+from scheduler.submit import prepare
 from storage.outputs import link_shard, write_dataset_index
 from storage.paths import Layout
 from storage.pictures import contact_sheet, save_png
@@ -40,10 +40,10 @@ class World:
         self.settings = load_settings(flags={"home": self.home})
         self.database = open_database(self.settings)
 
-    def submit(self, spec: Spec, **options: Any) -> int:
+    def submit(self, spec: Spec, *, user: str = "olga", **options: Any) -> int:
         """Add a job; nobody is told."""
         chosen = JobOptions(**options)
-        return self.database.transact(lambda session: add_job(session, prepare(session, spec, chosen, user="olga")).id)
+        return self.database.transact(lambda session: add_job(session, prepare(session, spec, chosen, user=user)))
 
     def train(self, **options: Any) -> int:
         return self.submit(TrainSpec(model="vae", dataset="digits", images=10_000), **options)
@@ -74,6 +74,12 @@ class World:
         lease = self.database.transact(lambda session: claim(session, session.merge(worker), None, folder))
         assert lease is not None
         (self.root / lease.folder).mkdir(parents=True, exist_ok=True)
+        return lease
+
+    def claim_by(self, worker: Worker, job_id: int) -> Lease:
+        """Let the worker take the next task, which is one of this job."""
+        lease = self.claim(worker)
+        assert lease.job_id == job_id
         return lease
 
     @property

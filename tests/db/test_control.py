@@ -277,6 +277,8 @@ def test_a_drained_device_gets_nothing_until_it_is_resumed(database: Database) -
 def test_draining_now_requeues_what_runs(database: Database) -> None:
     lease = rows.running(database)
     act(database, drain_worker, lease.worker_id, now=True, **by())
+    event = last_event(database, lease.job_id, "requeue")
+    assert (event.actor, event.detail, event.task_id) == ("ann", "drained: because", lease.task_id)
     assert act(database, heartbeat, lease, None, 0).stop
     act(database, give_back, lease)
     assert rows.states(database, lease.job_id) == [S.PENDING]

@@ -1,5 +1,6 @@
 """A supervisor over programs that the test chooses: `python -m tests.local.supervising HOME ROLE=COMMAND…`."""
 
+import os
 import shlex
 import sys
 from functools import partial
@@ -8,10 +9,11 @@ from subprocess import Popen
 from typing import get_args
 
 from cli.local.children import Child
-from cli.local.processes import python_environment, spawn_bound
+from cli.local.processes import spawn_bound
 from cli.local.record import Role
 from cli.local.service_logs import open_log
 from cli.local.supervisor import Supervisor
+from pixmill.interpreter import with_our_code
 from pixmill.logs import log_to_stderr
 from pixmill.settings import Settings, load_settings
 
@@ -25,7 +27,7 @@ def make_child(settings: Settings, text: str) -> Child:
 
 def _spawn(command: list[str], log: Path) -> "Popen[bytes]":
     with open_log(log) as output:
-        return spawn_bound(command, output, python_environment())
+        return spawn_bound(command, output, with_our_code(os.environ))
 
 
 def main() -> None:

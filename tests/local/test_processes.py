@@ -11,13 +11,12 @@ import psutil
 
 from cli.local.processes import (
     ProcessMark,
-    python_command,
-    python_environment,
     send_signal,
     spawn_bound,
     spawn_detached,
     wait_until_ended,
 )
+from pixmill.interpreter import python_command, with_our_code
 from tests.local.conftest import ROOT, is_alive
 from tests.waiting import wait_until
 
@@ -103,7 +102,7 @@ def test_a_bound_process_is_out_of_reach_of_the_terminal(tmp_path: Path) -> None
 def test_a_detached_process_has_its_own_session_and_writes_into_its_log(tmp_path: Path) -> None:
     command = python_command("-c", "import os; print(os.getsid(0) == os.getpid(), os.read(0, 1))")
     with (tmp_path / "log").open("wb") as log:
-        pid = spawn_detached(command, log, python_environment())
+        pid = spawn_detached(command, log, with_our_code(os.environ))
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert (tmp_path / "log").read_text().split() == ["True", "b''"]
@@ -115,7 +114,7 @@ def test_a_child_runs_our_pixmill_whatever_lies_in_its_folder(tmp_path: Path) ->
     found = subprocess.run(
         python_command("-c", "import cli; print(cli.__file__)"),
         cwd=tmp_path,
-        env=python_environment(),
+        env=with_our_code(os.environ),
         capture_output=True,
         text=True,
         check=True,

