@@ -29,7 +29,7 @@ from sqlalchemy import select
 from db.engine import Database
 from db.schema import upgrade_schema
 from db.tables import Attempt, Event, Task
-from pixmill.specs import GenerateSpec, JobOptions, TrainSpec
+from pixmill.specs import GenerateSpec, JobOptions, Spec, TrainSpec
 from pixmill.states import State
 from scheduler.submit import submit
 from tests import servers
@@ -80,7 +80,7 @@ class DurablePostgres(Postgres):
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                preexec_fn=servers._die_with_parent,  # noqa: PLW1509
+                preexec_fn=servers.die_with_parent,  # noqa: PLW1509
                 **servers._unprivileged(),
             )
         wait_until(self._answers, timeout=GIVE_UP)
@@ -125,13 +125,14 @@ def measure(line: Line, jobs: int) -> list[PickUp]:
     found = []
     for number in range(WARM_UPS + jobs):
         time.sleep(PAUSE)
-        pick_up = _one(line, watcher, GenerateSpec(model="tiny", n=1, seed=number))
+        one = pick_up(line, watcher, GenerateSpec(model="tiny", n=1, seed=number))
         if number >= WARM_UPS:
-            found.append(pick_up)
+            found.append(one)
     return found
 
 
-def _one(line: Line, watcher: Watcher, spec: GenerateSpec) -> PickUp:
+def pick_up(line: Line, watcher: Watcher, spec: Spec) -> PickUp:
+    """Submit one job, and wait for its end."""
     started = time.monotonic()
     job_id = submit(line.database, line.settings, spec, JobOptions(), user="benchmark").job_id
     watcher.watch(job_id)
@@ -156,8 +157,8 @@ def _times(database: Database, job_id: int) -> tuple[datetime, datetime, datetim
 
 def summarise(name: str, found: list[PickUp]) -> Summary:
     """The figures of one database."""
-    wall = [pick_up.wall for pick_up in found]
-    by_database = [pick_up.database for pick_up in found]
+    wall = [one.wall for one in found]
+    by_database = [one.database for one in found]
     return Summary(
         database=name,
         jobs=len(found),
@@ -167,22 +168,28 @@ def summarise(name: str, found: list[PickUp]) -> Summary:
         database_p50=round(median(by_database), 1),
         database_p95=round(quantiles(by_database, n=20)[-1], 1),
         database_max=round(max(by_database), 1),
-        queued_p50=round(median(pick_up.queued for pick_up in found), 1),
+        queued_p50=round(median(one.queued for one in found), 1),
     )
 
 
 @contextmanager
-def started_line(name: str, folder: Path) -> Iterator[Line]:
+def started_line(name: str) -> Iterator[Line]:
     """A whole production line on a fresh database."""
+    folder = Path(tempfile.mkdtemp(prefix="pixmill-", dir="/tmp"))  # short enough for sockets
     broker = Valkey(folder)
     broker.start()
-    with database_server(name, folder) as url:
-        line = Line(folder / "home", url, broker.url, quick=False, worker__threads=1)
-        upgrade_schema(line.database)
-        line.start()
-        yield line
-        line.stop()
-    broker.kill()
+    try:
+        with database_server(name, folder) as url:
+            line = Line(folder / "home", url, broker.url, quick=False, worker__threads=1)
+            upgrade_schema(line.database)
+            try:
+                line.start()
+                yield line
+            finally:
+                line.stop()
+    finally:
+        broker.kill()
+        shutil.rmtree(folder)
 
 
 @contextmanager
@@ -197,8 +204,10 @@ def database_server(name: str, folder: Path) -> Iterator[str]:
     server = DurablePostgres(data)
     server.create()
     server.start()
-    yield server.url("postgres")
-    server.stop()
+    try:
+        yield server.url("postgres")
+    finally:
+        server.stop()
 
 
 def main() -> None:
@@ -210,10 +219,8 @@ def main() -> None:
     arguments = parser.parse_args()
     summaries = []
     for name in arguments.database or DATABASES:
-        folder = Path(tempfile.mkdtemp(prefix="pixmill-", dir="/tmp"))  # short enough for sockets
-        with started_line(name, folder) as line:
+        with started_line(name) as line:
             summaries.append(summarise(name, measure(line, arguments.jobs)))
-        shutil.rmtree(folder)
         print_summary(summaries[-1])
     machine = {"cores": os.cpu_count(), "load": os.getloadavg()[0], "platform": platform.platform()}
     text = json.dumps({"machine": machine, "results": [asdict(summary) for summary in summaries]}, indent=2)

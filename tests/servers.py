@@ -37,7 +37,7 @@ class Valkey:
                 command,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509
+                preexec_fn=die_with_parent,  # noqa: PLW1509
             )
         wait_until(self._answers)
 
@@ -93,7 +93,7 @@ class Postgres:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509
+                preexec_fn=die_with_parent,  # noqa: PLW1509
                 **_unprivileged(),
             )
         wait_until(self._answers, timeout=30.0)
@@ -145,7 +145,7 @@ def _unprivileged() -> dict[str, Any]:
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
-def _die_with_parent() -> None:
-    # A test run that is killed leaves no server behind.
+def die_with_parent() -> None:
+    """For a child that has just been forked: a test run that is killed leaves no process behind."""
     if platform.system() == "Linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,6 +1,8 @@
 """What operators do: each act changes what it says, is recorded with who and why, and refuses what makes no sense."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -29,7 +31,11 @@ from tests import rows
 from tests.rows import act
 
 S = State
-by = partial(dict, actor="ann", why="because")
+
+
+def by() -> dict[str, Any]:
+    """Who does it, and why."""
+    return {"actor": "ann", "why": "because"}
 
 
 def last_event(database: Database, job_id: int, action: str) -> Event:
@@ -250,7 +256,8 @@ def test_priority_and_queue_of_what_waits_can_be_changed(database: Database) -> 
 def test_a_job_that_has_ended_cannot_be_changed(database: Database) -> None:
     lease = rows.running(database)
     fail(database, lease)
-    for change in (partial(set_job, priority=1), top_job):
+    changes: list[Callable[..., None]] = [partial(set_job, priority=1), top_job]
+    for change in changes:
         with pytest.raises(InvalidMove, match="has failed; it is not queued any more"):
             act(database, change, lease.job_id, **by())
 

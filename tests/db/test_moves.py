@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import func, select
 
 from db.engine import Database
-from db.moves import lock_job, move_task, settle_job
+from db.moves import Moved, lock_job, move_task, settle_job
 from db.tables import Event, Task
 from db.views import job_events
 from pixmill.errors import InvalidMove, NotFound
@@ -23,7 +23,7 @@ def put(database: Database, task_id: int, state: State) -> None:
         settle_job(session, lock_job(session, task.job_id), actor="test")
 
 
-def move(database: Database, task_id: int, source: State, target: State) -> Task | None:
+def move(database: Database, task_id: int, source: State, target: State) -> Moved | None:
     with database.write() as session:
         job = lock_job(session, session.get_one(Task, task_id).job_id)
         moved = move_task(session, task_id, source, target, actor="ann", action="try", detail="why not")

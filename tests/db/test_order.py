@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
@@ -31,7 +32,7 @@ def submitted_earlier(database: Database, job_id: int, seconds: float) -> None:
         session.execute(update(Task).where(Task.job_id == job_id).values(rank=rank_of(at, priority)))
 
 
-def limit(database: Database, queue: str = "default", **changes: object) -> None:
+def limit(database: Database, queue: str = "default", **changes: Any) -> None:
     act(database, set_queue, queue, actor="ann", **changes)
 
 
