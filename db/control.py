@@ -30,6 +30,10 @@ from pixmill.errors import Conflict, InvalidMove, NotFound
 from pixmill.states import ACTIVE, TERMINAL, State
 
 
+_tasks: Any = Task.__table__
+_EXCUSED = {"excused_failures": _tasks.c.failures, "excused_lost_leases": _tasks.c.lost_leases}
+
+
 class CheckpointChoice(StrEnum):
     """Where a retried train job goes on."""
 
@@ -140,8 +144,7 @@ def retry_job(
             "message": None,
             "dispatched_at": None,
             "worker_id": None,
-            "excused_failures": Task.failures,
-            "excused_lost_leases": Task.lost_leases,
+            **_EXCUSED,
             "checkpoint_floor": floor,
         }
         move_task(session, task_id, state, State.PENDING, actor=actor, action="retry", detail=why, values=values)

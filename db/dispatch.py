@@ -17,6 +17,8 @@ from pixmill.states import FailureReason, State
 
 ACTOR = "scheduler"
 
+_NEXT_DISPATCH = Task.dispatch_seq + 1
+
 
 @dataclass(frozen=True)
 class WakeUp:
@@ -63,7 +65,7 @@ def queue_ready_tasks(session: Session, kind: DeviceKind, count: int) -> list[Wa
             State.QUEUED,
             actor=ACTOR,
             action="queue",
-            values={"dispatch_seq": Task.dispatch_seq + 1, "dispatched_at": None},
+            values={"dispatch_seq": _NEXT_DISPATCH, "dispatched_at": None},
         )
         if task is not None:
             settle_job(session, job, actor=ACTOR)

@@ -51,6 +51,11 @@ class Database:
         with self._translated_errors(), Session(self._reading, expire_on_commit=False) as session:
             yield session
 
+    def consult(self, act: Callable[[Session], T]) -> T:
+        """What `act` reads.  Raises DatabaseUnreachable."""
+        with self.read() as session:
+            return act(session)
+
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session that commits at the end, or rolls back when the block raises.  Raises DatabaseUnreachable."""

@@ -5,7 +5,7 @@ writes match no row, it gets LeaseLost, and nothing that it made is published.
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, lru_cache
@@ -20,7 +20,6 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    insert,
     or_,
     select,
     update,
@@ -29,6 +28,7 @@ from sqlalchemy.orm import Session
 
 from db.moves import LockedJob, lock_job, move_task, settle_job, start_job
 from db.order import ready_tasks
+from db.statements import insert_row, update_rows
 from db.tables import (
     Attempt,
     Checkpoint,
@@ -56,6 +56,18 @@ _tasks: Any = Task.__table__
 _jobs: Any = Job.__table__
 _queues: Any = Queue.__table__
 _attempts: Any = Attempt.__table__
+_NOW = now()
+_HINTED = (_tasks.c.dispatch_seq == bindparam("hinted_seq"),)
+_CLAIMED = {
+    "lease_epoch": _tasks.c.lease_epoch + 1,
+    "heartbeat_count": _tasks.c.heartbeat_count + 1,
+    "started_at": _NOW,
+}
+_MY_EPOCH = (_tasks.c.lease_epoch == bindparam("of_epoch"),)
+_MINE = (_tasks.c.id == bindparam("of_task"), _tasks.c.state == State.RUNNING, *_MY_EPOCH)
+_MY_ATTEMPT = (_attempts.c.task_id == bindparam("of_task"), _attempts.c.lease_epoch == bindparam("of_epoch"))
+_BEAT = {"heartbeat_count": _tasks.c.heartbeat_count + 1}
+_ONE_MORE = {name: _tasks.c[name] + 1 for name in ("failures", "lost_leases", "preemptions")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,23 +104,25 @@ def claim(session: Session, worker: Worker, hint: tuple[int, int] | None, folder
 
     `folder(job_id, task_id, epoch)` names the attempt's folder. None: nothing waits.
     """
-    for task_id, source, *where in _candidates(session, worker, hint):
-        lease = _claim_one(session, worker, task_id, source, where, folder)
+    for task_id, source, dispatch_seq in _candidates(session, worker, hint):
+        lease = _claim_one(session, worker, task_id, source, dispatch_seq, folder)
         if lease is not None:
             return lease
     return None
 
 
-def _candidates(session: Session, worker: Worker, hint: tuple[int, int] | None) -> Iterator[Any]:
-    """(task id, its state, further conditions), each found only when those before were gone."""
+def _candidates(
+    session: Session, worker: Worker, hint: tuple[int, int] | None
+) -> Iterator[tuple[int, State, int | None]]:
+    """(task id, its state, its dispatch_seq or None for any), each found only when those before were gone."""
     if hint is not None:
-        yield hint[0], State.QUEUED, _tasks.c.dispatch_seq == hint[1]
+        yield hint[0], State.QUEUED, hint[1]
     kind = worker.device.kind
     for task_id in session.scalars(_queued_statement(), {"kind": kind}).all():
-        yield task_id, State.QUEUED
+        yield task_id, State.QUEUED, None
     # Nobody was woken for these yet; but this worker is free, so no wake-up is needed.
     for ready in ready_tasks(session, kind, _CLAIM_TRIES):
-        yield ready.task_id, State.PENDING
+        yield ready.task_id, State.PENDING, None
 
 
 @cache
@@ -122,7 +136,7 @@ def _claim_one(
     worker: Worker,
     task_id: int,
     source: State,
-    where: Sequence[ColumnElement[bool]],
+    dispatch_seq: int | None,
     folder: Callable[..., str],
 ) -> Lease | None:
     row = session.execute(_facts_statement(), {"task_id": task_id}).one_or_none()
@@ -131,6 +145,7 @@ def _claim_one(
     if row.max_running is not None or row.max_running_per_user is not None:
         # One claim after the other: two at once would each find room for one more.
         session.execute(select(_queues.c.name).where(_queues.c.name == row.queue).with_for_update(key_share=True))
+    hinted = () if dispatch_seq is None else _HINTED
     task = move_task(
         session,
         task_id,
@@ -138,20 +153,16 @@ def _claim_one(
         State.RUNNING,
         actor=worker.name,
         action="claim",
-        where=(*where, *_claimable(worker.id, worker.device.kind), *_within_limits(row)),
-        values={
-            "lease_epoch": _tasks.c.lease_epoch + 1,
-            "heartbeat_count": _tasks.c.heartbeat_count + 1,
-            "worker_id": worker.id,
-            "started_at": now(),
-        },
+        where=(*hinted, *_claimable(worker.id, worker.device.kind), *_within_limits(row)),
+        parameters={} if dispatch_seq is None else {"hinted_seq": dispatch_seq},
+        values={**_CLAIMED, "worker_id": worker.id},
     )
     if task is None:
         return None
     start_job(session, LockedJob(row.job_id, row.job_state, cancel_requested=False))
     path = folder(task.job_id, task.id, task.lease_epoch)
     attempt = {"task_id": task.id, "lease_epoch": task.lease_epoch, "worker_id": worker.id, "folder": path}
-    session.execute(insert(_attempts), attempt)
+    insert_row(session, _attempts, attempt)
     return Lease(
         task_id=task.id,
         job_id=task.job_id,
@@ -218,8 +229,9 @@ def _running(queue: str, user: str | None = None) -> "ScalarSelect[int]":
     return (counted if user is None else counted.where(other.c.user_name == user)).scalar_subquery()
 
 
-def _fence(lease: Lease) -> tuple[ColumnElement[bool], ...]:
-    return (_tasks.c.id == lease.task_id, _tasks.c.state == State.RUNNING, _tasks.c.lease_epoch == lease.epoch)
+def _key(lease: Lease) -> dict[str, Any]:
+    """What the fence asks for."""
+    return {"of_task": lease.task_id, "of_epoch": lease.epoch}
 
 
 def heartbeat(session: Session, lease: Lease, progress: Mapping[str, Any] | None, done: int) -> Orders:
@@ -227,11 +239,10 @@ def heartbeat(session: Session, lease: Lease, progress: Mapping[str, Any] | None
 
     Raises LeaseLost.
     """
-    values: dict[str, Any] = {"heartbeat_count": _tasks.c.heartbeat_count + 1}
+    values: dict[str, Any] = dict(_BEAT)
     if progress is not None:
         values |= {"progress": dict(progress), "progress_done": done}
-    statement = update(_tasks).where(*_fence(lease)).values(values).returning(_tasks.c.stop_to)
-    row = session.execute(statement).one_or_none()
+    row = update_rows(session, _tasks, _MINE, values, _key(lease), (_tasks.c.stop_to,))
     if row is None:
         raise _lost(lease)
     cancel = session.scalar(select(_jobs.c.cancel_requested).where(_jobs.c.id == lease.job_id))
@@ -240,8 +251,7 @@ def heartbeat(session: Session, lease: Lease, progress: Mapping[str, Any] | None
 
 def _hold_fence(session: Session, lease: Lease) -> None:
     """Take the task's row for the rest of the transaction, so that no reaper moves it between fence and insert."""
-    beat = {"heartbeat_count": _tasks.c.heartbeat_count + 1}
-    if session.scalar(update(_tasks).where(*_fence(lease)).values(beat).returning(_tasks.c.id)) is None:
+    if update_rows(session, _tasks, _MINE, _BEAT, _key(lease), (_tasks.c.id,)) is None:
         raise _lost(lease)
 
 
@@ -300,7 +310,7 @@ def finish(
         values["result"] = dict(result)
     target = State(outcome.value)
     if outcome is Outcome.FAILED:
-        values["failures"] = _tasks.c.failures + 1
+        values["failures"] = _ONE_MORE["failures"]
         retry = _retry(session, lease, reason)
         if retry is not None:
             target, values = State.PENDING, values | retry
@@ -317,7 +327,7 @@ def _retry(session: Session, lease: Lease, reason: FailureReason | None) -> dict
     if reason is None or not reason.is_retried:
         return None
     columns = (_tasks.c.failures, _tasks.c.excused_failures, _tasks.c.retries, _tasks.c.retry_seconds)
-    row = session.execute(select(*columns, now().label("at")).where(*_fence(lease))).one_or_none()
+    row = session.execute(select(*columns, now().label("at")).where(*_MINE), _key(lease)).one_or_none()
     if row is None or row.failures - row.excused_failures >= row.retries:
         return None
     seconds = backoff_seconds(row.retry_seconds, row.failures - row.excused_failures)
@@ -335,8 +345,8 @@ def backoff_seconds(first: float, earlier_failures: int) -> float:
 
 def give_back(session: Session, lease: Lease) -> None:
     """Return a task that was stopped at a checkpoint, at once and not as a failure.  Raises LeaseLost."""
-    wanted = session.scalar(select(_tasks.c.stop_to).where(*_fence(lease)))
-    values = {"preemptions": _tasks.c.preemptions + 1, **_REQUEUED}
+    wanted = session.scalar(select(_tasks.c.stop_to).where(*_MINE), _key(lease))
+    values = {"preemptions": _ONE_MORE["preemptions"], **_REQUEUED}
     why = "its worker was told to stop" if wanted is None else "an operator had it stopped"
     _end(session, lease, Outcome.PREEMPTED, wanted or State.PENDING, values, None, why)
 
@@ -364,7 +374,7 @@ def after_loss(
     columns = (_tasks.c.lost_leases, _tasks.c.excused_lost_leases, _tasks.c.stop_to)
     row = session.execute(select(*columns).where(_tasks.c.id == task_id)).one()
     lost = row.lost_leases - row.excused_lost_leases + 1
-    values: dict[str, Any] = {"lost_leases": _tasks.c.lost_leases + 1}
+    values: dict[str, Any] = {"lost_leases": _ONE_MORE["lost_leases"]}
     if lost < max_lost_leases:
         return row.stop_to or State.PENDING, {**values, **_REQUEUED}, message
     message = f"{message}; this has happened {lost} times, so the task is not tried again"
@@ -395,16 +405,16 @@ def _end(
         actor=lease.worker_name,
         action=outcome.value,
         detail=message,
-        where=(_tasks.c.lease_epoch == lease.epoch,),
+        where=_MY_EPOCH,
+        parameters={"of_epoch": lease.epoch},
         values=values,
     )
-    mine = (_attempts.c.task_id == lease.task_id, _attempts.c.lease_epoch == lease.epoch)
     if task is None:
-        if session.scalar(select(_attempts.c.outcome).where(*mine)) is outcome:
+        if session.scalar(select(_attempts.c.outcome).where(*_MY_ATTEMPT), _key(lease)) is outcome:
             return False
         raise _lost(lease)
-    closed = {"outcome": outcome, "reason": reason, "message": message, "finished_at": now()}
-    session.execute(update(_attempts).where(*mine).values(closed))
+    closed = {"outcome": outcome, "reason": reason, "message": message, "finished_at": _NOW}
+    update_rows(session, _attempts, _MY_ATTEMPT, closed, _key(lease))
     settle_job(session, job, actor=lease.worker_name)
     return True
 

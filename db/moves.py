@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select, update
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
+from db.statements import Condition, insert_row, update_rows
 from db.tables import Event, Job, Task
 from db.types import now
 from pixmill.errors import NotFound
@@ -26,6 +27,11 @@ WAITING = (State.PENDING, State.HELD, State.QUEUED)
 _jobs: Any = Job.__table__
 _tasks: Any = Task.__table__
 _events: Any = Event.__table__
+_NOW = now()
+_STANDS = (_tasks.c.id == bindparam("of_task"), _tasks.c.state == bindparam("source"))
+_MOVED = (_tasks.c.id, _tasks.c.job_id, _tasks.c.dispatch_seq, _tasks.c.lease_epoch)
+_THIS_JOB = (_jobs.c.id == bindparam("of_job"),)
+_STARTED = func.coalesce(_jobs.c.started_at, _NOW)
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ def add_event(
     session: Session, *, actor: str, action: str, detail: str | None = None, job_id: int | None = None, **more: Any
 ) -> None:
     """Record who did what, and why; `more` are task_id, from_state and to_state."""
-    session.execute(insert(_events), {"actor": actor, "action": action, "detail": detail, "job_id": job_id, **more})
+    insert_row(session, _events, {"actor": actor, "action": action, "detail": detail, "job_id": job_id, **more})
 
 
 def move_task(
@@ -78,22 +84,23 @@ def move_task(
     actor: str,
     action: str,
     detail: str | None = None,
-    where: Sequence[ColumnElement[bool]] = (),
+    where: Sequence[Condition] = (),
+    parameters: Mapping[str, Any] | None = None,
     values: Mapping[str, Any] | None = None,
 ) -> Moved | None:
     """Move one task by compare-and-set and record the event; None when it is no longer as `source` and `where` say.
 
-    The caller holds the job's lock and calls `settle_job` when its moves are made.  Raises InvalidMove.
+    `parameters` fill the bound parameters of `where`. The caller holds the job's lock and calls `settle_job` when its
+    moves are made.  Raises InvalidMove.
     """
     check_move(f"task {task_id}", source, target)
     changes: dict[str, Any] = {"state": target, **(values or {})}
     if source is State.RUNNING:
         changes["stop_to"] = None  # an operator's wish to stop it is fulfilled, however it stopped
     if target in TERMINAL:
-        changes.setdefault("finished_at", now())
-    statement = update(_tasks).where(_tasks.c.id == task_id, _tasks.c.state == source, *where).values(changes)
-    returned = (_tasks.c.id, _tasks.c.job_id, _tasks.c.dispatch_seq, _tasks.c.lease_epoch)
-    row = session.execute(statement.returning(*returned)).one_or_none()
+        changes.setdefault("finished_at", _NOW)
+    stands = {"of_task": task_id, "source": source, **(parameters or {})}
+    row: Any = update_rows(session, _tasks, (*_STANDS, *where), changes, stands, _MOVED)
     if row is None:
         return None
     task = Moved(*row)
@@ -105,8 +112,8 @@ def move_task(
 def start_job(session: Session, job: LockedJob) -> None:
     """Make the row of a job follow a task that has just begun to run: all that `settle_job` would do then."""
     if job.state is not State.RUNNING:
-        running = {"state": State.RUNNING, "started_at": func.coalesce(_jobs.c.started_at, now())}
-        session.execute(update(_jobs).where(_jobs.c.id == job.id).values(running))
+        running = {"state": State.RUNNING, "started_at": _STARTED}
+        update_rows(session, _jobs, _THIS_JOB, running, {"of_job": job.id})
 
 
 def settle_job(session: Session, job: LockedJob, *, actor: str) -> State:
@@ -123,12 +130,12 @@ def settle_job(session: Session, job: LockedJob, *, actor: str) -> State:
         return after
     changes: dict[str, Any] = {"state": after}
     if after is State.RUNNING:
-        changes["started_at"] = func.coalesce(_jobs.c.started_at, now())
+        changes["started_at"] = _STARTED
     if after in TERMINAL:
-        changes |= {"finished_at": now(), **_explanation(session, job.id, after)}
+        changes |= {"finished_at": _NOW, **_explanation(session, job.id, after)}
         moved = {"from_state": job.state.value, "to_state": after.value}
         add_event(session, actor=actor, action=after.value, job_id=job.id, **moved)
-    session.execute(update(_jobs).where(_jobs.c.id == job.id).values(changes))
+    update_rows(session, _jobs, _THIS_JOB, changes, {"of_job": job.id})
     return after
 
 
@@ -149,7 +156,7 @@ def _stop_the_rest(session: Session, job: LockedJob, states: Mapping[int, State]
             detail = "another task of the job did not succeed"
             move_task(session, task_id, state, State.CANCELLED, actor=actor, action="cancel", detail=detail)
     if State.RUNNING in states.values():  # their workers read this with the next heartbeat
-        session.execute(update(_jobs).where(_jobs.c.id == job.id).values(cancel_requested=True))
+        update_rows(session, _jobs, _THIS_JOB, {"cancel_requested": True}, {"of_job": job.id})
 
 
 def _explanation(session: Session, job_id: int, state: State) -> dict[str, str | None]:

@@ -5,6 +5,7 @@ once.
 """
 
 import logging
+import time
 from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
@@ -34,6 +35,8 @@ from scheduler.reaper import StillnessWatch
 
 log = logging.getLogger(__name__)
 
+DOOM_PAUSES = 20.0  # a look at all that waits for others is followed by a pause of this many times its length
+
 
 class Ticker:
     """Carries from tick to tick what was seen of workers and leases."""
@@ -44,13 +47,14 @@ class Ticker:
         self._settings = settings
         self._leases: StillnessWatch[int, Sighting] = StillnessWatch(settings.lease_seconds)
         self._workers: StillnessWatch[int, int] = StillnessWatch(settings.lease_seconds)
+        self._doom_due = 0.0
         self.broker_error: str | None = None
 
     def tick(self) -> int:
         """Do all that is due; gives how many wake-ups were sent.  Raises DatabaseUnreachable."""
         self.broker_error = None
         sent = self._dispatch()  # first of all: somebody may have just submitted a job, and a device waits for it
-        if self._reap() + self._database.transact(fail_doomed_jobs):
+        if self._reap() + self._fail_doomed():
             sent += self._dispatch()
         sent += self._send(self._lost_wake_ups())
         self._send_canaries()
@@ -66,6 +70,15 @@ class Ticker:
         """Give every worker and lease a full period of grace, after the database was away."""
         self._leases.forget()
         self._workers.forget()
+
+    def _fail_doomed(self) -> int:
+        """Fail what waits for a success that will not come, unless looking for it has just cost too much time."""
+        started = time.monotonic()
+        if started < self._doom_due:
+            return 0
+        found = self._database.transact(fail_doomed_jobs)
+        self._doom_due = started + DOOM_PAUSES * (time.monotonic() - started)
+        return found
 
     def _reap(self) -> int:
         """Take the tasks of silent workers from them, and forget silent workers; gives how many of both."""

@@ -17,22 +17,18 @@ class Layout:
 
     root: Path
 
-    def run_folder(self, job_id: Identity, task_id: Identity, epoch: int) -> Path:
-        """Folder that one claim of a task, and nobody else, writes into."""
-        return self.root / "runs" / _part(job_id) / _part(task_id) / _part(epoch)
+    @staticmethod
+    def run_path(job_id: Identity, task_id: Identity, epoch: int) -> str:
+        """Root-relative path of the folder that one claim of a task, and nobody else, writes into."""
+        return f"runs/{_part(job_id)}/{_part(task_id)}/{_part(epoch)}"
 
-    def task_folder(self, job_id: Identity, task_id: Identity) -> Path:
-        """Folder above the epochs of a task."""
-        return self.root / "runs" / _part(job_id) / _part(task_id)
+    def run_folder(self, job_id: Identity, task_id: Identity, epoch: int) -> Path:
+        """The folder of `run_path`."""
+        return self.root / self.run_path(job_id, task_id, epoch)
 
     def output_folder(self, job_id: Identity) -> Path:
         """Folder in which the published shards of a generate job come together."""
         return self.root / "outputs" / _part(job_id)
-
-    @property
-    def models(self) -> Path:
-        """Weights that outlive the runs which made them."""
-        return self.root / "models"
 
     @property
     def features(self) -> Path:

@@ -83,8 +83,7 @@ def test_a_stale_wake_up_claims_nothing_that_it_names(database: Database) -> Non
     assert fresh.dispatch_seq == 2
     with database.write() as session:
         hinted, *_others = leases._candidates(session, session.merge(worker), stale)
-        task_id, source, *where = hinted
-        assert leases._claim_one(session, worker, task_id, source, where, rows.folder) is None
+        assert leases._claim_one(session, worker, *hinted, rows.folder) is None
     assert rows.claimed(database, worker, (fresh.task_id, fresh.dispatch_seq)).epoch == 2
 
 

@@ -11,9 +11,9 @@ from storage.paths import Layout
 def test_folders_of_one_claim_and_of_an_output_lie_below_the_root(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     assert layout.run_folder(12, 34, 5) == tmp_path / "runs/12/34/5"
-    assert layout.run_folder(12, 34, 5).parent == layout.task_folder(12, 34)
+    assert layout.run_folder(12, 34, 5) == layout.resolve(layout.run_path(12, 34, 5))
     assert layout.output_folder("12") == tmp_path / "outputs/12"
-    assert {layout.models, layout.features, layout.logs} == {tmp_path / name for name in ("models", "features", "logs")}
+    assert {layout.features, layout.logs} == {tmp_path / name for name in ("features", "logs")}
 
 
 @pytest.mark.parametrize("identity", ["..", ".", "", "a/b", "/etc", "a\0", "-rf", "x" * 129])

@@ -72,7 +72,8 @@ class Heart:
             self._runner.meter.put_back(spent)
             log.warning("the database is away", extra={"reason": error.message})
         else:
-            if deaf and self._runner.is_idle:
+            # While a task runs no message is read; what came meanwhile is read at once afterwards.
+            if deaf and self._runner.idle_seconds > self._canary_seconds / 2:
                 self._leave()
 
     def _leave(self) -> None:

@@ -29,11 +29,6 @@ class Meter:
                 self._charge()
                 self._running = None
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is charged for at present."""
-        return self._running is None
-
     def take(self) -> Mapping[Account, float]:
         """Device seconds by account since the last call."""
         with self._lock:

@@ -26,6 +26,7 @@ from worker.parent.watch import Watch
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Act = Callable[[Session], T]
 
 OUTAGE_PAUSE = 1.0  # seconds between two tries while the database is away
 
@@ -40,6 +41,7 @@ class Runner:
         self._process = process
         self._layout = Layout(settings.storage_root)
         self._stopping = threading.Event()
+        self._idle_since: float | None = time.monotonic()
         self.meter = Meter()
 
     def run_all(self, hint: tuple[int, int], after_each: Callable[[], None]) -> None:
@@ -47,10 +49,14 @@ class Runner:
 
         Raises as `run_one` does.
         """
-        ran = self.run_one(hint)
-        while ran:
-            after_each()
-            ran = self.run_one(None)
+        self._idle_since = None
+        try:
+            ran = self.run_one(hint)
+            while ran:
+                after_each()
+                ran = self.run_one(None)
+        finally:
+            self._idle_since = time.monotonic()
 
     def run_one(self, hint: tuple[int, int] | None) -> bool:
         """Claim the hinted task, or else the best one that waits, and run it to its end; False when nothing waits.
@@ -61,7 +67,7 @@ class Runner:
         if self._stopping.is_set():
             return False
         self._revive()  # before the claim: a broken device must not spoil one task after the other
-        lease = self._database.transact(lambda session: claim(session, self._worker, hint, self._folder))
+        lease = self._database.transact(lambda session: claim(session, self._worker, hint, Layout.run_path))
         if lease is None:
             return False
         reach(CrashPoint.WORKER_CLAIMED)
@@ -78,9 +84,10 @@ class Runner:
         return True
 
     @property
-    def is_idle(self) -> bool:
-        """Whether no task runs."""
-        return self.meter.is_idle
+    def idle_seconds(self) -> float:
+        """For how long nothing has run, so that messages were read; 0 while anything does."""
+        since = self._idle_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def stop(self) -> None:
         """Stop the running task at its next safe point, and start no other; safe in a signal handler."""
@@ -91,12 +98,9 @@ class Runner:
         """End the device process."""
         self._process.close()
 
-    def _folder(self, job_id: int, task_id: int, epoch: int) -> str:
-        return self._layout.relative(self._layout.run_folder(job_id, task_id, epoch))
-
     def _execute(self, lease: Lease) -> None:
         try:
-            assignment = self._stubbornly(lambda session: self._assignment(session, lease))
+            assignment = self._stubbornly(lambda session: self._assignment(session, lease), self._database.consult)
         except DatabaseUnreachable:
             raise
         except PixmillError as error:
@@ -243,15 +247,15 @@ class Runner:
         self._stubbornly(lambda session: lose(session, lease, message, reason=reason, max_lost_leases=limit))
         return None
 
-    def _stubbornly(self, act: Callable[[Session], T]) -> T:
-        """Do it once the database answers; what was computed is not lost to an outage.
+    def _stubbornly(self, act: Act[T], run: Callable[[Act[T]], T] | None = None) -> T:
+        """Do it, in a write transaction or by `run`, once the database answers: an outage loses nothing of the work.
 
         Raises DatabaseUnreachable when the worker must stop and the database stays away.
         """
         given_up_at: float | None = None
         while True:
             try:
-                return self._database.transact(act)
+                return (run or self._database.transact)(act)
             except DatabaseUnreachable as error:
                 log.warning("the database is away", extra={"reason": error.message})
                 if self._stopping.is_set():
