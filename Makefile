@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format types layers doctests units bench clean
+.PHONY: help install demo test lint format types layers doctests units chaos outages bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,12 @@ doctests: $(READY) ## run the examples in docstrings
 
 units: $(READY) ## run the tests; real Redis and PostgreSQL servers are brought along
 	$(BIN)/pytest $(ARGS)
+
+chaos: $(READY) ## 500 random faults against real processes, half on SQLite and half on PostgreSQL
+	$(BIN)/python benchmarks/chaos.py --faults 500 $(ARGS)
+
+outages: $(READY) ## the fault matrix at full length: outages of minutes, every row on both databases
+	PIXMILL_TEST_SLOW=1 $(BIN)/pytest tests/faults $(ARGS)
 
 bench: $(READY) ## measure what the documentation says about speed
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done

@@ -29,7 +29,6 @@ from db.types import now
 from pixmill.errors import Conflict, InvalidMove, NotFound
 from pixmill.states import ACTIVE, TERMINAL, State
 
-
 _tasks: Any = Task.__table__
 _EXCUSED = {"excused_failures": _tasks.c.failures, "excused_lost_leases": _tasks.c.lost_leases}
 

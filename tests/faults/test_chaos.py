@@ -1,0 +1,19 @@
+"""A short storm on each database: whatever is killed, stopped, cut or spoilt, every promise is kept."""
+
+import pytest
+
+from tests.faults.campaign import Campaign
+from tests.faults.plant import Kind
+
+FAULTS = 50
+SEED = 7
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_storm_breaks_nothing(kind: Kind) -> None:
+    report = Campaign(kind, faults=FAULTS, seed=SEED, quiet=True).run()
+    assert report.violations == [], report.kept  # the homes with the evidence
+    assert report.refused == []
+    assert sum(report.faults.values()) >= FAULTS
+    assert len(report.faults) > 12  # of every family some
