@@ -40,8 +40,10 @@ def start(workspace: Workspace, device: str) -> None:
 
     `pixmill up` starts one for each device; start it yourself on further hosts, or under a service manager.
     """
+    from pixmill.logs import log_to_stderr
     from worker.parent.main import run_worker
 
+    log_to_stderr()
     run_worker(workspace.settings, device)
 
 

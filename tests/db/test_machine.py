@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,27 +21,32 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
-from db.control import cancel_job, release_job
-from db.dispatch import expire_lease, fail_doomed_jobs, sight_running, unqueue
+from db.control import cancel_job, hold_job, release_job, requeue_job, retry_job
+from db.dispatch import Sighting, expire_lease, fail_doomed_jobs, sight_running, unqueue
 from db.engine import open_database
 from db.leases import Lease, finish, give_back, heartbeat, lose, publish_shard
-from db.tables import Attempt, Event, Job, Outcome, Shard, Table, Task
-from pixmill.errors import InvalidMove, LeaseLost
+from db.tables import Attempt, Event, Job, JobDependency, Outcome, Shard, Table, Task
+from pixmill.errors import Conflict, InvalidMove, LeaseLost
 from pixmill.settings import load_settings
-from pixmill.states import ALLOWED_MOVES, TERMINAL, State, job_state
+from pixmill.states import ALLOWED_MOVES, TERMINAL, FailureReason, State, job_state
+from scheduler.reaper import StillnessWatch
 from tests import rows
 from tests.rows import act
 
 LIMIT = 3  # lost leases
+LEASE = 30.0  # seconds of the virtual clock
 JOBS = 4
 WORKERS = 2
 choices = st.integers(0, 10**6)
 
 
 class LeaseMachine(RuleBasedStateMachine):
-    """Workers that claim, work and die; a scheduler that queues and expires; people who submit, cancel and release."""
+    """Workers that claim, work and die; a scheduler that queues and reaps; people who change their minds.
+
+    Time is virtual: the reaper's clock is a number, and back-offs come nearer by as much as it grows.
+    """
 
     url: ClassVar[str]
     home: ClassVar[Path]
@@ -58,6 +64,9 @@ class LeaseMachine(RuleBasedStateMachine):
         self.ended: dict[int, State] = {}  # task id → the terminal state first seen
         self.epochs: dict[int, int] = {}
         self.shards: dict[tuple[int, int], int] = {}  # (job, number) → the epoch that published it first
+        self.at = 0.0  # the virtual clock
+        self.reaper: StillnessWatch[int, Sighting] = StillnessWatch(LEASE, clock=lambda: self.at)
+        self.alive_at: dict[int, float] = {}  # task id → when its holder last wrote
         self.waiting: dict[State, list[int]] = {}  # state → task ids, as the last look at the database found them
         for shape in (rows.ONE_TASK, rows.TWO_TASKS):
             self.submit(shape, hold=False, choice=1)
@@ -71,7 +80,8 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule(shape=st.sampled_from([rows.ONE_TASK, rows.TWO_TASKS, rows.CHAIN]), hold=st.booleans(), choice=choices)
     def submit(self, shape: Any, hold: bool, choice: int) -> None:
         parents = {self.jobs[choice % len(self.jobs)]: choice % 2 == 0} if self.jobs and choice % 3 == 0 else {}
-        self.jobs.append(rows.add(self.database, kind="generate", tasks=shape, hold=hold, parents=parents))
+        more = {"hold": hold, "parents": parents, "retries": choice % 3, "retry_seconds": 20.0}
+        self.jobs.append(rows.add(self.database, kind="generate", tasks=shape, **more))
 
     @precondition(lambda self: self.waiting.get(State.PENDING))
     @rule(count=st.integers(1, 3))
@@ -89,6 +99,17 @@ class LeaseMachine(RuleBasedStateMachine):
         if lease is not None:
             assert lease.task_id not in self.holder, "two workers hold one task"
             self.holder[lease.task_id] = lease.epoch
+            self.alive_at[lease.task_id] = self.at
+            self.leases.append(lease)
+
+    @rule(choice=choices)
+    def help_itself(self, choice: int) -> None:
+        """A worker that has just ended a task takes the best that waits, without being woken."""
+        lease = rows.try_claim(self.database, self.workers[choice % WORKERS])
+        if lease is not None:
+            assert lease.task_id not in self.holder, "two workers hold one task"
+            self.holder[lease.task_id] = lease.epoch
+            self.alive_at[lease.task_id] = self.at
             self.leases.append(lease)
 
     @contextmanager
@@ -114,6 +135,7 @@ class LeaseMachine(RuleBasedStateMachine):
         lease = self.pick(choice)
         with self.fenced(lease):
             act(self.database, heartbeat, lease, {"done": choice}, choice)
+            self.alive_at[lease.task_id] = self.at
 
     @precondition(lambda self: self.leases)
     @rule(choice=choices, number=st.integers(0, 2))
@@ -123,14 +145,16 @@ class LeaseMachine(RuleBasedStateMachine):
             self.shards.setdefault((lease.job_id, number), lease.epoch)
         with self.fenced(lease):
             act(self.database, publish_shard, lease, rows.shard(lease, number))
+            self.alive_at[lease.task_id] = self.at
 
     @precondition(lambda self: self.leases)
     @rule(choice=choices, outcome=st.sampled_from([Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CANCELLED]))
     def end(self, choice: int, outcome: Outcome) -> None:
         lease = self.pick(choice)
         repeat = self.outcome_of(lease) is outcome
+        reason = FailureReason.ERROR if outcome is Outcome.FAILED and choice % 2 else None
         with self.fenced(lease, repeat_is_fine=repeat):
-            act(self.database, finish, lease, outcome, publish=rows.nothing)
+            act(self.database, finish, lease, outcome, reason=reason, publish=rows.nothing)
         self.release_hold(lease)
 
     @precondition(lambda self: self.leases)
@@ -179,17 +203,100 @@ class LeaseMachine(RuleBasedStateMachine):
                 with self.fenced(lease):
                     act(self.database, heartbeat, lease, None, 0)
 
+    @rule(seconds=st.sampled_from([1.0, 10.0, LEASE, 100.0]))
+    def let_time_pass(self, seconds: float) -> None:
+        self.at += seconds
+        with self.database.write() as session:
+            for task in session.scalars(select(Task).where(Task.available_at.is_not(None))):
+                earlier = task.available_at - timedelta(seconds=seconds) if task.available_at else None
+                session.execute(update(Task).where(Task.id == task.id).values(available_at=earlier))
+
+    @precondition(lambda self: self.holder)
+    @rule(seconds=st.sampled_from([0.0, LEASE / 3, LEASE * 2 / 3, LEASE]))
+    def reap(self, seconds: float) -> None:
+        """Only who was silent for a whole lease, under the reaper's own eyes, loses its task."""
+        self.look()
+        self.let_time_pass(seconds)
+        self.look()
+
+    def look(self) -> None:
+        with self.database.read() as session:
+            seen = self.reaper.update(sight_running(session))
+        for task_id, sighting in seen.items():
+            assert self.at - self.alive_at[task_id] >= LEASE, "a rescue of somebody who lives"
+            if act(self.database, expire_lease, task_id, sighting, max_lost_leases=LIMIT) is not None:
+                del self.holder[task_id]
+
+    @rule()
+    def lose_sight(self) -> None:
+        """The scheduler starts again, or the database was away."""
+        self.reaper.forget()
+
     @precondition(lambda self: len(self.jobs) == JOBS)
-    @rule(choice=choices)
-    def cancel(self, choice: int) -> None:
+    @rule(choice=choices, force=st.booleans())
+    def cancel(self, choice: int, force: bool) -> None:
         job_id = self.jobs[choice % len(self.jobs)]
         ended = rows.job(self.database, job_id).state in TERMINAL
         try:
-            act(self.database, cancel_job, job_id, actor="ann")
+            state = act(self.database, cancel_job, job_id, actor="ann", force=force)
         except InvalidMove:
             assert ended
         else:
             assert not ended
+            if force:
+                assert state in TERMINAL
+                self.forget_holders(job_id)
+
+    def forget_holders(self, job_id: int) -> None:
+        for task in rows.tasks(self.database, job_id):
+            self.holder.pop(task.id, None)
+
+    @rule(choice=choices)
+    def hold(self, choice: int) -> None:
+        job_id = self.jobs[choice % len(self.jobs)]
+        waits = {State.PENDING, State.QUEUED} & set(rows.states(self.database, job_id))
+        try:
+            act(self.database, hold_job, job_id, actor="ann")
+        except InvalidMove:
+            assert not waits
+        else:
+            assert waits
+
+    @precondition(lambda self: self.holder)
+    @rule(choice=choices, hold=st.booleans())
+    def requeue(self, choice: int, hold: bool) -> None:
+        """Ask for a stop; whether the worker obeys, dies or is faster is up to other rules."""
+        job_id = self.jobs[choice % len(self.jobs)]
+        job, runs = rows.job(self.database, job_id), State.RUNNING in rows.states(self.database, job_id)
+        try:
+            act(self.database, requeue_job, job_id, actor="ann", hold=hold)
+        except InvalidMove:
+            assert not runs or job.cancel_requested
+        else:
+            wanted = State.HELD if hold else State.PENDING
+            running = [task for task in rows.tasks(self.database, job_id) if task.state is State.RUNNING]
+            assert {task.stop_to for task in running} == {wanted}
+
+    @precondition(lambda self: any(state in self.ended.values() for state in (State.FAILED, State.CANCELLED)))
+    @rule(choice=choices)
+    def retry(self, choice: int) -> None:
+        job_id = self.jobs[choice % len(self.jobs)]
+        state = rows.job(self.database, job_id).state
+        try:
+            act(self.database, retry_job, job_id, actor="ann")
+        except Conflict:
+            assert state not in (State.FAILED, State.CANCELLED) or self.has_a_failed_parent(job_id)
+        else:
+            assert state in (State.FAILED, State.CANCELLED)
+            for task in rows.tasks(self.database, job_id):
+                if task.state is not State.SUCCEEDED:
+                    self.ended.pop(task.id, None)
+
+    def has_a_failed_parent(self, job_id: int) -> bool:
+        parents = select(JobDependency.parent_id).where(JobDependency.job_id == job_id, ~JobDependency.any_outcome)
+        with self.database.read() as session:
+            states = session.scalars(select(Job.state).where(Job.id.in_(parents))).all()
+        return bool({State.FAILED, State.CANCELLED} & set(states))
 
     @precondition(lambda self: self.waiting.get(State.HELD))
     @rule(choice=choices)
@@ -245,6 +352,7 @@ class LeaseMachine(RuleBasedStateMachine):
         self.epochs[task.id] = task.lease_epoch
         assert self.ended.setdefault(task.id, task.state) is task.state or not self.ended[task.id].is_terminal
         self.ended[task.id] = task.state
+        assert (task.stop_to is None) or task.state is State.RUNNING
         for event in events:
             assert State(str(event.to_state)) in ALLOWED_MOVES[State(str(event.from_state))]
         for before, after in pairwise(events):
@@ -260,7 +368,8 @@ class LeaseMachine(RuleBasedStateMachine):
         assert outcomes.count(Outcome.SUCCEEDED) <= 1
         assert task.preemptions == outcomes.count(Outcome.PREEMPTED)
         assert task.failures == outcomes.count(Outcome.FAILED)
-        assert task.lost_leases <= LIMIT
+        assert task.lost_leases - task.excused_lost_leases <= LIMIT
+        assert task.failures - task.excused_failures <= task.retries + 1
 
 
 def walk(url: str, home: Path, examples: int, steps: int) -> None:

@@ -2,7 +2,6 @@
 
 import itertools
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sqlalchemy import URL
 
-from db.engine import open_database
-from db.schema import upgrade_schema
-from pixmill.settings import load_settings
 from pixmill.specs import GenerateSpec, TrainSpec
-from tests.servers import Postgres, Valkey
+from tests.servers import Valkey
 from tests.worker.line import Line
 
 TINY: dict[str, Any] = {"width": 8, "latent_size": 8, "feature_size": 16}
@@ -137,21 +133,6 @@ def pictures(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray((pixels * 15).astype("uint8")).resize((16, 16)).save(path)
     return tmp_path / "pictures"
-
-
-@pytest.fixture
-def own_postgres() -> Iterator[Postgres]:
-    """A server that this test alone may stop, its first database migrated."""
-    with tempfile.TemporaryDirectory(prefix="pixmill-", dir="/tmp") as folder:
-        server = Postgres(Path(folder))
-        Path(folder).chmod(0o755)
-        server.create()
-        server.start()
-        database = open_database(load_settings(flags={"database.url": server.url("postgres")}))
-        upgrade_schema(database)
-        database.dispose()
-        yield server
-        server.stop()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import threading
 import time
 from typing import Any
 
@@ -26,6 +27,7 @@ from worker.parent.runner import Runner
 log = logging.getLogger(__name__)
 
 BETWEEN_POKES = 0.1  # seconds
+CELERY_SECONDS = 3.0  # in which an idle Celery worker ends that was told to
 
 
 def run_worker(settings: Settings, device: str) -> None:
@@ -78,12 +80,15 @@ def _consume(
     app = make_celery(settings)
     _register_task(app, settings, runner)
     _register_canary(app, database, worker.id)
+    told = threading.Event()
+    threading.Thread(target=_leave, args=(told, runner, database, worker), name="leave", daemon=True).start()
 
     # Celery waits for the running task when it is told to stop; the task is told here.
     def stop(**_details: Any) -> None:
         log.info("stopping", extra={"worker": worker.name})
         runner.stop()
         heart.drain()
+        told.set()
 
     signals.worker_shutting_down.connect(stop, weak=False)
     signals.setup_logging.connect(_keep_logging, weak=False)
@@ -98,6 +103,21 @@ def _consume(
         quiet=True,
         loglevel="WARNING",
     ).start()
+
+
+def _leave(told: threading.Event, runner: Runner, database: Database, worker: Worker) -> None:
+    """End this process once it was told to stop and its task is given back, even if Celery cannot.
+
+    With Redis away Celery waits for a connection, and looks for nothing else meanwhile.
+    """
+    told.wait()
+    since = time.monotonic()
+    while min(runner.idle_seconds, time.monotonic() - since) < CELERY_SECONDS:
+        time.sleep(0.1)
+    log.warning("ending without Celery, which does not end by itself", extra={"worker": worker.name})
+    runner.close()
+    _say_goodbye(database, worker)
+    os._exit(0)
 
 
 def _register_task(app: Celery, settings: Settings, runner: Runner) -> None:
