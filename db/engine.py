@@ -27,6 +27,7 @@ MIGRATE = "pixmill_migrate"
 # PostgreSQL took neither side's change and asks the client to run the transaction again.
 _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})
 _ATTEMPTS = 10
+KEEPALIVE_SECONDS = 10  # a peer that vanished without a word is noticed after three of these
 
 
 class Database:
@@ -217,13 +218,20 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _postgresql_engine(url: URL, settings: Settings) -> Engine:
+    # A process that stands still in the middle of a transaction (a suspended machine, a dead network) must not hold its
+    # locks for ever, and nobody waits for a lock without end.
+    patience = round(1000 * settings.database.busy_timeout_seconds)
+    server = {"timezone": "UTC", "lock_timeout": patience, "idle_in_transaction_session_timeout": patience}
     try:
         return create_engine(
             url,
             pool_pre_ping=True,
             connect_args={
                 "connect_timeout": max(1, round(settings.database.connect_timeout_seconds)),
-                "options": "-c timezone=UTC",
+                "options": " ".join(f"-c {name}={value}" for name, value in server.items()),
+                "keepalives_idle": KEEPALIVE_SECONDS,
+                "keepalives_interval": KEEPALIVE_SECONDS,
+                "keepalives_count": 3,
             },
         )
     except ModuleNotFoundError as error:

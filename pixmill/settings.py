@@ -46,7 +46,7 @@ class DatabaseSettings(Section):
     """Where the truth is kept."""
 
     url: SecretStr | None = None  # SQLAlchemy URL; default: SQLite in the home
-    busy_timeout_seconds: Seconds = 15.0  # SQLite: how long a writer waits for another
+    busy_timeout_seconds: Seconds = 15.0  # how long a writer waits for another's lock
     connect_timeout_seconds: Seconds = 2.0  # PostgreSQL
 
 

@@ -11,6 +11,7 @@ from db.tables import Job, Queue
 from pixmill.errors import ConfigError, DatabaseUnreachable, PermissionDenied
 from pixmill.settings import load_settings
 from tests import rows
+from tests.waiting import wait_until
 
 
 def opened(tmp_path: Path, url: str) -> Database:
@@ -118,6 +119,28 @@ def test_a_locked_sqlite_file_is_waited_for_and_then_named(sqlite_url: str, tmp_
         with pytest.raises(DatabaseUnreachable, match="locked"):
             database.transact(lambda session: session.execute(text("SELECT 1")))
     database.dispose()
+
+
+def test_a_transaction_that_stands_still_does_not_hold_its_locks_for_ever(postgres_url: str, tmp_path: Path) -> None:
+    flags = {"home": tmp_path, "database.url": postgres_url, "database.busy_timeout_seconds": 0.3}
+    frozen, living = open_database(load_settings(flags=flags)), open_database(load_settings(flags=flags))
+    living.transact(lambda session: session.add(Queue(name="default")))
+    rename = update(Queue).values(paused_reason="renamed")
+
+    def is_through() -> bool:
+        try:
+            living.transact(lambda session: session.execute(rename))
+        except DatabaseUnreachable as error:
+            assert "lock timeout" in error.message
+            return False
+        return True
+
+    with pytest.raises(DatabaseUnreachable), frozen.write() as session:
+        session.execute(rename)
+        wait_until(is_through)
+        session.execute(rename)
+    frozen.dispose()
+    living.dispose()
 
 
 def test_foreign_keys_hold_on_both(database: Database) -> None:

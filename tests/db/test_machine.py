@@ -216,8 +216,9 @@ class LeaseMachine(RuleBasedStateMachine):
     def reap(self, seconds: float) -> None:
         """Only who was silent for a whole lease, under the reaper's own eyes, loses its task."""
         self.look()
-        self.let_time_pass(seconds)
-        self.look()
+        for _ in range(3):
+            self.let_time_pass(seconds / 3)
+            self.look()
 
     def look(self) -> None:
         with self.database.read() as session:

@@ -25,12 +25,12 @@ from pixmill.states import State
 from scheduler.submit import submit
 from tests.faults.bytes import Fingerprint, check_bytes, fingerprints
 from tests.faults.checker import Known, check_everything, check_history
-from tests.faults.faults import CRASH_POINT, Fault, Steps, faults_on
+from tests.faults.faults import CRASH_POINT, Fault, faults_on
 from tests.faults.history import read_history
 from tests.faults.load import Load, Order, unfinished_jobs
 from tests.faults.plant import Kind, Plant
 from tests.faults.rescue import check_rescues
-from tests.faults.site import NotNow, Site
+from tests.faults.site import NotNow, Site, Steps
 from tests.faults.violation import Invariant, Violation
 from tests.waiting import wait_until
 

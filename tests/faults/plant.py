@@ -4,7 +4,6 @@ Whatever dies is started again, as systemd would. The processes are the product'
 only their clocks are set to run fast.
 """
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -12,7 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +26,7 @@ from db.schema import upgrade_schema
 from db.workers import present_workers
 from pixmill.settings import Settings, load_settings
 from tests import servers
+from tests.faults.processes import is_alive, left_behind, processes_of
 from tests.faults.proxy import Proxy
 from tests.faults.violation import Invariant, Violation
 from tests.faults.witness import install_witness
@@ -380,37 +380,3 @@ def _hurry(patience_seconds: float, connection: Any, _entry: Any) -> None:
     connection.execute(f"SET lock_timeout = {milliseconds}")
     connection.execute(f"SET statement_timeout = {milliseconds + 5000}")
     connection.commit()
-
-
-def is_alive(process: psutil.Process) -> bool:
-    """Whether it still runs; what waits for its parent to look is dead."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def processes_of(home: Path) -> Iterator[psutil.Process]:
-    """Processes whose command line names something in this home."""
-    for process in psutil.process_iter():
-        try:
-            if any(str(home) in word for word in process.cmdline()) and process.pid != os.getpid():
-                yield process
-        except (psutil.NoSuchProcess, psutil.ZombieProcess):
-            continue
-
-
-def left_behind(home: Path) -> list[Violation]:
-    """I5: no process of this home, and no lock that somebody holds."""
-    found = [
-        Violation(Invariant.PROCESSES, f"process {process.pid} is left: {' '.join(process.cmdline())}")
-        for process in processes_of(home)
-        if is_alive(process)
-    ]
-    for path in sorted((home / "run").glob("*.lock")):
-        with path.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                found.append(Violation(Invariant.PROCESSES, f"somebody holds {path.name}"))
-    return found

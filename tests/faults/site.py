@@ -23,6 +23,7 @@ from tests.faults.load import Load
 from tests.faults.plant import Member, Plant
 
 T = TypeVar("T")
+Steps = Iterator[float]  # seconds until a fault goes on
 
 
 class NotNow(Exception):

@@ -18,7 +18,7 @@ from storage.records import ShardRecord
 from tests.faults.bytes import check_bytes, fingerprints
 from tests.faults.checker import Known, check_everything, check_history
 from tests.faults.history import read_history
-from tests.faults.plant import left_behind
+from tests.faults.processes import left_behind
 from tests.faults.rescue import check_rescues
 from tests.faults.story import KEYS, tell
 from tests.faults.violation import Invariant, Violation

@@ -1,0 +1,44 @@
+"""I5: what runs for a home, and what is left when nothing should."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from tests.faults.violation import Invariant, Violation
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it still runs; what waits for its parent to look is dead."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def processes_of(home: Path) -> Iterator[psutil.Process]:
+    """Processes whose command line names something in this home."""
+    for process in psutil.process_iter():
+        try:
+            if any(str(home) in word for word in process.cmdline()) and process.pid != os.getpid():
+                yield process
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+
+
+def left_behind(home: Path) -> list[Violation]:
+    """I5: no process of this home, and no lock that somebody holds."""
+    found = [
+        Violation(Invariant.PROCESSES, f"process {process.pid} is left: {' '.join(process.cmdline())}")
+        for process in processes_of(home)
+        if is_alive(process)
+    ]
+    for path in sorted((home / "run").glob("*.lock")):
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found.append(Violation(Invariant.PROCESSES, f"somebody holds {path.name}"))
+    return found
