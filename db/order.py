@@ -120,8 +120,10 @@ def _shares_statement() -> "Select[Any]":
         _tasks.c.user_name == _accounts.c.user_name,
     )
     columns = (_queues.c.weight, _queues.c.max_running, _queues.c.max_running_per_user)
+    # Not EXISTS: PostgreSQL would read all that waits into a hash table, to look up a handful of accounts in it.
+    waits = pending.limit(1).scalar_subquery().is_not(None)
     return (
-        select(_accounts, *columns, pending.exists().label("waits"), now().label("at"))
+        select(_accounts, *columns, waits.label("waits"), now().label("at"))
         .join(_queues, _queues.c.name == _accounts.c.queue)
         .where(~_queues.c.paused)
         .order_by(_accounts.c.queue, _accounts.c.user_name)
