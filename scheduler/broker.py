@@ -93,7 +93,8 @@ class PokeListener:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client = connect(settings, read_seconds=settings.scheduler.tick_seconds + 5.0)
+        patience = settings.scheduler.tick_seconds + settings.broker.timeout_seconds
+        self._client = connect(settings, read_seconds=patience)
 
     def wait(self, seconds: float) -> bool:
         """Whether a poke arrived within `seconds`."""

@@ -4,15 +4,41 @@ Redis holds wake-ups and nothing else. Everything that Celery offers to remember
 priorities) stays unused: the database remembers.
 """
 
+from typing import Any
+
 from celery import Celery
+from celery.app.amqp import AMQP
+from kombu import Connection
+from redis.exceptions import OutOfMemoryError
 
 from pixmill.settings import Settings
+
+LONGEST_PAUSE = 1.0  # seconds between two tries to reach Redis
+
+
+class PromptConnection(Connection):
+    """A connection that comes back soon after Redis does; Celery's own waits longer with every failure."""
+
+    @property
+    def connection_errors(self) -> tuple[type[BaseException], ...]:
+        """What is mended by connecting anew, a Redis without memory among it: Celery would end for that."""
+        return (*self.get_transport_cls().connection_errors, OutOfMemoryError)
+
+    def _ensure_connection(self, *arguments: Any, **options: Any) -> Any:
+        pauses = {"interval_start": 0.1, "interval_step": 0.3, "interval_max": LONGEST_PAUSE}
+        return super()._ensure_connection(*arguments, **{**options, **pauses})
+
+
+class PromptAMQP(AMQP):
+    """Makes Celery use such connections."""
+
+    Connection = PromptConnection
 
 
 def make_celery(settings: Settings) -> Celery:
     """A Celery application bound to the configured broker; nothing is connected yet."""
     timeout = settings.broker.timeout_seconds
-    app = Celery("pixmill", broker=settings.broker_url, set_as_current=False)
+    app = Celery("pixmill", broker=settings.broker_url, amqp=PromptAMQP, set_as_current=False)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",

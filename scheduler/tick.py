@@ -117,7 +117,8 @@ class Ticker:
         again = []
         for task in queued:
             age = None if task.dispatched_at is None else (at - task.dispatched_at).total_seconds()
-            if age is not None and age < self._settings.redispatch_seconds:
+            # A negative age says that the database's clock went back: nothing is known then.
+            if age is not None and 0 <= age < self._settings.redispatch_seconds:
                 continue
             kind = _kind_for(task, kinds)
             if kind is None:

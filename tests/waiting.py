@@ -9,7 +9,7 @@ Found = TypeVar("Found")
 PAUSE = 0.005  # seconds between two looks
 
 
-def wait_until(condition: Callable[[], Found], timeout: float = 10.0) -> Found:
+def wait_until(condition: Callable[[], Found], timeout: float = 10.0, pause: float = PAUSE) -> Found:
     """What `condition` gives once it is true.  Raises AssertionError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:
@@ -18,4 +18,4 @@ def wait_until(condition: Callable[[], Found], timeout: float = 10.0) -> Found:
             return found
         if time.monotonic() >= deadline:
             raise AssertionError(f"not so within {timeout} s, last seen: {found!r}")
-        time.sleep(PAUSE)
+        time.sleep(pause)

@@ -61,7 +61,9 @@ def measured(line: Line, job_id: int) -> list[dict[str, Any]]:
     """The quality measurements of all attempts; a later attempt's first one cuts the earlier series from there on."""
     series: list[dict[str, Any]] = []
     for attempt in line.attempts(job_id):
-        lines = (line.path(attempt.folder) / "quality.jsonl").read_text(encoding="utf-8").splitlines()
-        fresh = [json.loads(text) for text in lines]
+        file = line.path(attempt.folder) / "quality.jsonl"
+        if not file.exists():
+            continue  # stopped before it had measured anything
+        fresh = [json.loads(text) for text in file.read_text(encoding="utf-8").splitlines()]
         series = [entry for entry in series if not fresh or entry["images"] < fresh[0]["images"]] + fresh
     return series

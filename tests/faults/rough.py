@@ -37,6 +37,7 @@ LEASE_SECONDS = 2.0
 TICK_SECONDS = 0.1
 GRACE_SECONDS = 2.0
 BREATH_SECONDS = 1.5  # for what should happen at once, on a machine that is busy
+PAUSE_SECONDS = 0.02  # between two looks; the looking takes a core from those who are looked at
 SLOW = bool(os.environ.get("PIXMILL_TEST_SLOW"))  # set by `make outages`: both databases, outages at their full length
 
 _ROUGH: dict[str, Any] = {
@@ -85,7 +86,7 @@ class RoughLine(Line):
     def start(self) -> None:
         """Start what does not run; returns when a worker can take a task, while another may still be starting."""
         self.restart()
-        wait_until(self._is_up, timeout=JOB_SECONDS)
+        wait_until(self._is_up, JOB_SECONDS, PAUSE_SECONDS)
 
     def restart(self) -> None:
         """Start again what has died, and do not wait for it."""
@@ -164,6 +165,13 @@ class RoughLine(Line):
         requests = [(spec, JobOptions(**options)) for spec in specs]
         return [done.job_id for done in submit_many(self.database, self.settings, requests, user="tester")]
 
+    def wait_for(self, condition: Callable[[], object], job_id: int) -> None:
+        """Wait until `condition` holds; the failure of a test tells what the job did instead."""
+        try:
+            wait_until(condition, JOB_SECONDS, PAUSE_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.story(job_id)}") from None
+
     def wait_for_all(self, jobs: list[int], timeout: float = JOB_SECONDS) -> None:
         """Wait until all of these jobs have ended."""
         ended = select(Job.id).where(Job.id.in_(jobs), Job.state.in_(TERMINAL))
@@ -173,7 +181,7 @@ class RoughLine(Line):
                 return len(session.scalars(ended).all()) == len(set(jobs))
 
         try:
-            wait_until(are_over, timeout)
+            wait_until(are_over, timeout, PAUSE_SECONDS)
         except AssertionError as error:
             stuck = next(job for job in jobs if not self.job(job).state.is_terminal)
             raise AssertionError(f"{error}\n{self.story(stuck)}") from None
@@ -185,7 +193,7 @@ class RoughLine(Line):
             self.restart()
             return condition()
 
-        wait_until(tended, timeout=JOB_SECONDS)
+        wait_until(tended, JOB_SECONDS, PAUSE_SECONDS)
 
     def jobs(self) -> Sequence[Job]:
         """All jobs."""
@@ -283,7 +291,7 @@ def is_dead(process: psutil.Process) -> bool:
 def seconds_until(condition: Callable[[], object], timeout: float = JOB_SECONDS) -> float:
     """How long it takes until `condition` holds."""
     started = time.monotonic()
-    wait_until(condition, timeout)
+    wait_until(condition, timeout, PAUSE_SECONDS)
     return time.monotonic() - started
 
 

@@ -66,8 +66,10 @@ def standing_frail_line(
 
 @pytest.fixture
 def frail_line(standing_frail_line: RoughLine) -> Iterator[RoughLine]:
-    """The line, at rest and with an idle worker; its promises are checked afterwards."""
-    yield from disturbed(standing_frail_line)
+    """The line, at rest and with a worker that listens; its promises are checked afterwards."""
+    for line in disturbed(standing_frail_line):
+        line.run(PingSpec())
+        yield line
 
 
 @pytest.mark.parametrize("seconds", OUTAGES)
@@ -175,6 +177,26 @@ def test_row_13_a_redis_that_is_full_delays_and_is_told(frail_line: RoughLine, f
             client.config_set("maxmemory", "0")
     assert seconds_until(lambda: line.job(jobs[0]).state.is_terminal) < BACK_SECONDS
     expect_success(line, jobs)
+
+
+def test_row_13_a_worker_that_has_to_connect_to_a_full_redis_anew_does_not_give_up(
+    frail_line: RoughLine, frail_valkey: Valkey
+) -> None:
+    line = frail_line
+    (worker,) = line.workers.values()
+    assert worker is not None
+    with frail_valkey.client() as client:
+        client.config_set("maxmemory", "1")
+        try:
+            before = client.info("stats")["total_connections_received"]
+            client.client_kill_filter(_type="normal", skipme=True)
+            wait_until(lambda: client.info("stats")["total_connections_received"] >= before + 3 or worker.poll())
+        finally:
+            client.config_set("maxmemory", "0")
+    job = line.submit(PingSpec())
+    assert seconds_until(lambda: line.job(job).state.is_terminal or worker.poll() is not None) < BACK_SECONDS
+    assert worker.poll() is None, line.log("worker")
+    expect_success(line, [job])
 
 
 def test_row_14_a_network_that_swallows_everything_is_outlived(frail_line: RoughLine, network: Proxy) -> None:

@@ -378,7 +378,7 @@ def test_row_26_a_cancel_at_any_moment_of_a_job_ends_it_within_two_seconds(eithe
     line, random = either_line, seeded("row 26, processes")
     model = digits_model(line)
     line.wait_for_all(line.submit_all([line.training()] * 2))  # both workers have imported what they need
-    for number in range(60 if SLOW else 4):
+    for number in range(60 if SLOW else 3):
         spec = small_generate(model, seed=number, n=600) if number % 2 else line.training(images=36_000, seed=number)
         job = line.submit(spec)
         time.sleep(random.uniform(0.0, 1.0))

@@ -44,8 +44,8 @@ def test_row_01_a_killed_device_process_is_noticed_at_once_and_resumed(either_li
     assert line.images_resumed_at(job) >= reached
 
 
-def test_row_02_a_killed_worker_takes_its_child_along_and_its_task_runs_again(rough_line: RoughLine) -> None:
-    line, job = rough_line, rough_line.submit(rough_line.training())
+def test_row_02_a_killed_worker_takes_its_child_along_and_its_task_runs_again(either_line: RoughLine) -> None:
+    line, job = either_line, either_line.submit(either_line.training())
     line.wait_for_training(job)
     holder = line.holder(job)
     holder.process.kill()
@@ -181,4 +181,4 @@ def stop_in_a_write(line: Line, job_id: int, holder: Holder) -> None:
         child.resume()
         return False
 
-    line.wait_for(is_writing, job_id)
+    wait_until(is_writing, JOB_SECONDS)

@@ -6,6 +6,8 @@ from typing import Any
 from db.leases import Orders
 from pixmill.settings import Settings
 
+CANCEL_SECONDS = 0.8  # with the heartbeat that brings the cancel, two seconds in all
+
 
 class Watch:
     """When to beat, when to ask the device process to stop, when to take it for hung."""
@@ -64,8 +66,13 @@ class Watch:
         return self._asked_at is not None
 
     def grace_is_over(self) -> bool:
-        """Whether it had its time to stop."""
-        return self._asked_at is not None and time.monotonic() - self._asked_at > self._settings.stop_grace_seconds
+        """Whether it had its time to stop; what is cancelled needs no checkpoint, and gets less."""
+        if self._asked_at is None:
+            return False
+        grace = self._settings.stop_grace_seconds
+        if self.cancelled:
+            grace = min(grace, CANCEL_SECONDS)
+        return time.monotonic() - self._asked_at > grace
 
     def is_hanging(self) -> bool:
         """Whether it has said nothing for too long."""
