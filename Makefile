@@ -6,9 +6,6 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ROOMS := cli db imagemodels pixmill reports scheduler storage worker
 
-# Tests that run at the same time; whole files, because the tests of a file share servers and workers.
-JOBS ?= 2
-
 # Given to the program that a target runs, such as: make demo ARGS=--quick
 ARGS ?=
 
@@ -58,7 +55,7 @@ doctests: $(READY) ## run the examples in docstrings
 	$(BIN)/pytest --quiet --doctest-modules --ignore=db/migrations $(ROOMS)
 
 units: $(READY) ## run the tests; real Redis and PostgreSQL servers are brought along
-	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/pytest $(ARGS)
 
 chaos: $(READY) ## 500 random faults against real processes, half on SQLite and half on PostgreSQL
 	$(BIN)/python benchmarks/chaos.py --faults 500 $(ARGS)
