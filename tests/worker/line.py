@@ -20,6 +20,7 @@ from pixmill.settings import load_settings
 from pixmill.specs import JobOptions, Spec
 from pixmill.states import State
 from scheduler.submit import submit
+from tests.servers import die_with_parent
 from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
@@ -88,6 +89,7 @@ class Line:
                 stderr=log,
                 cwd=REPOSITORY,
                 env={**os.environ, **variables, **self.variables.get(name, {})},
+                preexec_fn=die_with_parent,  # noqa: PLW1509  a test run that is killed leaves no line behind
             )
 
     def _worker_is_ready(self) -> bool:
