@@ -13,16 +13,16 @@ import os
 import platform
 import queue
 import shutil
-import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from statistics import median, quantiles
+from typing import ClassVar
 
 from sqlalchemy import select
 
@@ -32,9 +32,7 @@ from db.tables import Attempt, Event, Task
 from pixmill.specs import GenerateSpec, JobOptions, Spec, TrainSpec
 from pixmill.states import State
 from scheduler.submit import submit
-from tests import servers
 from tests.servers import Postgres, Valkey
-from tests.waiting import wait_until
 from tests.worker.line import Line
 
 WARM_UPS = 5
@@ -71,19 +69,7 @@ class Summary:
 class DurablePostgres(Postgres):
     """The tests' server without their shortcuts."""
 
-    def start(self) -> None:
-        binary = servers._postgres_binary("postgres")
-        command = [str(binary), "-D", str(self.data), "-k", str(self.folder), "-c", "listen_addresses="]
-        with (self.folder / "postgres.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-                preexec_fn=servers.die_with_parent,  # noqa: PLW1509
-                **servers._unprivileged(),
-            )
-        wait_until(self._answers, timeout=GIVE_UP)
+    options: ClassVar[Mapping[str, str]] = {}
 
 
 class Watcher(threading.Thread):

@@ -105,8 +105,9 @@ def _require_device(name: str) -> None:
 
 def _make_deterministic(undo: ExitStack, device: torch.device) -> None:
     if not torch.are_deterministic_algorithms_enabled():
-        undo.callback(torch.use_deterministic_algorithms, mode=False)
-        torch.use_deterministic_algorithms(mode=True)
+        # The older of torch's two switches: the other one imports the compiler too, which takes seconds.
+        undo.callback(torch.set_deterministic_debug_mode, "default")
+        torch.set_deterministic_debug_mode("error")
     # Filling fresh memory with NaN finds reads of what was never written; it costs time and changes no result.
     settings: Any = deterministic  # the attribute is made when torch starts, which type checkers do not see
     undo.callback(setattr, settings, "fill_uninitialized_memory", settings.fill_uninitialized_memory)

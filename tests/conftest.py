@@ -4,32 +4,34 @@ A server that cannot start fails the test; nothing is skipped. `PIXMILL_TEST_RED
 `PIXMILL_TEST_POSTGRES_URL` (of a user who may create databases) name servers to use instead of our own.
 """
 
-import itertools
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 import pytest
 import redis
 from hypothesis import settings as hypothesis_settings
 from sqlalchemy import URL, make_url
 
 from db.engine import Database, open_database
-from db.schema import upgrade_schema
 from db.tables import Table
 from pixmill.settings import Settings, load_settings
 from scheduler.names import redis_url
-from tests.servers import Postgres, Valkey
+from tests.databases import (
+    TEMPLATE,
+    administrate,
+    cloned_postgresql,
+    copied_sqlite,
+    drop_postgresql,
+    make_template,
+    migrate,
+)
+from tests.servers import Postgres, Valkey, running_valkey
 
 hypothesis_settings.register_profile("suite", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=50)
 hypothesis_settings.load_profile("suite")
-
-_TEMPLATE = "pixmill_template"
-_numbers = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -67,12 +69,8 @@ def valkey_server(short_folder: Path) -> Iterator[Broker]:
     if outside:
         yield Broker(outside)
         return
-    folder = short_folder / "valkey"
-    folder.mkdir()
-    server = Valkey(folder)
-    server.start()
-    yield Broker(server.url)
-    server.kill()
+    with running_valkey(short_folder / "valkey") as server:
+        yield Broker(server.url)
 
 
 @pytest.fixture
@@ -86,11 +84,15 @@ def valkey(valkey_server: Broker) -> Broker:
 @pytest.fixture
 def own_valkey() -> Iterator[Valkey]:
     """A server that this test alone may kill and start again."""
-    with tempfile.TemporaryDirectory(prefix="pixmill-", dir="/tmp") as folder:
-        server = Valkey(Path(folder))
-        server.start()
+    with running_valkey() as server:
         yield server
-        server.kill()
+
+
+@pytest.fixture(scope="session")
+def line_broker(short_folder: Path) -> Iterator[Valkey]:
+    """A server for lines of processes, each with a part of its own, that nobody empties or kills."""
+    with running_valkey(short_folder / "line") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -98,36 +100,19 @@ def postgres_server_url(short_folder: Path) -> Iterator[URL]:
     """A PostgreSQL for the whole session, holding a migrated database to be cloned."""
     outside = os.environ.get("PIXMILL_TEST_POSTGRES_URL")
     if outside:
-        yield _with_template(make_url(outside).set(drivername="postgresql+psycopg"), short_folder)
+        url = make_url(outside).set(drivername="postgresql+psycopg")
+        make_template(url, short_folder)
+        yield url
         return
     folder = short_folder / "postgres"
     folder.mkdir()
     server = Postgres(folder)
     server.create()
     server.start()
-    yield _with_template(make_url(server.url("postgres")), short_folder)
+    url = make_url(server.url("postgres"))
+    make_template(url, short_folder)
+    yield url
     server.stop()
-
-
-def _with_template(url: URL, folder: Path) -> URL:
-    _administrate(url, f"DROP DATABASE IF EXISTS {_TEMPLATE}")
-    _administrate(url, f"CREATE DATABASE {_TEMPLATE}")
-    _migrate(url.set(database=_TEMPLATE), folder)
-    return url
-
-
-def _administrate(url: URL, *statements: str) -> None:
-    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain, autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement.encode())
-
-
-def _migrate(url: URL, home: Path) -> None:
-    text = url.render_as_string(hide_password=False)
-    database = open_database(load_settings(flags={"home": home, "database.url": text}))
-    upgrade_schema(database)
-    database.dispose()
 
 
 @pytest.fixture
@@ -139,14 +124,13 @@ def empty_postgres_url(postgres_server_url: URL) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def cloned_postgres_url(postgres_server_url: URL) -> Iterator[str]:
     """A migrated database; cloning takes 0.1 s, so the tests of a session share it, one after the other."""
-    yield from _cloned(postgres_server_url, _TEMPLATE)
+    yield from _cloned(postgres_server_url, TEMPLATE)
 
 
 def _cloned(server: URL, template: str) -> Iterator[str]:
-    name = f"pixmill_{os.getpid()}_{next(_numbers)}"
-    _administrate(server, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield server.set(database=name).render_as_string(hide_password=False)
-    _administrate(server, f"DROP DATABASE {name} WITH (FORCE)")
+    url = cloned_postgresql(server, template)
+    yield url.render_as_string(hide_password=False)
+    drop_postgresql(url, server)
 
 
 @pytest.fixture
@@ -154,7 +138,7 @@ def postgres_url(cloned_postgres_url: str) -> str:
     """A migrated PostgreSQL database without a row, whose ids begin at 1."""
     url = make_url(cloned_postgres_url)
     others = "pid <> pg_backend_pid() AND datname = current_database()"
-    _administrate(
+    administrate(
         url,
         f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}",
         *(f"DELETE FROM {table.name}" for table in reversed(Table.metadata.sorted_tables)),
@@ -167,16 +151,14 @@ def postgres_url(cloned_postgres_url: str) -> str:
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated SQLite file to be copied."""
     file = tmp_path_factory.mktemp("sqlite") / "template.db"
-    _migrate(URL.create("sqlite", database=str(file)), file.parent)
+    migrate(URL.create("sqlite", database=str(file)), file.parent)
     return file
 
 
 @pytest.fixture
 def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
     """A migrated SQLite database of this test's own."""
-    file = tmp_path / "pixmill.db"
-    shutil.copyfile(sqlite_template, file)
-    return f"sqlite:///{file}"
+    return copied_sqlite(sqlite_template, tmp_path)
 
 
 @pytest.fixture

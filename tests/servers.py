@@ -2,13 +2,17 @@
 
 import ctypes
 import importlib.util
+import itertools
 import os
 import platform
 import pwd
 import signal
 import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 import redis
@@ -19,10 +23,14 @@ PR_SET_PDEATHSIG = 1
 USER = "postgres"
 
 
+PARTS = 1024  # databases of a Valkey, numbered from 0
+
+
 class Valkey:
     """One server of our own; `kill` and `start` make an outage."""
 
     def __init__(self, folder: Path) -> None:
+        self._parts = itertools.count()
         self.folder = folder
         self.socket = folder / "valkey.sock"
         self.url = f"redis+socket://{self.socket}?virtual_host=0"
@@ -32,6 +40,7 @@ class Valkey:
         self.socket.unlink(missing_ok=True)
         command = [str(_valkey_binary()), "--port", "0", "--unixsocket", str(self.socket), "--save", ""]
         command += ["--appendonly", "no", "--maxmemory-policy", "noeviction", "--dir", str(self.folder)]
+        command += ["--databases", str(PARTS)]
         with (self.folder / "valkey.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -50,6 +59,10 @@ class Valkey:
         except redis.ConnectionError:
             return False
 
+    def own_part(self) -> str:
+        """The URL of the same server, but with keys that nobody else uses."""
+        return self.url.replace("virtual_host=0", f"virtual_host={next(self._parts)}")
+
     def client(self) -> "redis.Redis":
         return redis.Redis(unix_socket_path=str(self.socket))
 
@@ -60,8 +73,34 @@ class Valkey:
             self._process = None
 
 
+@contextmanager
+def running_valkey(folder: Path | None = None) -> Iterator[Valkey]:
+    """A server, in a temporary folder unless one is given, that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="pixmill-", dir="/tmp") as temporary:
+        server = Valkey(folder or Path(temporary))
+        server.folder.mkdir(exist_ok=True)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
 class Postgres:
     """One server of our own on a socket, with everything that guards against power cuts turned off."""
+
+    options: ClassVar[Mapping[str, str]] = {
+        "fsync": "off",
+        "full_page_writes": "off",
+        "synchronous_commit": "off",
+        "max_connections": "100",
+        "deadlock_timeout": "100ms",
+        "shared_buffers": "64MB",
+        "autovacuum": "off",
+        "max_wal_size": "4GB",
+        "wal_level": "minimal",
+        "max_wal_senders": "0",
+    }
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -82,10 +121,7 @@ class Postgres:
 
     def start(self) -> None:
         command = [str(_postgres_binary("postgres")), "-D", str(self.data), "-k", str(self.folder)]
-        options = {"listen_addresses": "", "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
-        options |= {"max_connections": "100", "deadlock_timeout": "100ms", "shared_buffers": "64MB"}
-        options |= {"autovacuum": "off", "max_wal_size": "4GB", "wal_level": "minimal", "max_wal_senders": "0"}
-        for key, value in options.items():
+        for key, value in {"listen_addresses": "", **self.options}.items():
             command += ["-c", f"{key}={value}"]
         with (self.folder / "postgres.log").open("ab") as log:
             self._process = subprocess.Popen(

@@ -6,13 +6,13 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from imagemodels.networks.partial import part_of_a_batch
 from imagemodels.networks.specs import DecoderSpec
 from imagemodels.options import AdversarialOptions, AutoencoderOptions, SharedOptions
 from imagemodels.random import step_seed
 from imagemodels.runtime import Runtime
+from imagemodels.training.adam import Adam
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.stream import Batch
 
@@ -80,7 +80,7 @@ class Task(ABC):
         ``losses_of`` gives the loss of a part, with its graph, and what is to be shown; returned are the means of
         what is shown.
         """
-        self.optimizers[optimizer].zero_grad(set_to_none=True)
+        self.optimizers[optimizer].drop_gradients()
         means: dict[str, Tensor] = {}
         for number, part in enumerate(parts):
             with self._as_part(part, is_first=number == 0):
@@ -103,15 +103,9 @@ def _shared(value: Tensor, part: Batch) -> Tensor:
 
 
 def adam(network: nn.Module, options: SharedOptions, learning_rate: float, weight_decay: float = 0.0) -> Adam:
-    """Return a fused Adam over the weights of ``network``."""
-    return Adam(
-        network.parameters(),
-        learning_rate,
-        betas=(options.beta1, options.beta2),
-        weight_decay=weight_decay,
-        decoupled_weight_decay=True,
-        fused=True,
-    )
+    """Return an optimizer of the weights of ``network``."""
+    betas = (options.beta1, options.beta2)
+    return Adam(network.parameters(), learning_rate, betas=betas, weight_decay=weight_decay)
 
 
 def decoder_spec(config: TrainConfig, options: AdversarialOptions | AutoencoderOptions) -> DecoderSpec:

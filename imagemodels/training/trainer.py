@@ -157,8 +157,7 @@ class Trainer:
         self.diversions += 1
         self._reseed()
         for optimizer in self.task.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] *= DIVERTED_RATE
+            optimizer.learning_rate *= DIVERTED_RATE
         self._meter = Meter()
 
     def _reseed(self) -> None:

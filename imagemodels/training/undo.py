@@ -34,7 +34,7 @@ class Undo:
         """Go back to what was kept, and free the gradients."""
         _copy(self._originals, self._copies)
         for name, optimizer in self._task.optimizers.items():
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.drop_gradients()
             if name in self._without_moments:
                 optimizer.state.clear()  # made in the first step, perhaps not for every weight
 

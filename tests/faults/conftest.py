@@ -1,45 +1,27 @@
 """The lines of the fault matrix: one on each database that stands for the session, and ones of a test's own."""
 
-import itertools
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from sqlalchemy import URL, make_url
 
-from db.engine import open_database
-from db.schema import upgrade_schema
-from pixmill.settings import load_settings
+from tests.databases import cloned_postgresql, copied_sqlite, migrate
 from tests.faults.cutter import CommitCutter
 from tests.faults.plant import CrashablePostgres
 from tests.faults.rough import SLOW, RoughLine
 from tests.servers import Valkey
 
-_numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def rough_broker(short_folder: Path) -> Iterator[Valkey]:
-    """A Valkey for the lines whose tests leave it alone."""
-    folder = short_folder / "rough"
-    folder.mkdir()
-    server = Valkey(folder)
-    server.start()
-    yield server
-    server.kill()
-
 
 @pytest.fixture(scope="session")
 def standing_rough_sqlite(
-    rough_broker: Valkey, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+    line_broker: Valkey, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RoughLine]:
     """One line for many tests, on SQLite."""
     home = tmp_path_factory.mktemp("rough")
-    line = RoughLine(home, copied_sqlite(sqlite_template, home), own_part(rough_broker))
+    line = RoughLine(home, copied_sqlite(sqlite_template, home), line_broker.own_part())
     yield line
     line.stop()
 
@@ -49,7 +31,7 @@ def standing_cutter(postgres_server_url: URL, short_folder: Path) -> Iterator[Co
     """The relay through which the worker of the standing line talks to its PostgreSQL database."""
     folder = short_folder / "cutter"
     folder.mkdir()
-    cutter = CommitCutter(folder, make_url(cloned_postgresql(postgres_server_url)))
+    cutter = CommitCutter(folder, cloned_postgresql(postgres_server_url))
     cutter.start()
     yield cutter
     cutter.stop()
@@ -57,10 +39,10 @@ def standing_cutter(postgres_server_url: URL, short_folder: Path) -> Iterator[Co
 
 @pytest.fixture(scope="session")
 def standing_rough_postgresql(
-    rough_broker: Valkey, standing_cutter: CommitCutter, tmp_path_factory: pytest.TempPathFactory
+    line_broker: Valkey, standing_cutter: CommitCutter, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RoughLine]:
     """One line for many tests, on PostgreSQL."""
-    line = RoughLine(tmp_path_factory.mktemp("rough"), standing_cutter.server_url, own_part(rough_broker))
+    line = RoughLine(tmp_path_factory.mktemp("rough"), standing_cutter.server_url, line_broker.own_part())
     for name in line.workers:
         line.variables[name] = {**line.variables[name], "PIXMILL_DATABASE_URL": standing_cutter.url}
     yield line
@@ -102,7 +84,7 @@ def disturbed(line: RoughLine) -> Iterator[RoughLine]:
 
 
 @pytest.fixture
-def own_rough(rough_broker: Valkey, sqlite_template: Path, tmp_path: Path) -> Iterator[Callable[..., RoughLine]]:
+def own_rough(line_broker: Valkey, sqlite_template: Path, tmp_path: Path) -> Iterator[Callable[..., RoughLine]]:
     """Makes a line of this test's own, with settings of its own; SQLite and a quiet broker unless given."""
     lines: list[RoughLine] = []
 
@@ -114,7 +96,7 @@ def own_rough(rough_broker: Valkey, sqlite_template: Path, tmp_path: Path) -> It
         home = tmp_path / f"rough-{len(lines)}"
         home.mkdir()
         url = database_url or copied_sqlite(sqlite_template, home)
-        line = RoughLine(home, url, broker_url or own_part(rough_broker), **knobs)
+        line = RoughLine(home, url, broker_url or line_broker.own_part(), **knobs)
         lines.append(line)
         line.start()
         return line
@@ -136,28 +118,6 @@ def doomed_postgres() -> Iterator[CrashablePostgres]:
         Path(folder).chmod(0o755)
         server.create()
         server.start()
-        database = open_database(load_settings(flags={"database.url": server.url("postgres")}))
-        upgrade_schema(database)
-        database.dispose()
+        migrate(make_url(server.url("postgres")), Path(folder))
         yield server
         server.stop()
-
-
-def own_part(broker: Valkey) -> str:
-    """The same server, but keys of its own."""
-    return broker.url.replace("virtual_host=0", f"virtual_host={next(_numbers) % 16}")
-
-
-def copied_sqlite(template: Path, folder: Path) -> str:
-    """A migrated SQLite file in this folder."""
-    shutil.copyfile(template, folder / "pixmill.db")
-    return f"sqlite:///{folder / 'pixmill.db'}"
-
-
-def cloned_postgresql(server: URL) -> str:
-    """A migrated database on the session's server; it goes when the server goes."""
-    name = f"pixmill_rough_{next(_numbers)}"
-    plain = server.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE pixmill_template".encode())
-    return server.set(database=name).render_as_string(hide_password=False)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import psutil
 from sqlalchemy import event
@@ -25,12 +25,11 @@ from db.engine import Database, open_database
 from db.schema import upgrade_schema
 from db.workers import present_workers
 from pixmill.settings import Settings, load_settings
-from tests import servers
 from tests.faults.processes import is_alive, left_behind, processes_of
 from tests.faults.proxy import Proxy
 from tests.faults.violation import Invariant, Violation
 from tests.faults.witness import install_witness
-from tests.servers import Postgres, Valkey
+from tests.servers import Postgres, Valkey, die_with_parent
 from tests.waiting import wait_until
 from tests.worker.line import REPOSITORY
 
@@ -64,23 +63,15 @@ STOP_SECONDS = 20.0  # for an orderly end of everything
 class CrashablePostgres(Postgres):
     """A server whose committed transactions survive its own death, though not that of the machine."""
 
-    def start(self) -> None:
-        """Start, and wait until it answers."""
-        command = [str(servers._postgres_binary("postgres")), "-D", str(self.data), "-k", str(self.folder)]
-        options = {"listen_addresses": "", "fsync": "off", "max_connections": "100", "shared_buffers": "32MB"}
-        options |= {"autovacuum": "off", "max_wal_size": "1GB", "max_wal_senders": "0", "wal_level": "minimal"}
-        for key, value in options.items():
-            command += ["-c", f"{key}={value}"]
-        with (self.folder / "postgres.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-                preexec_fn=servers.die_with_parent,  # noqa: PLW1509
-                **servers._unprivileged(),
-            )
-        wait_until(self._answers, timeout=30.0)
+    options: ClassVar[Mapping[str, str]] = {
+        "fsync": "off",
+        "max_connections": "100",
+        "shared_buffers": "32MB",
+        "autovacuum": "off",
+        "max_wal_size": "1GB",
+        "max_wal_senders": "0",
+        "wal_level": "minimal",
+    }
 
 
 @dataclass
@@ -272,7 +263,7 @@ class Plant:
                 stderr=log,
                 cwd=REPOSITORY,
                 env=self.environment(crash_at),
-                preexec_fn=servers.die_with_parent,  # noqa: PLW1509
+                preexec_fn=die_with_parent,  # noqa: PLW1509
             )
         member.starts += 1
 

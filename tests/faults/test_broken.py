@@ -4,7 +4,8 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from db.control import cancel_job, drain_worker, resume_worker
 from db.tables import Attempt
 from db.workers import present_workers
 from pixmill.crashpoints import CrashPoint
+from pixmill.errors import InvalidMove
 from pixmill.specs import JobOptions, TrainSpec
 from pixmill.states import State
 from scheduler.submit import submit
@@ -161,8 +163,9 @@ class Scene:
     def clear(self) -> None:
         """Leave nothing to do."""
         self.plant.heal()
-        if self.job_id and not self.history.jobs[0].state.is_terminal:
-            self.plant.database.transact(lambda session: cancel_job(session, self.job_id, actor="tester", force=True))
+        if self.job_id:
+            with suppress(InvalidMove):  # it has ended
+                self.plant.database.transact(partial(cancel_job, job_id=self.job_id, actor="tester", force=True))
         for worker in self.plant.workers:
             for child in worker.children:
                 child.resume()

@@ -6,7 +6,6 @@ The line of these tests talks to its Redis through a relay, so that the network 
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,10 +20,11 @@ from pixmill.states import State
 from scheduler.broker import WakeUpSender
 from scheduler.messages import make_celery
 from scheduler.names import celery_queue
-from tests.faults.conftest import copied_sqlite, disturbed
+from tests.databases import copied_sqlite
+from tests.faults.conftest import disturbed
 from tests.faults.proxy import Proxy
 from tests.faults.rough import SLOW, RoughLine, seconds_until, seeded
-from tests.servers import Valkey
+from tests.servers import Valkey, running_valkey
 from tests.waiting import wait_until
 from tests.worker.line import REPOSITORY
 
@@ -37,11 +37,8 @@ QUEUE = celery_queue(DeviceKind.CPU)
 @pytest.fixture(scope="module")
 def frail_valkey() -> Iterator[Valkey]:
     """A server that these tests kill and start again."""
-    with tempfile.TemporaryDirectory(prefix="pixmill-", dir="/tmp") as folder:
-        server = Valkey(Path(folder))
-        server.start()
+    with running_valkey() as server:
         yield server
-        server.kill()
 
 
 @pytest.fixture(scope="module")

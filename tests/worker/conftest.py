@@ -1,54 +1,41 @@
 """The lines of the worker's tests: one that stands for the whole session, on each database, and one of a test's own."""
 
-import itertools
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 from sqlalchemy import URL
 
 from pixmill.specs import GenerateSpec, TrainSpec
+from tests.databases import cloned_postgresql, copied_sqlite
 from tests.servers import Valkey
 from tests.worker.line import Line
 
 TINY: dict[str, Any] = {"width": 8, "latent_size": 8, "feature_size": 16}
 SMALL_CLASSIFIER: dict[str, Any] = {"width": 4, "feature_size": 8}
-_numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def line_broker(short_folder: Path) -> Iterator[str]:
-    """A Valkey that other tests do not empty."""
-    folder = short_folder / "line"
-    folder.mkdir()
-    server = Valkey(folder)
-    server.start()
-    yield server.url
-    server.kill()
 
 
 @pytest.fixture(scope="session")
 def standing_sqlite(
-    request: pytest.FixtureRequest, line_broker: str, tmp_path_factory: pytest.TempPathFactory
+    sqlite_template: Path, line_broker: Valkey, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Line]:
     """One line for many tests, on SQLite."""
-    url = _copied_sqlite(request, tmp_path_factory.mktemp("line"))
-    line = Line(tmp_path_factory.mktemp("home"), url, _own_part(line_broker))
+    url = copied_sqlite(sqlite_template, tmp_path_factory.mktemp("line"))
+    line = Line(tmp_path_factory.mktemp("home"), url, line_broker.own_part())
     yield line
     line.stop()
 
 
 @pytest.fixture(scope="session")
 def standing_postgresql(
-    postgres_server_url: URL, line_broker: str, tmp_path_factory: pytest.TempPathFactory
+    postgres_server_url: URL, line_broker: Valkey, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Line]:
     """One line for many tests, on PostgreSQL."""
-    line = Line(tmp_path_factory.mktemp("home"), _cloned_postgresql(postgres_server_url), _own_part(line_broker))
+    url = cloned_postgresql(postgres_server_url).render_as_string(hide_password=False)
+    line = Line(tmp_path_factory.mktemp("home"), url, line_broker.own_part())
     yield line
     line.stop()
 
@@ -66,26 +53,6 @@ def sqlite_line(standing_sqlite: Line) -> Line:
     """The standing line on SQLite, for what has little to do with the database."""
     standing_sqlite.start()
     return standing_sqlite
-
-
-def _own_part(broker: str) -> str:
-    """The same server, but keys of its own."""
-    return broker.replace("virtual_host=0", f"virtual_host={next(_numbers) % 16}")
-
-
-def _copied_sqlite(request: pytest.FixtureRequest, folder: Path) -> str:
-    file = folder / "pixmill.db"
-    shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
-    return f"sqlite:///{file}"
-
-
-def _cloned_postgresql(server: URL) -> str:
-    """A migrated database on the session's server; it goes when the server goes."""
-    name = f"pixmill_line_{next(_numbers)}"
-    plain = server.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE pixmill_template".encode())
-    return server.set(database=name).render_as_string(hide_password=False)
 
 
 def digits_model(line: Line) -> str:
@@ -137,14 +104,14 @@ def pictures(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def own_line(
-    request: pytest.FixtureRequest, line_broker: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    sqlite_template: Path, line_broker: Valkey, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Line]]:
     """Makes a line of this test's own, on SQLite unless a URL is given, with settings of its own."""
     lines: list[Line] = []
 
     def make(database_url: str | None = None, broker_url: str | None = None, **knobs: Any) -> Line:
-        url = database_url or _copied_sqlite(request, tmp_path_factory.mktemp("own"))
-        line = Line(tmp_path / f"home-{len(lines)}", url, broker_url or _own_part(line_broker), **knobs)
+        url = database_url or copied_sqlite(sqlite_template, tmp_path_factory.mktemp("own"))
+        line = Line(tmp_path / f"home-{len(lines)}", url, broker_url or line_broker.own_part(), **knobs)
         lines.append(line)
         line.start()
         return line

@@ -41,7 +41,7 @@ def test_a_diverted_run_sees_other_images_and_noise_at_half_the_rates(preset: st
     noises = [run.task.noise(run.stream.batch(0), 4, "latents") for run in (straight, other)]
     assert not torch.equal(*noises)
     for mine, theirs in zip(other.task.optimizers.values(), straight.task.optimizers.values(), strict=True):
-        assert mine.param_groups[0]["lr"] == theirs.param_groups[0]["lr"] / 2
+        assert mine.learning_rate == theirs.learning_rate / 2
 
 
 @pytest.mark.parametrize("preset", SMALL)
