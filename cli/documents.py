@@ -84,11 +84,6 @@ def _keys(document: Any, number: int, source: str) -> dict[str, Any]:
     return {str(key): value for key, value in document.items()}
 
 
-def read_yaml(text: str) -> Any:
-    """What a YAML document holds.  Raises yaml.YAMLError."""
-    return yaml.load(text, _SpecLoader)  # noqa: S506  a safe loader with fewer surprises
-
-
 def read_yaml_documents(text: str) -> list[Any]:
     """What each document of a YAML stream holds, empty ones left out if there is another.  Raises yaml.YAMLError."""
     found = list(yaml.load_all(text, _SpecLoader))

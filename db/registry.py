@@ -79,11 +79,6 @@ def version_of_job(session: Session, job_id: int) -> ModelVersion | None:
     return session.scalars(_versions().where(ModelVersion.job_id == job_id)).one_or_none()
 
 
-def get_version(session: Session, version_id: int) -> ModelVersion:
-    """The version by its row id, with its line and data set."""
-    return session.scalars(_versions().where(ModelVersion.id == version_id)).one()
-
-
 def list_versions(session: Session, name: str | None = None) -> Sequence[ModelVersion]:
     """Versions by line and number, newest first within a line."""
     statement = _versions().order_by(Model.name, ModelVersion.version.desc())

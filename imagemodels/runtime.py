@@ -61,11 +61,6 @@ class Runtime:
             return "bf16" if bf16_supported(self.device) else "fp32"
         return "bf16" if self.precision == "bf16" else "fp32"
 
-    @property
-    def compute_dtype(self) -> torch.dtype:
-        """The type of the activations in a forward pass."""
-        return torch.bfloat16 if self.resolved_precision == "bf16" else torch.float32
-
     def autocast(self) -> AbstractContextManager[None]:
         """Return the context for forward passes of a network that is being trained."""
         enabled = self.resolved_precision == "bf16"

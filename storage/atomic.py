@@ -171,8 +171,3 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def leftover_files(folder: Path) -> list[Path]:
-    """Temporary files below `folder` that killed writers left; only safe to remove where nobody writes any more."""
-    return sorted(folder.rglob(f".*{TEMPORARY_SUFFIX}"))

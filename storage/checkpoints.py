@@ -54,12 +54,6 @@ def open_verified(path: Path, sha256: str, *, size_bytes: int | None = None) -> 
     return file
 
 
-def read_verified(path: Path, sha256: str, *, size_bytes: int | None = None) -> bytes:
-    """Return the bytes of a file whose hash is as recorded; raises CorruptFile like open_verified."""
-    with open_verified(path, sha256, size_bytes=size_bytes) as file:
-        return file.read()
-
-
 def _check(file: BufferedReader, path: Path, sha256: str, size_bytes: int | None) -> None:
     found_bytes = os.fstat(file.fileno()).st_size
     if size_bytes is not None and found_bytes != size_bytes:

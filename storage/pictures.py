@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -59,13 +58,6 @@ def save_png(path: Path, image: Image.Image) -> FileDigest:
         image.save(file, format="PNG", optimize=True)
 
     return write_atomic(path, write)
-
-
-def webp_lossless_bytes(image: Image.Image) -> bytes:
-    """Return an image as WebP without loss, for pages that carry their pictures; modes L and RGB keep every pixel."""
-    buffer = BytesIO()
-    image.save(buffer, format="WEBP", lossless=True, quality=50, method=3, exact=True)
-    return buffer.getvalue()
 
 
 def _grid(images_NHWC: Images, factor: int, per_row: int, gap: int, caption: int, background: int) -> Images:

@@ -5,6 +5,7 @@ A server that cannot start fails the test; nothing is skipped. `PIXMILL_TEST_RED
 """
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ from tests.servers import Postgres, Valkey, running_valkey
 
 hypothesis_settings.register_profile("suite", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=50)
 hypothesis_settings.load_profile("suite")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As a shell leaves it to what it runs in the background; programs that are started here could not be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

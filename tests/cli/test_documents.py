@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.documents import MAX_BYTES, merge, parse_document, read_documents, read_yaml, spec_document, yaml_text
+from cli.documents import (
+    MAX_BYTES,
+    merge,
+    parse_document,
+    read_documents,
+    read_yaml_documents,
+    spec_document,
+    yaml_text,
+)
 from cli.params import parse_begin, parse_count, parse_seconds
 from pixmill.errors import SpecError, UserError
 from pixmill.specs import GenerateSpec, JobOptions, TrainSpec
@@ -35,7 +43,7 @@ def test_a_written_document_reads_back_as_the_same_job(
     for spec, chosen in text_cases:
         queued = JobOptions(name="no", labels=chosen, priority=3)
         text = yaml_text(spec_document(spec.model_dump(mode="json"), queued.model_dump(exclude_defaults=True)))
-        assert parse_document(read_yaml(text)) == (spec, queued)
+        assert [parse_document(found) for found in read_yaml_documents(text)] == [(spec, queued)]
 
 
 def test_time_spans_of_a_file_are_read_like_those_of_flags() -> None:

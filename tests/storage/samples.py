@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from storage.atomic import TEMPORARY_SUFFIX
 from storage.png import Images
 from storage.shards import ImageBatch, ShardMeta, ShardRecord, write_shard
 
@@ -37,3 +38,8 @@ def publish(folder: Path, counts: tuple[int, ...] = (10, 10, 5)) -> list[ShardRe
         records.append(write_shard(folder, number, [image_batch(first_index, count)], META))
         first_index += count
     return records
+
+
+def leftover_files(folder: Path) -> list[Path]:
+    """Temporary files that killed writers left below this folder."""
+    return sorted(folder.rglob(f".*{TEMPORARY_SUFFIX}"))

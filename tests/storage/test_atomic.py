@@ -14,12 +14,11 @@ from pixmill.errors import DiskFull, StorageError
 from storage.atomic import (
     AtomicFile,
     HashingFile,
-    leftover_files,
     sha256_file,
     write_atomic,
     write_json,
 )
-from tests.storage.samples import SizeLimit
+from tests.storage.samples import SizeLimit, leftover_files
 
 KILLED_WRITER = """
 import sys

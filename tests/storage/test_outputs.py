@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from pixmill.errors import CorruptFile, DiskFull, StorageError
-from storage.atomic import leftover_files, sha256_file
+from storage.atomic import sha256_file
 from storage.index import FILE_NAME
 from storage.outputs import link_shard, read_dataset_index, verify_output, write_dataset_index
 from storage.shards import write_shard
-from tests.storage.samples import META, SizeLimit, image_batch, publish
+from tests.storage.samples import META, SizeLimit, image_batch, leftover_files, publish
 
 
 @pytest.fixture
