@@ -9,9 +9,12 @@ ROOMS := cli db imagemodels pixmill reports scheduler storage worker
 # Given to the program that a target runs, such as: make demo ARGS=--quick
 ARGS ?=
 
+# Tests that run at the same time.
+JOBS ?= 2
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format types layers doctests units chaos outages bench clean
+.PHONY: help install demo test lint format types layers doctests units faults chaos outages bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +38,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## train, generate and evaluate on real images, with live progress, in some five minutes
 	$(BIN)/pixmill demo $(ARGS)
 
-test: lint types layers doctests units ## run every check
+test: lint types layers doctests units faults ## run every check
 
 lint: $(READY) ## check style and formatting
 	$(BIN)/ruff check .
@@ -54,8 +57,11 @@ layers: $(READY) ## check which room imports which
 doctests: $(READY) ## run the examples in docstrings
 	$(BIN)/pytest --quiet --doctest-modules --ignore=db/migrations $(ROOMS)
 
-units: $(READY) ## run the tests; real Redis and PostgreSQL servers are brought along
-	$(BIN)/pytest $(ARGS)
+units: $(READY) ## run all other tests; real Redis and PostgreSQL servers are brought along
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup --ignore tests/faults $(ARGS)
+
+faults: $(READY) ## kill, stop and starve real processes, one after the other: what disturbs may not be disturbed
+	$(BIN)/pytest tests/faults $(ARGS)
 
 chaos: $(READY) ## 500 random faults against real processes, half on SQLite and half on PostgreSQL
 	$(BIN)/python benchmarks/chaos.py --faults 500 $(ARGS)

@@ -16,25 +16,27 @@ from db.tables import Attempt
 from db.workers import present_workers
 from pixmill.crashpoints import CrashPoint
 from pixmill.errors import InvalidMove
-from pixmill.specs import JobOptions, TrainSpec
+from pixmill.specs import JobOptions
 from pixmill.states import State
 from scheduler.submit import submit
 from tests.faults.checker import check_history
 from tests.faults.history import History, read_history
 from tests.faults.plant import Member, Plant
 from tests.faults.rescue import check_rescues
+from tests.faults.rough import draw_pictures
 from tests.faults.violation import Invariant
+from tests.worker.conftest import long_train
 from tests.worker.line import REPOSITORY
 
 LEASE_SECONDS = 1.5
 PATIENCE = 60.0  # far more than anything here takes
 LOOK_SECONDS = 0.05
+PICTURES = "pictures"
 KNOBS: dict[str, Any] = {
     "scheduler.lease_seconds": LEASE_SECONDS,
     "worker.heartbeat_seconds": 0.1,
     "worker.progress_deadline_seconds": 60.0,  # a device process that is stopped here does not hang
 }
-SPEC = TrainSpec(model="cnn", dataset="digits", image_size=16, images=40_000, options={"width": 4, "feature_size": 8})
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,7 @@ def plant(short_folder: Path) -> Iterator[Plant]:
     folder = short_folder / "broken"
     folder.mkdir()
     plant = Plant(folder, "sqlite", workers=2, schedulers=1, knobs=KNOBS)
+    draw_pictures(folder / PICTURES)
     plant.start()
     plant.wait_ready()
     yield plant
@@ -65,6 +68,7 @@ class Scene:
     def __init__(self, plant: Plant) -> None:
         self.plant = plant
         self.zombie, self.heir = plant.workers
+        self.spec = long_train(images=40_000, dataset=f"folder:{plant.folder / PICTURES}")
         self.job_id = 0
 
     @property
@@ -82,7 +86,7 @@ class Scene:
         self.plant.wait_ready(PATIENCE)
         self._drain(self.heir, drain_worker, why="test")
         database, settings = self.plant.database, self.plant.settings
-        self.job_id = submit(database, settings, SPEC, JobOptions(), user="tester").job_id
+        self.job_id = submit(database, settings, self.spec, JobOptions(), user="tester").job_id
         self.wait(lambda: self.attempts)
 
     def train_a_while(self) -> None:

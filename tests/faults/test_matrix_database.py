@@ -36,18 +36,18 @@ from tests.faults.cutter import CommitCutter
 from tests.faults.history import read_history
 from tests.faults.rough import LEASE_SECONDS, NO_WORK, SLOW, RoughLine, seconds_until, seeded
 from tests.rows import act
-from tests.servers import Postgres
+from tests.servers import Postgres, Valkey
 from tests.worker.conftest import digits_model, small_generate
 from tests.worker.line import REPOSITORY
 
 
 @pytest.fixture(scope="module")
 def standing_doomed_line(
-    rough_broker: Any, doomed_postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+    line_broker: Valkey, doomed_postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RoughLine]:
     """A line over a PostgreSQL that may be stopped."""
     url = doomed_postgres.url("postgres")
-    line = RoughLine(tmp_path_factory.mktemp("doomed"), url, rough_broker.url.replace("host=0", "host=15"), workers=1)
+    line = RoughLine(tmp_path_factory.mktemp("doomed"), url, line_broker.own_part(), workers=1)
     yield line
     line.stop()
 
