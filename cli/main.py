@@ -14,6 +14,7 @@ from cli.context import Workspace
 from cli.errors import run_reporting
 from cli.lazy import LazyCommand, LazyGroup
 from pixmill import __version__
+from pixmill.interpreter import begin_quickly
 
 _JOB = "cli.commands.job"
 
@@ -69,6 +70,7 @@ class RootGroup(LazyGroup):
 
     def main(self, args: Sequence[str] | None = None, *positional: Any, **extra: Any) -> Any:
         """Run a command line and exit."""
+        begin_quickly()
         workspace = Workspace()
         extra = {"obj": workspace, **extra, "standalone_mode": False}
         run = super().main

@@ -1,10 +1,18 @@
-"""How a process of ours starts another one that runs the same code."""
+"""How a process of ours begins, and starts another one that runs the same code."""
 
+import gc
 import os
 import site
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+COLLECT_AFTER = 20_000  # objects, instead of 700
+
+
+def begin_quickly() -> None:
+    """Let the garbage collector look less often: imports make many objects and no garbage, and are most of a start."""
+    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
 
 
 def python_command(*arguments: str) -> list[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pixmill.errors import PixmillError
+from pixmill.interpreter import begin_quickly
 from pixmill.logs import log_to_stderr
 from worker.assignment import Assignment
 from worker.channel import Channel
@@ -28,6 +29,7 @@ DEVICE_SPOILED = 75  # exit status: try again, with a new process
 
 def main() -> None:
     """Entry point of `python -m worker.device.process`."""
+    begin_quickly()
     arguments = _arguments()
     die_with_parent(arguments.parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, and the parent tells this process
