@@ -9,8 +9,9 @@ ROOMS := cli db imagemodels pixmill reports scheduler storage worker
 # Given to the program that a target runs, such as: make demo ARGS=--quick
 ARGS ?=
 
-# Tests that run at the same time.
+# Tests that run at the same time.  Their threads share the cores: those that wait must not spin.
 JOBS ?= 2
+units faults: export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -70,7 +71,8 @@ outages: $(READY) ## the fault matrix at full length: outages of minutes, every 
 	PIXMILL_TEST_SLOW=1 $(BIN)/pytest tests/faults $(ARGS)
 
 bench: $(READY) ## measure what the documentation says about speed
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
+	@for name in train_speed output_path pickup reliability; do \
+		echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean: ## remove the virtual environment and all caches; never .pixmill, which holds jobs and images
 	rm -rf $(VENV) .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist *.egg-info

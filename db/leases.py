@@ -5,7 +5,7 @@ writes match no row, it gets LeaseLost, and nothing that it made is published.
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, lru_cache
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Row,
     ScalarSelect,
     Select,
+    and_,
     bindparam,
     delete,
     exists,
@@ -99,16 +100,39 @@ class Orders:
     stop: bool  # let it wait again, or be held
 
 
-def claim(session: Session, worker: Worker, hint: tuple[int, int] | None, folder: Callable[..., str]) -> Lease | None:
+def claim(
+    session: Session, worker: Worker, hint: tuple[int, int] | None, folder: Callable[..., str], *, patient: bool = True
+) -> Lease | None:
     """Claim the hinted (task id, dispatch_seq), or, when that is gone, the best task that waits for this device.
 
-    `folder(job_id, task_id, epoch)` names the attempt's folder. None: nothing waits.
+    `folder(job_id, task_id, epoch)` names the attempt's folder. None: nothing waits. A caller that holds a job's lock
+    must not be `patient`: what belongs to a job that somebody else has locked is passed over then, so that nobody waits
+    in a ring.
     """
     for task_id, source, dispatch_seq in _candidates(session, worker, hint):
-        lease = _claim_one(session, worker, task_id, source, dispatch_seq, folder)
+        lease = _claim_one(session, worker, task_id, source, dispatch_seq, folder, patient=patient)
         if lease is not None:
             return lease
     return None
+
+
+def unanswered_claim(session: Session, worker: Worker, known: Collection[tuple[int, int]]) -> Lease | None:
+    """What this worker, which runs nothing, has claimed without hearing so: the answer to a commit can be lost.
+
+    `known` are (task id, epoch) of leases that it did hear of, and could not bring to an end.
+    """
+    for held in session.execute(_held_statement(), {"worker_id": worker.id}):
+        if (held.id, held.lease_epoch) not in known:
+            row = session.execute(_facts_statement(patient=True), {"task_id": held.id}).one()
+            return _lease(row, worker, held.id, held.lease_epoch, held.folder)
+    return None
+
+
+@cache
+def _held_statement() -> "Select[Any]":
+    attempt = (_attempts.c.task_id == _tasks.c.id, _attempts.c.lease_epoch == _tasks.c.lease_epoch)
+    held = select(_tasks.c.id, _tasks.c.lease_epoch, _attempts.c.folder).join(_attempts, and_(*attempt))
+    return held.where(_tasks.c.state == State.RUNNING, _tasks.c.worker_id == bindparam("worker_id"))
 
 
 def _candidates(
@@ -138,8 +162,10 @@ def _claim_one(
     source: State,
     dispatch_seq: int | None,
     folder: Callable[..., str],
+    *,
+    patient: bool,
 ) -> Lease | None:
-    row = session.execute(_facts_statement(), {"task_id": task_id}).one_or_none()
+    row = session.execute(_facts_statement(patient=patient), {"task_id": task_id}).one_or_none()
     if row is None or row.cancel_requested or row.paused:
         return None
     if row.max_running is not None or row.max_running_per_user is not None:
@@ -163,10 +189,14 @@ def _claim_one(
     path = folder(task.job_id, task.id, task.lease_epoch)
     attempt = {"task_id": task.id, "lease_epoch": task.lease_epoch, "worker_id": worker.id, "folder": path}
     insert_row(session, _attempts, attempt)
+    return _lease(row, worker, task.id, task.lease_epoch, path)
+
+
+def _lease(row: "Row[Any]", worker: Worker, task_id: int, epoch: int, folder: str) -> Lease:
     return Lease(
-        task_id=task.id,
-        job_id=task.job_id,
-        epoch=task.lease_epoch,
+        task_id=task_id,
+        job_id=row.job_id,
+        epoch=epoch,
         role=row.role,
         worker_id=worker.id,
         worker_name=worker.name,
@@ -178,13 +208,16 @@ def _claim_one(
         params=row.params,
         time_limit_seconds=row.time_limit_seconds,
         checkpoint_floor=row.checkpoint_floor,
-        folder=path,
+        folder=folder,
     )
 
 
 @cache
-def _facts_statement() -> "Select[Any]":
-    """What a claim has to know of the task, its job and its queue; locks the job as `lock_job` does."""
+def _facts_statement(*, patient: bool) -> "Select[Any]":
+    """What a claim has to know of the task, its job and its queue; locks the job as `lock_job` does.
+
+    No row: the task is gone, or, where this is not patient, its job is locked by somebody else.
+    """
     of_task = ("job_id", "queue", "user_name", "role", "params", "time_limit_seconds", "checkpoint_floor")
     return (
         select(
@@ -196,7 +229,7 @@ def _facts_statement() -> "Select[Any]":
         .join(_jobs, _jobs.c.id == _tasks.c.job_id)
         .join(_queues, _queues.c.name == _tasks.c.queue)
         .where(_tasks.c.id == bindparam("task_id"))
-        .with_for_update(key_share=True, of=_jobs)
+        .with_for_update(key_share=True, of=_jobs, skip_locked=not patient)
     )
 
 

@@ -45,6 +45,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _tests, folder, *_ = item.path.relative_to(config.rootpath).parts
         group = "lines" if folder in {"acceptance", "worker"} else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
+    if not os.environ.get("PIXMILL_TEST_SLOW"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
 
 
 @pytest.fixture(autouse=True)

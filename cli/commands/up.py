@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import click
 
 from cli.context import Workspace, pass_workspace
-from cli.local.devices import DeviceProbe, match_devices, needs_probe, parse_devices
+from cli.local.devices import match_devices, needs_probe, parse_devices
 from cli.local.launch import Launch, become_supervisor, check_home, supervisor_log
 from cli.local.record import UpRecord
 from cli.local.stopping import patience_seconds, stop_leftovers
 from cli.output import say
 from cli.params import examples
 from pixmill.settings import Settings
+from worker.parent.devices import DeviceProbe
 
 
 @click.command(

@@ -19,8 +19,8 @@ from pixmill.errors import ConfigError, PixmillError
 if TYPE_CHECKING:
     from cli.doctor.servers import DatabaseAnswer
     from cli.fleet import Member
-    from cli.local.devices import DeviceProbe
     from pixmill.settings import Settings
+    from worker.parent.devices import DeviceProbe
 
 UNKNOWN = "scheduler, workers, jobs and files cannot be examined"
 ANSWER_SECONDS = 1.0  # the start of the program takes the other one of two
@@ -175,7 +175,7 @@ class _Examination:
         yield from examine_garbage(database, root)
 
     def _start_probe(self) -> "DeviceProbe":
-        from cli.local.devices import DeviceProbe
+        from worker.parent.devices import DeviceProbe
 
         return self._stack.enter_context(DeviceProbe("--details"))
 

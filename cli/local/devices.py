@@ -1,57 +1,10 @@
 """Which devices get a worker: what was asked for, against what this host has."""
 
-import json
-import os
-import subprocess
 from collections.abc import Sequence
-from typing import Any, Self
 
-from pixmill.errors import PixmillError, UserError
-from pixmill.interpreter import python_command, with_our_code
+from pixmill.errors import UserError
 from worker.device.pinning import parse_device
-
-AUTO = "auto"
-_PROBE_SECONDS = 120.0  # importing torch from a cold disk takes its time
-
-
-class DeviceProbe:
-    """Lists this host's devices in a process of its own, since that imports torch; it works while others do.
-
-    As a context manager it leaves no process behind.
-    """
-
-    def __init__(self, *options: str) -> None:
-        self._process = subprocess.Popen(
-            python_command("-m", "worker.device.probe", *options),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=with_our_code(os.environ),
-            text=True,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.communicate()
-
-    def names(self) -> tuple[str, ...]:
-        """The devices, such as ("cuda:0", "cuda:1") or ("cpu",).  Raises PixmillError."""
-        return tuple(device["name"] for device in self.answer())
-
-    def answer(self) -> Any:
-        """What the probe has printed.  Raises PixmillError."""
-        try:
-            output, complaint = self._process.communicate(timeout=_PROBE_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise PixmillError(f"the device probe gave no answer within {_PROBE_SECONDS:g} s") from None
-        if self._process.returncode != 0:
-            lines = complaint.strip().splitlines()
-            raise PixmillError(f"the device probe failed: {lines[-1] if lines else self._process.returncode}")
-        return json.loads(output)
+from worker.parent.devices import AUTO
 
 
 def parse_devices(asked: Sequence[str]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,11 +9,24 @@ from sqlalchemy import func, select, update
 from db import leases
 from db.control import cancel_job
 from db.dispatch import Sighting, expire_lease, sight_running
-from db.engine import Database
-from db.leases import Lease, Orders, finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
+from db.engine import Database, open_database
+from db.leases import (
+    Lease,
+    Orders,
+    claim,
+    finish,
+    give_back,
+    heartbeat,
+    lose,
+    publish_checkpoint,
+    publish_shard,
+    unanswered_claim,
+)
+from db.moves import lock_job
 from db.tables import Attempt, Checkpoint, DeviceKind, Outcome, Queue, Shard
 from db.views import job_attempts, job_events, job_shards
 from pixmill.errors import LeaseLost
+from pixmill.settings import load_settings
 from pixmill.states import FailureReason, State
 from tests import rows
 from tests.rows import act
@@ -74,6 +88,30 @@ def test_many_tasks_are_shared_out_among_workers_at_the_same_moment(database: Da
     assert len({lease.task_id for lease in got}) == 4
 
 
+def test_an_impatient_claim_passes_over_what_belongs_to_a_locked_job(postgres_url: str, tmp_path: Path) -> None:
+    database = open_database(load_settings(flags={"home": tmp_path, "database.url": postgres_url}))
+    locked, free = rows.add(database), rows.add(database)
+    workers = [rows.add_worker(database, host=host) for host in ("one", "two")]
+    with database.write() as other:
+        lock_job(other, locked)
+        got = [act(database, claim, worker, None, rows.folder, patient=False) for worker in workers]
+        assert [lease and lease.job_id for lease in got] == [free, None]
+    assert rows.claimed(database, workers[1]).job_id == locked
+    database.dispose()
+
+
+def test_a_claim_that_its_worker_does_not_know_of_is_found(database: Database) -> None:
+    rows.add(database)
+    worker, other = rows.add_worker(database), rows.add_worker(database, host="other")
+    lease = rows.claimed(database, worker)
+    assert act(database, unanswered_claim, worker, ()) == lease
+    assert act(database, unanswered_claim, worker, {(lease.task_id, lease.epoch)}) is None
+    assert act(database, unanswered_claim, other, ()) is None
+    act(database, heartbeat, lease, None, 0)
+    end(database, lease)
+    assert act(database, unanswered_claim, worker, ()) is None
+
+
 def test_a_stale_wake_up_claims_nothing_that_it_names(database: Database) -> None:
     lease = rows.running(database)
     stale = (lease.task_id, 1)
@@ -83,7 +121,7 @@ def test_a_stale_wake_up_claims_nothing_that_it_names(database: Database) -> Non
     assert fresh.dispatch_seq == 2
     with database.write() as session:
         hinted, *_others = leases._candidates(session, session.merge(worker), stale)
-        assert leases._claim_one(session, worker, *hinted, rows.folder) is None
+        assert leases._claim_one(session, worker, *hinted, rows.folder, patient=True) is None
     assert rows.claimed(database, worker, (fresh.task_id, fresh.dispatch_seq)).epoch == 2
 
 

@@ -190,6 +190,7 @@ def be_replaced(scene: Scene) -> None:
     scene.wake_the_zombie()
 
 
+@pytest.mark.slow
 def test_a_zombie_is_harmless(scene: Scene) -> None:
     scene.run()
     with scene.said(scene.zombie, "lease lost; publishing nothing"):
@@ -204,6 +205,7 @@ def test_without_a_fence_a_zombie_is_found(scene: Scene) -> None:
     scene.wait(lambda: Invariant.FENCE in scene.found())
 
 
+@pytest.mark.slow
 def test_a_death_with_the_result_in_hand_is_harmless(scene: Scene) -> None:
     scene.run(crash_at=CrashPoint.WORKER_HEARD_RESULT)
     assert scene.ends_well()
@@ -226,6 +228,7 @@ def come_back_after_a_retry(scene: Scene, variant: str | None) -> None:
     scene.wake_the_zombie()
 
 
+@pytest.mark.slow
 def test_a_zombie_of_before_a_retry_is_harmless(scene: Scene) -> None:
     scene.run()
     with scene.said(scene.zombie, "lease lost; publishing nothing"):

@@ -11,14 +11,15 @@ from pixmill.specs import GenerateSpec, TrainSpec
 from pixmill.states import State
 from tests.faults.bytes import check_bytes, fingerprints
 from tests.faults.history import read_history
-from tests.faults.rough import SLOW, RoughLine, seeded
+from tests.faults.rough import RoughLine, seeded
 from tests.worker.conftest import digits_model, small_generate, small_train
 
-KILLS = 20 if SLOW else 4
+KILLS = 20
 SHARDS = 50
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_jobs_that_are_killed_again_and_again_end_with_the_bytes_of_undisturbed_ones(
     own_rough: Callable[..., RoughLine],
 ) -> None:

@@ -62,7 +62,9 @@ def test_a_program_that_is_not_there_counts_as_an_end(tmp_path: Path) -> None:
 
 
 def test_signals_to_a_child_that_does_not_run_go_nowhere(tmp_path: Path) -> None:
-    _child(tmp_path, "true").signal(signal.SIGTERM)
+    child = _child(tmp_path, "true")
+    child.signal(signal.SIGTERM)
+    assert not child.is_running
 
 
 def test_a_signal_without_a_name_is_told_by_its_number() -> None:

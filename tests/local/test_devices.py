@@ -1,7 +1,8 @@
 import pytest
 
-from cli.local.devices import DeviceProbe, match_devices, needs_probe, parse_devices
+from cli.local.devices import match_devices, needs_probe, parse_devices
 from pixmill.errors import UserError
+from worker.parent.devices import DeviceProbe
 
 
 def test_without_a_name_every_device_is_meant() -> None:

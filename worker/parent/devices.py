@@ -1,8 +1,9 @@
-"""Which device a worker takes when it is free to choose."""
+"""Which devices this host has, and which of them a worker takes that is free to choose."""
 
 import json
 import os
 import subprocess
+from typing import Any, Self
 
 from pixmill.errors import Unavailable
 from pixmill.interpreter import python_command, with_our_code
@@ -11,21 +12,53 @@ AUTO = "auto"
 PROBE_SECONDS = 120.0  # importing torch from a cold disk, and starting CUDA
 
 
-def choose_device(name: str) -> str:
-    """The name as it is, or for "auto" this host's first GPU, else the CPU.  Raises Unavailable if it cannot be told.
+class DeviceProbe:
+    """Lists this host's devices in a process of its own, since that imports torch; it works while others do.
 
-    Asks a process of its own, since only torch knows and this one never imports it.
+    As a context manager it leaves no process behind.
     """
+
+    def __init__(self, *options: str) -> None:
+        self._process = subprocess.Popen(
+            python_command("-m", "worker.device.probe", *options),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=with_our_code(os.environ),
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
+
+    def names(self) -> tuple[str, ...]:
+        """The devices, such as ("cuda:0", "cuda:1") or ("cpu",).  Raises Unavailable."""
+        return tuple(device["name"] for device in self.answer())
+
+    def answer(self) -> Any:
+        """What the probe has printed.  Raises Unavailable."""
+        try:
+            output, complaint = self._process.communicate(timeout=PROBE_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise self._silence(f"no answer within {PROBE_SECONDS:g} s") from None
+        if self._process.returncode != 0:
+            lines = complaint.strip().splitlines()
+            raise self._silence(lines[-1] if lines else f"the probe ended with {self._process.returncode}")
+        return json.loads(output)
+
+    @staticmethod
+    def _silence(reason: str) -> Unavailable:
+        return Unavailable(f"this host's devices cannot be listed: {reason}", hint="name one: --device cpu")
+
+
+def choose_device(name: str) -> str:
+    """The name as it is; for "auto" this host's first GPU, else the CPU.  Raises Unavailable if it cannot be told."""
     if name != AUTO:
         return name
-    command, environment = python_command("-m", "worker.device.probe"), with_our_code(os.environ)
-    try:
-        found = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=True, timeout=PROBE_SECONDS
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        last_words = str(error.stderr or "").strip().splitlines()[-1:]
-        reason = last_words[0] if last_words else str(error)
-        raise Unavailable(f"this host's devices cannot be listed: {reason}", hint="name one: --device cpu") from error
-    first: str = json.loads(found.stdout)[0]["name"]
-    return first
+    with DeviceProbe() as probe:
+        return probe.names()[0]

@@ -9,7 +9,17 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.leases import Lease, claim, finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
+from db.leases import (
+    Lease,
+    claim,
+    finish,
+    give_back,
+    heartbeat,
+    lose,
+    publish_checkpoint,
+    publish_shard,
+    unanswered_claim,
+)
 from db.tables import Checkpoint, CheckpointKind, Outcome, Worker
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import DatabaseUnreachable, LeaseLost, PixmillError
@@ -42,46 +52,65 @@ class Runner:
         self._layout = Layout(settings.storage_root)
         self._stopping = threading.Event()
         self._idle_since: float | None = time.monotonic()
+        self._next: Lease | None = None  # claimed with the end of the task before
+        self._is_claim_unanswered = False
+        self._abandoned: set[tuple[int, int]] = set()  # (task, epoch) of leases that have to run out
         self.meter = Meter()
 
     def run_all(self, hint: tuple[int, int], after_each: Callable[[], None]) -> None:
         """Run the hinted task and then, without waiting to be woken, the best that wait, until nothing does.
 
-        Raises as `run_one` does.
-        """
-        self._idle_since = None
-        try:
-            ran = self.run_one(hint)
-            while ran:
-                after_each()
-                ran = self.run_one(None)
-        finally:
-            self._idle_since = time.monotonic()
-
-    def run_one(self, hint: tuple[int, int] | None) -> bool:
-        """Claim the hinted task, or else the best one that waits, and run it to its end; False when nothing waits.
-
         Raises DatabaseUnreachable, or DeviceProcessRefused or Unavailable when the device process cannot be had. What
         was not claimed then is woken again later; what was claimed is taken back when its lease runs out.
         """
+        self._idle_since = None
+        try:
+            lease = self._take_up(hint)
+            while lease is not None:
+                lease = self._run(lease) or self._take_up(None)
+                after_each()
+        finally:
+            self._idle_since = time.monotonic()
+
+    def _take_up(self, hint: tuple[int, int] | None) -> Lease | None:
+        """Claim the hinted task, or else the best one that waits.  Raises as `run_all`."""
         if self._stopping.is_set():
-            return False
+            return None
         self._revive()  # before the claim: a broken device must not spoil one task after the other
-        lease = self._database.transact(lambda session: claim(session, self._worker, hint, Layout.run_path))
-        if lease is None:
-            return False
+        try:
+            lease = self._database.transact(lambda session: self._claim(session, hint))
+        except DatabaseUnreachable:
+            if self._is_claim_unanswered:
+                raise
+            self._is_claim_unanswered = True
+            return self._take_up(hint)  # if the claim went through, nobody will wake this worker for it again
+        self._is_claim_unanswered = False
+        return lease
+
+    def _claim(self, session: Session, hint: tuple[int, int] | None, *, patient: bool = True) -> Lease | None:
+        if self._is_claim_unanswered:
+            lease = unanswered_claim(session, self._worker, self._abandoned)
+            if lease is not None:
+                return lease
+        return claim(session, self._worker, hint, Layout.run_path, patient=patient)
+
+    def _run(self, lease: Lease) -> Lease | None:
+        """Run a claimed task to its end; gives the one that was claimed together with that.  Raises as `run_all`."""
         reach(CrashPoint.WORKER_CLAIMED)
         log.info("claimed", extra={"job": lease.job_id, "task": lease.task_id, "epoch": lease.epoch})
+        self._next = None
         try:
+            self._revive()
             with self.meter.running(lease.queue, lease.user_name):
                 self._execute(lease)
         except LeaseLost as error:
             log.warning("lease lost; publishing nothing", extra={"task": lease.task_id, "reason": error.message})
             self._process.kill()
         except Exception:
+            self._abandoned.add((lease.task_id, lease.epoch))
             self._process.kill()  # what it still says must not be taken for the next task's
             raise
-        return True
+        return self._next
 
     @property
     def idle_seconds(self) -> float:
@@ -210,8 +239,15 @@ class Runner:
         if publish is not None:
             how = {"publish": lambda session: publish(session, lease, result)}
         reach(CrashPoint.WORKER_HEARD_RESULT)
+
+        def finish_and_go_on(session: Session) -> Lease | None:
+            finish(session, lease, Outcome.SUCCEEDED, done=done, **how)
+            # One commit for both: where tasks are short, most of the time goes into commits.
+            return None if self._stopping.is_set() else self._claim(session, None, patient=False)
+
         try:
-            self._stubbornly(lambda session: finish(session, lease, Outcome.SUCCEEDED, done=done, **how))
+            self._next = self._stubbornly(finish_and_go_on)
+            self._is_claim_unanswered = False
         except (LeaseLost, DatabaseUnreachable):
             raise
         except PixmillError as error:  # what it refers to is gone
@@ -258,6 +294,7 @@ class Runner:
                 return (run or self._database.transact)(act)
             except DatabaseUnreachable as error:
                 log.warning("the database is away", extra={"reason": error.message})
+                self._is_claim_unanswered = True
                 if self._stopping.is_set():
                     given_up_at = given_up_at or time.monotonic() + self._settings.worker.stop_grace_seconds
                     if time.monotonic() >= given_up_at:
