@@ -200,10 +200,10 @@ def test_row_13_a_worker_that_has_to_connect_to_a_full_redis_anew_does_not_give_
     with frail_valkey.client() as client:
         client.config_set("maxmemory", "1")
         try:
+            wait_until(lambda: any(each["cmd"] == "brpop" and "b" in each["flags"] for each in client.client_list()))
             before = client.info("stats")["total_connections_received"]
             client.client_kill_filter(_type="normal", skipme=True)
-            arrived = "total_connections_received"
-            wait_until(lambda: client.info("stats")[arrived] >= before + 3 or worker.poll() is not None, timeout=30.0)
+            wait_until(lambda: client.info("stats")["total_connections_received"] >= before + 3 or worker.poll())
         finally:
             client.config_set("maxmemory", "0")
     job = line.submit(PingSpec())
