@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 
-from sqlalchemy import ColumnElement, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from db.tables import Job, JobDependency, Task, TaskDependency
@@ -27,10 +27,11 @@ def doomed_jobs(session: Session) -> Sequence[tuple[int, int]]:
 @cache
 def unfinished_parent() -> ColumnElement[bool]:
     """SQL condition on tasks: some job or task that it waits for has not ended as it must."""
+    goes_on = and_(*(Job.state != state for state in sorted(TERMINAL)))  # no IN: see db.statements
     parent_job = (
         exists()
         .where(JobDependency.job_id == Task.job_id, Job.id == JobDependency.parent_id)
-        .where(or_(Job.state.not_in(TERMINAL), (Job.state != State.SUCCEEDED) & ~JobDependency.any_outcome))
+        .where(or_(goes_on, (Job.state != State.SUCCEEDED) & ~JobDependency.any_outcome))
         .correlate(Task)
     )
     parent = aliased(Task)

@@ -13,7 +13,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Row,
     ScalarSelect,
     Select,
     and_,
@@ -29,7 +28,7 @@ from sqlalchemy.orm import Session
 
 from db.moves import LockedJob, lock_job, move_task, settle_job, start_job
 from db.order import ready_tasks
-from db.statements import insert_row, update_rows
+from db.statements import fetch, insert_row, update_rows
 from db.tables import (
     Attempt,
     Checkpoint,
@@ -121,9 +120,9 @@ def unanswered_claim(session: Session, worker: Worker, known: Collection[tuple[i
 
     `known` are (task id, epoch) of leases that it did hear of, and could not bring to an end.
     """
-    for held in session.execute(_held_statement(), {"worker_id": worker.id}):
+    for held in fetch(session, _held_statement(), {"worker_id": worker.id}):
         if (held.id, held.lease_epoch) not in known:
-            row = session.execute(_facts_statement(patient=True), {"task_id": held.id}).one()
+            (row,) = fetch(session, _facts_statement(patient=True), {"task_id": held.id})
             return _lease(row, worker, held.id, held.lease_epoch, held.folder)
     return None
 
@@ -142,8 +141,8 @@ def _candidates(
     if hint is not None:
         yield hint[0], State.QUEUED, hint[1]
     kind = worker.device.kind
-    for task_id in session.scalars(_queued_statement(), {"kind": kind}).all():
-        yield task_id, State.QUEUED, None
+    for row in fetch(session, _queued_statement(), {"kind": kind}):
+        yield row.id, State.QUEUED, None
     # Nobody was woken for these yet; but this worker is free, so no wake-up is needed.
     for ready in ready_tasks(session, kind, _CLAIM_TRIES):
         yield ready.task_id, State.PENDING, None
@@ -165,9 +164,10 @@ def _claim_one(
     *,
     patient: bool,
 ) -> Lease | None:
-    row = session.execute(_facts_statement(patient=patient), {"task_id": task_id}).one_or_none()
-    if row is None or row.cancel_requested or row.paused:
+    facts = fetch(session, _facts_statement(patient=patient), {"task_id": task_id})
+    if not facts or facts[0].cancel_requested or facts[0].paused:
         return None
+    row = facts[0]
     if row.max_running is not None or row.max_running_per_user is not None:
         # One claim after the other: two at once would each find room for one more.
         session.execute(select(_queues.c.name).where(_queues.c.name == row.queue).with_for_update(key_share=True))
@@ -192,7 +192,7 @@ def _claim_one(
     return _lease(row, worker, task.id, task.lease_epoch, path)
 
 
-def _lease(row: "Row[Any]", worker: Worker, task_id: int, epoch: int, folder: str) -> Lease:
+def _lease(row: Any, worker: Worker, task_id: int, epoch: int, folder: str) -> Lease:
     return Lease(
         task_id=task_id,
         job_id=row.job_id,
@@ -248,7 +248,7 @@ def _runs_on(kind: Any) -> ColumnElement[bool]:
     return or_(_tasks.c.device_kind.is_(None), _tasks.c.device_kind == kind)
 
 
-def _within_limits(row: "Row[Any]") -> Iterator[ColumnElement[bool]]:
+def _within_limits(row: Any) -> Iterator[ColumnElement[bool]]:
     """Its queue runs fewer tasks than it may; the queue's row is locked."""
     if row.max_running is not None:
         yield _running(row.queue) < row.max_running

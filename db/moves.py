@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from db.statements import Condition, insert_row, update_rows
+from db.statements import Condition, fetch, insert_row, update_rows
 from db.tables import Event, Job, Task
 from db.types import now
 from pixmill.errors import NotFound
@@ -55,10 +55,10 @@ class Moved:
 
 def lock_job(session: Session, job_id: int) -> LockedJob:
     """Lock the job's row.  Raises NotFound."""
-    row = session.execute(_lock_statement(), {"job_id": job_id}).one_or_none() if job_id <= LARGEST_ID else None
-    if row is None:
+    found = fetch(session, _lock_statement(), {"job_id": job_id}) if job_id <= LARGEST_ID else []
+    if not found:
         raise NotFound(f"there is no job {job_id}", hint="pixmill ps --all")
-    return LockedJob(*row)
+    return LockedJob(*found[0])
 
 
 @cache
@@ -100,7 +100,7 @@ def move_task(
     if target in TERMINAL:
         changes.setdefault("finished_at", _NOW)
     stands = {"of_task": task_id, "source": source, **(parameters or {})}
-    row: Any = update_rows(session, _tasks, (*_STANDS, *where), changes, stands, _MOVED)
+    row = update_rows(session, _tasks, (*_STANDS, *where), changes, stands, _MOVED)
     if row is None:
         return None
     task = Moved(*row)
@@ -140,8 +140,7 @@ def settle_job(session: Session, job: LockedJob, *, actor: str) -> State:
 
 
 def _task_states(session: Session, job_id: int) -> dict[int, State]:
-    rows = session.execute(_states_statement(), {"job_id": job_id})
-    return {task_id: state for task_id, state in rows}  # noqa: C416  rows are not tuples to mypy
+    return dict(fetch(session, _states_statement(), {"job_id": job_id}))
 
 
 @cache

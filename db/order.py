@@ -22,6 +22,7 @@ from sqlalchemy import Select, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.dependencies import unfinished_parent
+from db.statements import fetch
 from db.tables import Account, DeviceKind, Queue, Task
 from db.types import now
 from pixmill.states import State
@@ -108,7 +109,7 @@ def read_shares(session: Session) -> list[Share]:
             max_running=row.max_running,
             max_running_per_user=row.max_running_per_user,
         )
-        for row in session.execute(_shares_statement())
+        for row in fetch(session, _shares_statement(), {})
     ]
 
 
@@ -170,7 +171,7 @@ class _Lane:
 def _of_share(session: Session, share: Share, kind: DeviceKind, count: int) -> list[Ready]:
     """The account's next tasks that nothing holds back."""
     wanted = {"queue": share.queue, "user": share.user, "kind": kind, "count": count}
-    return [Ready(*row) for row in session.execute(_share_statement(), wanted)]
+    return [Ready(*row) for row in fetch(session, _share_statement(), wanted)]
 
 
 @cache

@@ -1,19 +1,50 @@
-"""Statements that run for every task, built once.
+"""Statements that run for every task, built once and sent without detours.
 
-Building an UPDATE out of its parts costs more than running it. So its shape is kept: the table, the conditions, which
-columns are set, and what is returned; the values come as parameters.
+Between a statement and its answer SQLAlchemy spends several times what the database does. So the statements of the hot
+path are written with SQLAlchemy, compiled once for each kind of database, and then handed to the driver as they are;
+values are turned into the driver's, and errors into SQLAlchemy's, by SQLAlchemy's own rules.
 """
 
-from collections.abc import Mapping
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ClauseElement, ColumnElement, Insert, Row, bindparam, insert, update
+from sqlalchemy import ClauseElement, ColumnElement, Dialect, Insert, bindparam, insert, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate, Update
 
 Condition = ColumnElement[bool]
+_Processor = Callable[[Any], Any]
 _SHAPES = 256  # far more than there are; conditions that are made anew each time push each other out
+
+
+def fetch(session: Session, statement: Any, parameters: Mapping[str, Any]) -> list[Any]:
+    """The rows of a statement, as named tuples; none for one that returns nothing.
+
+    Fast when the statement is the same object at every call. Unlike `Session.execute` it writes out no pending objects
+    of the session first.  Raises sqlalchemy.exc.DBAPIError.
+    """
+    connection = session.connection()
+    dialect = connection.dialect
+    prepared = _prepared(statement, dialect)
+    raw = connection.connection
+    cursor = raw.cursor()
+    values = prepared.values(parameters)
+    try:
+        cursor.execute(prepared.text, values)
+        return prepared.rows(cursor) if prepared.returns_rows else []
+    except dialect.loaded_dbapi.Error as error:
+        is_lost = dialect.is_disconnect(error, raw, cursor)
+        if is_lost:
+            connection.invalidate(error)
+        kind = dialect.loaded_dbapi.Error
+        raise DBAPIError.instance(
+            prepared.text, values, error, kind, connection_invalidated=is_lost, dialect=dialect
+        ) from error
+    finally:
+        cursor.close()
 
 
 def update_rows(
@@ -23,7 +54,7 @@ def update_rows(
     values: Mapping[str, Any],
     parameters: Mapping[str, Any],
     returning: tuple[Any, ...] = (),
-) -> "Row[Any] | None":
+) -> Any:
     """Set `values` (plain, or SQL expressions) where all conditions hold; gives what one row returned, or None.
 
     `parameters` fill the bound parameters of the conditions, whose names must not be those of columns. Fast when
@@ -32,13 +63,14 @@ def update_rows(
     expressions = tuple((name, value) for name, value in values.items() if isinstance(value, ClauseElement))
     plain = {f"new_{name}": value for name, value in values.items() if not isinstance(value, ClauseElement)}
     statement = _update(table, where, tuple(plain), expressions, returning)
-    result = session.execute(statement, {**parameters, **plain})
-    return result.one_or_none() if returning else None
+    found = fetch(session, statement, {**parameters, **plain})
+    assert len(found) <= 1
+    return found[0] if found else None
 
 
 def insert_row(session: Session, table: Any, values: Mapping[str, Any]) -> None:
     """Add one row."""
-    session.execute(_insert(table), dict(values))
+    fetch(session, _insert(table, tuple(values)), values)
 
 
 @lru_cache(maxsize=_SHAPES)
@@ -55,5 +87,62 @@ def _update(
 
 
 @cache
-def _insert(table: Any) -> Insert:
-    return insert(table)
+def _insert(table: Any, names: tuple[str, ...]) -> Insert:
+    return insert(table).values({name: bindparam(name) for name in names}).inline()
+
+
+class _Prepared:
+    """A statement as one kind of database takes it."""
+
+    def __init__(self, statement: Any, dialect: Dialect) -> None:
+        compiled: Any = statement.compile(dialect=dialect)
+        assert not compiled.post_compile_params, f"its text depends on its values: {compiled}"
+        self.text: str = compiled.string
+        self._fixed: Mapping[str, Any] = compiled.params
+        self._order: Sequence[str] | None = compiled.positiontup
+        self._into = {name: _into_driver(bind.type, dialect) for bind, name in compiled.bind_names.items()}
+        columns = list(getattr(statement, "exported_columns", ()))
+        self.returns_rows = bool(columns)
+        self._row = _row_type(tuple(column.key for column in columns))
+        self._dialect = dialect
+        self._kinds = [column.type for column in columns]
+        self._out_of: list[_Processor | None] = []  # known with the first answer
+
+    def values(self, parameters: Mapping[str, Any]) -> Any:
+        """The parameters as the driver takes them."""
+        given = {**self._fixed, **parameters}
+        ready = {name: into(given[name]) if into else given[name] for name, into in self._into.items()}
+        return ready if self._order is None else tuple(ready[name] for name in self._order)
+
+    def rows(self, cursor: Any) -> list[Any]:
+        """What the driver gives, as it is to be read."""
+        if not self._out_of:
+            codes = [column[1] for column in cursor.description]
+            self._out_of = [
+                _out_of_driver(kind, code, self._dialect) for kind, code in zip(self._kinds, codes, strict=True)
+            ]
+        found = cursor.fetchall()
+        return [self._row._make(map(_processed, self._out_of, row)) for row in found]
+
+
+def _processed(process: _Processor | None, value: Any) -> Any:
+    return value if process is None else process(value)
+
+
+def _row_type(names: tuple[str, ...]) -> Any:
+    return namedtuple("Row", names)  # noqa: PYI024  known at run time alone
+
+
+@lru_cache(maxsize=2 * _SHAPES)
+def _prepared(statement: Any, dialect: Dialect) -> _Prepared:
+    return _Prepared(statement, dialect)
+
+
+def _into_driver(kind: Any, dialect: Dialect) -> _Processor | None:
+    found: _Processor | None = kind.dialect_impl(dialect).bind_processor(dialect)
+    return found
+
+
+def _out_of_driver(kind: Any, code: Any, dialect: Dialect) -> _Processor | None:
+    found: _Processor | None = kind.dialect_impl(dialect).result_processor(dialect, code)
+    return found

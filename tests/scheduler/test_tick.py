@@ -78,8 +78,9 @@ def test_no_more_wake_ups_are_on_their_way_than_workers_are_free(
     workers = [rows.add_worker(database, host=f"host{number}") for number in range(3)]
     for _ in range(3):
         own.tick()
-    assert len(messages(valkey)) == 3
-    lease = rows.claimed(database, workers[0])
+    first, *others = messages(valkey)
+    assert len(others) == 2
+    lease = rows.claimed(database, workers[0], first)
     assert own.tick() == 0
     act(database, finish, lease, Outcome.SUCCEEDED)
     assert own.tick() == 1
