@@ -58,7 +58,7 @@ layers: $(READY) ## check which room imports which
 doctests: $(READY) ## run the examples in docstrings
 	$(BIN)/pytest --quiet --doctest-modules --ignore=db/migrations $(ROOMS)
 
-units: $(READY) ## run all other tests; real Redis and PostgreSQL servers are brought along
+units: $(READY) ## run all tests but the fault matrix, two at a time; real Redis and PostgreSQL servers are brought along
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup --ignore tests/faults $(ARGS)
 
 faults: $(READY) ## kill, stop and starve real processes, one after the other: what disturbs may not be disturbed

@@ -27,7 +27,6 @@ MIGRATE = "pixmill_migrate"
 # PostgreSQL took neither side's change and asks the client to run the transaction again.
 _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})
 _ATTEMPTS = 10
-LOOK_MILLISECONDS = 1  # how long SQLite waits for its write lock at a time
 KEEPALIVE_SECONDS = 10  # a peer that vanished without a word is noticed after three of these
 
 
@@ -180,7 +179,7 @@ def _sqlite_engine(url: URL, settings: Settings) -> Engine:
         _prepare_sqlite(connection, settings.database.busy_timeout_seconds)
 
     event.listen(engine, "connect", prepare)
-    event.listen(engine, "begin", partial(_begin_sqlite, busy_seconds=settings.database.busy_timeout_seconds))
+    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
@@ -201,51 +200,21 @@ def _enter_wal(cursor: DBAPICursor, busy_seconds: float) -> None:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as error:
-            if not _is_busy(error) or time.monotonic() > deadline:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
         else:
             return
 
 
-def _is_busy(error: sqlite3.OperationalError) -> bool:
-    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-
-
-def _begin_sqlite(connection: Connection, *, busy_seconds: float) -> None:
+def _begin_sqlite(connection: Connection) -> None:
     # A deferred transaction that reads and then writes fails at once when another has written in between;
     # IMMEDIATE waits its turn.
     options = connection.get_execution_options()
     if options.get(MIGRATE, False):
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")  # of no effect once a transaction has begun
-    if options.get(WRITE, False):
-        _begin_writing(connection, busy_seconds)
-    else:
-        connection.exec_driver_sql("BEGIN")
-
-
-def _begin_writing(connection: Connection, busy_seconds: float) -> None:
-    """Wait for SQLite's write lock.
-
-    SQLite itself looks again after pauses of up to 100 ms, longer than all that is done under the lock; among busy
-    workers it would lie idle half of the time.
-    """
-    cursor = connection.connection.cursor()
-    deadline = time.monotonic() + busy_seconds
-    cursor.execute(f"PRAGMA busy_timeout={LOOK_MILLISECONDS}")
-    try:
-        while time.monotonic() < deadline:
-            try:
-                cursor.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if not _is_busy(error):
-                    break
-            else:
-                return
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # whose error is SQLAlchemy's
-    finally:
-        cursor.execute(f"PRAGMA busy_timeout={round(1000 * busy_seconds)}")
-        cursor.close()
+    writing = options.get(WRITE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
 def _postgresql_engine(url: URL, settings: Settings) -> Engine:

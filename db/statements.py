@@ -1,6 +1,6 @@
 """Statements that run for every task, built once and sent without detours.
 
-Between a statement and its answer SQLAlchemy spends several times what the database does. So the statements of the hot
+For a short statement SQLAlchemy's way to the driver and back costs more than the database. So the statements of the hot
 path are written with SQLAlchemy, compiled once for each kind of database, and then handed to the driver as they are;
 values are turned into the driver's, and errors into SQLAlchemy's, by SQLAlchemy's own rules.
 """
@@ -24,7 +24,7 @@ def fetch(session: Session, statement: Any, parameters: Mapping[str, Any]) -> li
     """The rows of a statement, as named tuples; none for one that returns nothing.
 
     Fast when the statement is the same object at every call. Unlike `Session.execute` it writes out no pending objects
-    of the session first.  Raises sqlalchemy.exc.DBAPIError.
+    of the session first.  Raises sqlalchemy.exc.DBAPIError, or KeyError for a parameter that is not given.
     """
     connection = session.connection()
     dialect = connection.dialect
@@ -98,7 +98,8 @@ class _Prepared:
         compiled: Any = statement.compile(dialect=dialect)
         assert not compiled.post_compile_params, f"its text depends on its values: {compiled}"
         self.text: str = compiled.string
-        self._fixed: Mapping[str, Any] = compiled.params
+        fixed = {name for bind, name in compiled.bind_names.items() if not bind.required}
+        self._fixed = {name: value for name, value in compiled.params.items() if name in fixed}
         self._order: Sequence[str] | None = compiled.positiontup
         self._into = {name: _into_driver(bind.type, dialect) for bind, name in compiled.bind_names.items()}
         columns = list(getattr(statement, "exported_columns", ()))

@@ -13,9 +13,8 @@ Moments = dict[str, Tensor]
 class Adam:
     """What ``torch.optim.AdamW(..., fused=True)`` computes, bit for bit.
 
-    With its first step torch's own class imports the compiler, whether anything is compiled or not; that takes about
-    as long as importing the rest of torch, in every process that trains. Sources: Kingma and Ba, ICLR 2015; Loshchilov
-    and Hutter, ICLR 2019.
+    With its first step torch's own class imports the compiler, whether anything is compiled or not, and every process
+    that trains would wait for that. Sources: Kingma and Ba, ICLR 2015; Loshchilov and Hutter, ICLR 2019.
     """
 
     def __init__(

@@ -83,6 +83,11 @@ def test_a_lock_that_is_not_had_in_time_is_told_in_sqlalchemys_words(postgres_ur
         each.dispose()
 
 
+def test_a_parameter_that_is_not_given_is_no_null(database: Database) -> None:
+    with pytest.raises(KeyError, match="job_id"):
+        database.consult(lambda session: fetch(session, BY_ID, {"job": 1}))
+
+
 def test_a_statement_whose_text_depends_on_its_values_is_refused(database: Database) -> None:
     some = select(Task.__table__.c.id).where(Task.__table__.c.id.in_([1, 2]))
     with pytest.raises(AssertionError, match="depends on its values"):

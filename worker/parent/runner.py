@@ -53,7 +53,7 @@ class Runner:
         self._stopping = threading.Event()
         self._idle_since: float | None = time.monotonic()
         self._next: Lease | None = None  # claimed with the end of the task before
-        self._is_claim_unanswered = False
+        self._is_claim_unanswered = False  # from a claim until its commit is known
         self._abandoned: set[tuple[int, int]] = set()  # (task, epoch) of leases that have to run out
         self.meter = Meter()
 
@@ -77,22 +77,20 @@ class Runner:
         if self._stopping.is_set():
             return None
         self._revive()  # before the claim: a broken device must not spoil one task after the other
+        was_unanswered = self._is_claim_unanswered
         try:
             lease = self._database.transact(lambda session: self._claim(session, hint))
         except DatabaseUnreachable:
-            if self._is_claim_unanswered:
+            if was_unanswered or not self._is_claim_unanswered:
                 raise
-            self._is_claim_unanswered = True
             return self._take_up(hint)  # if the claim went through, nobody will wake this worker for it again
         self._is_claim_unanswered = False
         return lease
 
     def _claim(self, session: Session, hint: tuple[int, int] | None, *, patient: bool = True) -> Lease | None:
-        if self._is_claim_unanswered:
-            lease = unanswered_claim(session, self._worker, self._abandoned)
-            if lease is not None:
-                return lease
-        return claim(session, self._worker, hint, Layout.run_path, patient=patient)
+        lease = unanswered_claim(session, self._worker, self._abandoned) if self._is_claim_unanswered else None
+        self._is_claim_unanswered = True
+        return lease or claim(session, self._worker, hint, Layout.run_path, patient=patient)
 
     def _run(self, lease: Lease) -> Lease | None:
         """Run a claimed task to its end; gives the one that was claimed together with that.  Raises as `run_all`."""
@@ -294,7 +292,6 @@ class Runner:
                 return (run or self._database.transact)(act)
             except DatabaseUnreachable as error:
                 log.warning("the database is away", extra={"reason": error.message})
-                self._is_claim_unanswered = True
                 if self._stopping.is_set():
                     given_up_at = given_up_at or time.monotonic() + self._settings.worker.stop_grace_seconds
                     if time.monotonic() >= given_up_at:
