@@ -255,9 +255,9 @@ def frozen(line: RoughLine, holder: Holder) -> Iterator[None]:
         holder.parent.resume()
         return False
 
-    wait_until(stands_apart)
-    with stopped(holder.child):
+    with stopped(holder.child):  # first, so that the worker has nothing more to write down
         try:
+            wait_until(stands_apart, pause=0.1)  # in which it ends the transaction that it was stopped in
             yield
         finally:
             holder.parent.resume()
@@ -268,16 +268,18 @@ def blocks_nobody(line: RoughLine) -> bool:
     if line.database.is_sqlite:
         database = line.impatient_database(0.3)
         try:
-            with database.write():
+            with database.write() as session:
+                session.connection()  # a transaction begins with its first statement, and only then takes the lock
                 return True
         except DatabaseUnreachable:
             return False
         finally:
             database.dispose()
     time.sleep(0.3)
-    idle = "state = 'idle in transaction' AND clock_timestamp() - state_change > interval '0.2 s'"
+    idle = "state LIKE 'idle in transaction%' AND clock_timestamp() - state_change > interval '0.2 s'"
+    ours = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {idle}"
     with line.database.read() as session:
-        return not session.scalar(text(f"SELECT count(*) FROM pg_stat_activity WHERE {idle}"))
+        return not session.scalar(text(ours))
 
 
 def is_dead(process: psutil.Process) -> bool:
