@@ -51,6 +51,9 @@ def test_a_killed_job_gives_the_same_bytes(line: Line, spec: GenerateSpec, undis
     line.device_process.kill()
     assert line.wait(job) is State.SUCCEEDED, line.story(job)
     assert line.task(job).lost_leases == 1
+    epochs = [shard.lease_epoch for shard in line.shards(job)]
+    assert epochs == sorted(epochs)
+    assert set(epochs) == {1, 2}  # what the first attempt published was not made again
     assert shards_of(line, job) == undisturbed
 
 

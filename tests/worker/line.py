@@ -43,7 +43,7 @@ run_worker(load_settings(), sys.argv[1])
 """
 # Everything that a person would not wait for in a test happens ten times as often.
 _QUICK = {
-    "scheduler.tick_seconds": 0.2,
+    "scheduler.tick_seconds": 0.5,
     "scheduler.lease_seconds": 10.0,
     "worker.heartbeat_seconds": 0.1,
     "worker.idle_heartbeat_seconds": 0.5,

@@ -16,7 +16,7 @@ from db.queues import pause_queue, resume_queue
 from db.tables import Outcome
 from pixmill.states import State
 from tests.waiting import wait_until
-from tests.worker.conftest import digits_model, long_train, small_generate
+from tests.worker.conftest import long_train
 from tests.worker.line import Line
 
 
@@ -77,19 +77,6 @@ def test_a_lease_that_was_taken_away_publishes_nothing(line: Line) -> None:
     assert late == []
     assert not process.is_running()
     assert "lease lost; publishing nothing" in line.log("worker")
-
-
-def test_generated_shards_survive_the_death_of_their_maker(sqlite_line: Line) -> None:
-    line = sqlite_line
-    model = digits_model(line)
-    job = line.submit(small_generate(model, n=6_000, shard_size=300))
-    line.wait_for(lambda: len(line.shards(job)) >= 3, job)
-    line.device_process.kill()
-    assert line.wait(job) is State.SUCCEEDED, line.story(job)
-    assert line.task(job).lost_leases == 1
-    epochs = [shard.lease_epoch for shard in line.shards(job)]
-    assert epochs == sorted(epochs)
-    assert set(epochs) == {1, 2}  # what the first attempt published was not made again
 
 
 def test_a_hanging_device_process_is_killed(own_line: Callable[..., Line], pictures: Path) -> None:
