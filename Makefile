@@ -10,7 +10,7 @@ ROOMS := cli db imagemodels pixmill reports scheduler storage worker
 ARGS ?=
 
 # Tests that run at the same time.  Their threads share the cores: those that wait must not spin.
-JOBS ?= 2
+JOBS ?= 3
 units faults: export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
@@ -58,8 +58,8 @@ layers: $(READY) ## check which room imports which
 doctests: $(READY) ## run the examples in docstrings
 	$(BIN)/pytest --quiet --doctest-modules --ignore=db/migrations $(ROOMS)
 
-units: $(READY) ## run all tests but the fault matrix, two at a time; real Redis and PostgreSQL servers are brought along
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup --ignore tests/faults $(ARGS)
+units: $(READY) ## run all tests but the fault matrix, three at a time; real Redis and PostgreSQL servers are brought along
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --ignore tests/faults $(ARGS)
 
 faults: $(READY) ## kill, stop and starve real processes, one after the other: what disturbs may not be disturbed
 	$(BIN)/pytest tests/faults $(ARGS)

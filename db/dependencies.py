@@ -3,25 +3,30 @@
 from collections.abc import Sequence
 from functools import cache
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from db.statements import fetch
 from db.tables import Job, JobDependency, Task, TaskDependency
 from pixmill.states import TERMINAL, State
 
 
 def doomed_jobs(session: Session) -> Sequence[tuple[int, int]]:
     """(job, parent) pairs where a waiting job needs a parent's success that will never come."""
+    return [(row.job_id, row.parent) for row in fetch(session, _doomed_statement(), {})]
+
+
+@cache
+def _doomed_statement() -> "Select[int, int]":
     parent = aliased(Job)
-    statement = (
-        select(JobDependency.job_id, func.min(JobDependency.parent_id))
+    return (
+        select(JobDependency.job_id, func.min(JobDependency.parent_id).label("parent"))
         .join(Job, Job.id == JobDependency.job_id)
         .join(parent, parent.id == JobDependency.parent_id)
-        .where(Job.state.in_([State.PENDING, State.HELD]), ~JobDependency.any_outcome)
-        .where(parent.state.in_([State.FAILED, State.CANCELLED]))
+        .where(or_(Job.state == State.PENDING, Job.state == State.HELD), ~JobDependency.any_outcome)
+        .where(or_(parent.state == State.FAILED, parent.state == State.CANCELLED))
         .group_by(JobDependency.job_id)
     )
-    return [(job_id, parent_id) for job_id, parent_id in session.execute(statement)]
 
 
 @cache

@@ -2,22 +2,35 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import Select, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from db.dependencies import doomed_jobs
 from db.leases import after_loss
 from db.moves import lock_job, move_task, settle_job
 from db.order import ready_tasks
-from db.tables import Attempt, DeviceKind, Outcome, Queue, Task
+from db.statements import fetch, update_rows
+from db.tables import Attempt, Device, DeviceKind, Outcome, Queue, Task, Worker
 from db.types import now
-from db.workers import present_workers, running_tasks
 from pixmill.states import FailureReason, State
 
 ACTOR = "scheduler"
 
+_tasks: Any = Task.__table__
+_queues: Any = Queue.__table__
+_workers: Any = Worker.__table__
+_devices: Any = Device.__table__
 _NEXT_DISPATCH = Task.dispatch_seq + 1
+_THIS_WAKE_UP = (
+    _tasks.c.id == bindparam("of_task"),
+    _tasks.c.dispatch_seq == bindparam("of_seq"),
+    _tasks.c.state == State.QUEUED,
+)
+_JUST_NOW = {"dispatched_at": now()}
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,17 @@ class WakeUp:
 
 
 @dataclass(frozen=True)
+class Queued:
+    """A task whose wake-up is on its way, or was lost."""
+
+    id: int
+    job_id: int
+    dispatch_seq: int
+    dispatched_at: datetime | None  # None: nobody knows whether the message has left
+    device_kind: DeviceKind | None
+
+
+@dataclass(frozen=True)
 class Sighting:
     """What a running task looked like; unchanged for a whole lease means that its worker is gone."""
 
@@ -39,18 +63,27 @@ class Sighting:
 
 def free_slots(session: Session) -> dict[DeviceKind, int]:
     """How many more tasks can start at once, by kind of device."""
-    busy = running_tasks(session).keys()
     slots = {DeviceKind.CUDA: 0, DeviceKind.CPU: 0}  # the fast ones first: a task for any device goes there
-    for worker in present_workers(session):
-        if worker.id not in busy and not worker.draining and not worker.device.drained:
-            slots[worker.device.kind] += 1
-    return slots
+    return slots | {row.kind: row.free for row in fetch(session, _free_statement(), {})}
+
+
+@cache
+def _free_statement() -> "Select[Any]":
+    busy = exists().where(_tasks.c.worker_id == _workers.c.id, _tasks.c.state == State.RUNNING)
+    free = (_workers.c.stopped_at.is_(None), ~_workers.c.draining, ~_devices.c.drained, ~busy)
+    counted = select(_devices.c.kind, func.count().label("free")).join(_workers, _workers.c.device_id == _devices.c.id)
+    return counted.where(*free).group_by(_devices.c.kind)
 
 
 def waiting_wake_ups(session: Session) -> Mapping[DeviceKind | None, int]:
     """How many tasks have a wake-up on its way, by the kind of device they need."""
-    statement = select(Task.device_kind, func.count()).where(Task.state == State.QUEUED).group_by(Task.device_kind)
-    return {kind: count for kind, count in session.execute(statement)}  # noqa: C416
+    return {row.device_kind: row.waiting for row in fetch(session, _waiting_statement(), {})}
+
+
+@cache
+def _waiting_statement() -> "Select[Any]":
+    counted = select(_tasks.c.device_kind, func.count().label("waiting"))
+    return counted.where(_tasks.c.state == State.QUEUED).group_by(_tasks.c.device_kind)
 
 
 def queue_ready_tasks(session: Session, kind: DeviceKind, count: int) -> list[WakeUp]:
@@ -73,23 +106,28 @@ def queue_ready_tasks(session: Session, kind: DeviceKind, count: int) -> list[Wa
     return wake_ups
 
 
-def _queue_is_paused() -> ColumnElement[bool]:
-    return select(Queue.name).where(Queue.name == Task.queue, Queue.paused).exists()
-
-
-def queued_tasks(session: Session) -> Sequence[Task]:
+def queued_tasks(session: Session) -> Sequence[Queued]:
     """Tasks whose wake-up is on its way, or was lost."""
-    return session.scalars(select(Task).where(Task.state == State.QUEUED).order_by(Task.id)).all()
+    return [Queued(*row) for row in fetch(session, _queued_statement(paused=False), {})]
+
+
+@cache
+def _queued_statement(*, paused: bool) -> "Select[Any]":
+    columns = ("id", "job_id", "dispatch_seq", "dispatched_at", "device_kind")
+    queued = select(*(_tasks.c[name] for name in columns)).where(_tasks.c.state == State.QUEUED)
+    if paused:
+        queued = queued.where(exists().where(_queues.c.name == _tasks.c.queue, _queues.c.paused))
+    return queued.order_by(_tasks.c.id)
 
 
 def mark_dispatched(session: Session, wake_ups: Iterable[WakeUp]) -> None:
     """Note that these wake-ups have left."""
     for wake_up in wake_ups:
-        same = (Task.id == wake_up.task_id, Task.dispatch_seq == wake_up.dispatch_seq, Task.state == State.QUEUED)
-        session.execute(update(Task).where(*same).values(dispatched_at=now()))
+        which = {"of_task": wake_up.task_id, "of_seq": wake_up.dispatch_seq}
+        update_rows(session, _tasks, _THIS_WAKE_UP, _JUST_NOW, which)
 
 
-def unqueue(session: Session, task: Task, why: str) -> None:
+def unqueue(session: Session, task: Queued, why: str) -> None:
     """Put a queued task back to pending: no worker is there to take it."""
     job = lock_job(session, task.job_id)
     same = (Task.dispatch_seq == task.dispatch_seq,)
@@ -99,14 +137,19 @@ def unqueue(session: Session, task: Task, why: str) -> None:
 
 def unqueue_paused(session: Session) -> None:
     """Put the queued tasks of paused queues back to pending, so that they take no slot from others."""
-    for task in session.scalars(select(Task).where(Task.state == State.QUEUED, _queue_is_paused())).all():
-        unqueue(session, task, "its queue is paused")
+    for row in fetch(session, _queued_statement(paused=True), {}):
+        unqueue(session, Queued(*row), "its queue is paused")
 
 
 def sight_running(session: Session) -> dict[int, Sighting]:
     """Task id → what it looks like now, for all running tasks."""
-    statement = select(Task.id, Task.lease_epoch, Task.heartbeat_count).where(Task.state == State.RUNNING)
-    return {task_id: Sighting(epoch, count) for task_id, epoch, count in session.execute(statement)}
+    return {row.id: Sighting(row.lease_epoch, row.heartbeat_count) for row in fetch(session, _running_statement(), {})}
+
+
+@cache
+def _running_statement() -> "Select[Any]":
+    columns = select(_tasks.c.id, _tasks.c.lease_epoch, _tasks.c.heartbeat_count)
+    return columns.where(_tasks.c.state == State.RUNNING)
 
 
 def expire_lease(session: Session, task_id: int, seen: Sighting, *, max_lost_leases: int) -> State | None:

@@ -3,18 +3,27 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, bindparam, exists, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from db.engine import insert_absent
 from db.order import faded
+from db.statements import fetch, update_rows
 from db.tables import Account, Device, DeviceKind, Scheduler, Task, Worker
 from db.types import now
 from pixmill import __version__
 from pixmill.states import State
 
 DEAF_AFTER_CANARIES = 2
+
+_workers: Any = Worker.__table__
+_tasks: Any = Task.__table__
+_schedulers: Any = Scheduler.__table__
+_NOW = now()
+_THIS_SCHEDULER = (_schedulers.c.id == bindparam("of_scheduler"),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,17 +66,20 @@ def set_draining(session: Session, worker_id: int) -> None:
 
 def due_canaries(session: Session, period_seconds: float) -> Sequence[tuple[int, int]]:
     """(worker id, number of the next canary) of the idle workers that were sent none for a period."""
-    at = database_time(session)
-    running = select(Task.id).where(Task.worker_id == Worker.id, Task.state == State.RUNNING)
-    statement = select(Worker.id, Worker.canary_sent, Worker.canary_sent_at, Worker.started_at).where(
-        Worker.stopped_at.is_(None), ~running.exists()
-    )
     due = timedelta(seconds=period_seconds)
     return [
-        (worker_id, sent + 1)
-        for worker_id, sent, sent_at, started_at in session.execute(statement)
-        if at - (sent_at or started_at) >= due
+        (row.id, row.canary_sent + 1)
+        for row in fetch(session, _idle_statement(), {})
+        if row.at - (row.canary_sent_at or row.started_at) >= due
     ]
+
+
+@cache
+def _idle_statement() -> "Select[Any]":
+    running = exists().where(_tasks.c.worker_id == _workers.c.id, _tasks.c.state == State.RUNNING)
+    columns = ("id", "canary_sent", "canary_sent_at", "started_at")
+    idle = select(*(_workers.c[name] for name in columns), now().label("at"))
+    return idle.where(_workers.c.stopped_at.is_(None), ~running)
 
 
 def note_canary_sent(session: Session, worker_id: int, number: int) -> None:
@@ -94,6 +106,16 @@ def present_workers(session: Session) -> Sequence[Worker]:
     """Workers that have not ended in order; those that died are among them until the scheduler stops them."""
     statement = select(Worker).where(Worker.stopped_at.is_(None)).options(joinedload(Worker.device))
     return session.scalars(statement.order_by(Worker.id)).all()
+
+
+def sight_workers(session: Session) -> dict[int, int]:
+    """Worker id → its heartbeat counter now, for all present workers."""
+    return {row.id: row.heartbeat_count for row in fetch(session, _present_statement(), {})}
+
+
+@cache
+def _present_statement() -> "Select[Any]":
+    return select(_workers.c.id, _workers.c.heartbeat_count).where(_workers.c.stopped_at.is_(None))
 
 
 def latest_workers(session: Session) -> Sequence[Worker]:
@@ -127,8 +149,8 @@ def register_scheduler(session: Session, host: str, pid: int) -> Scheduler:
 
 def beat_scheduler(session: Session, scheduler_id: int, broker_error: str | None) -> None:
     """Say that the scheduler is alive, and whether it reaches the broker."""
-    values = {"seen_at": now(), "broker_error": broker_error, "stopped_at": None}
-    session.execute(update(Scheduler).where(Scheduler.id == scheduler_id).values(values))
+    values = {"seen_at": _NOW, "broker_error": broker_error, "stopped_at": None}
+    update_rows(session, _schedulers, _THIS_SCHEDULER, values, {"of_scheduler": scheduler_id})
 
 
 def stop_scheduler(session: Session, scheduler_id: int) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from db.dispatch import (
+    Queued,
     Sighting,
     WakeUp,
     expire_lease,
@@ -25,8 +26,8 @@ from db.dispatch import (
     waiting_wake_ups,
 )
 from db.engine import Database
-from db.tables import DeviceKind, Task
-from db.workers import database_time, due_canaries, note_canary_sent, present_workers, stop_worker
+from db.tables import DeviceKind
+from db.workers import database_time, due_canaries, note_canary_sent, present_workers, sight_workers, stop_worker
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import BrokerUnreachable
 from pixmill.settings import SchedulerSettings
@@ -84,7 +85,7 @@ class Ticker:
         """Take the tasks of silent workers from them, and forget silent workers; gives how many of both."""
         with self._database.read() as session:
             leases = self._leases.update(sight_running(session))
-            workers = self._workers.update({row.id: row.heartbeat_count for row in present_workers(session)})
+            workers = self._workers.update(sight_workers(session))
         for task_id, seen in leases.items():
             self._expire(task_id, seen)
         for worker_id in workers:
@@ -111,9 +112,11 @@ class Ticker:
     def _lost_wake_ups(self) -> list[WakeUp]:
         """Queued tasks whose message never left, or left so long ago that it must have been lost."""
         with self._database.read() as session:
+            queued = queued_tasks(session)
+            if not queued:
+                return []
             at = database_time(session)
             kinds = {worker.device.kind for worker in present_workers(session)}
-            queued = queued_tasks(session)
         again = []
         for task in queued:
             age = None if task.dispatched_at is None else (at - task.dispatched_at).total_seconds()
@@ -165,7 +168,7 @@ def _take_slots(slots: dict[DeviceKind, int], kind: DeviceKind | None, count: in
         count -= taken
 
 
-def _kind_for(task: Task, present: set[DeviceKind]) -> DeviceKind | None:
+def _kind_for(task: Queued, present: set[DeviceKind]) -> DeviceKind | None:
     if task.device_kind is not None:
         return task.device_kind if task.device_kind in present else None
     return next((kind for kind in (DeviceKind.CUDA, DeviceKind.CPU) if kind in present), None)

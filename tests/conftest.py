@@ -11,11 +11,13 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from hypothesis import settings as hypothesis_settings
 from sqlalchemy import URL, make_url
+from xdist.scheduler import LoadFileScheduling
 
 from db.engine import Database, open_database
 from db.tables import Table
@@ -40,16 +42,33 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Tests of whole lines of processes take longest: where several run at a time, they begin first.
+WORKERS = "tests/worker/"
+LONG = (WORKERS, "tests/acceptance/", "tests/local/")
+
+
+class ByRoom(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """Where several tests run at a time: those of a file share what they make, and those of workers their lines."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return WORKERS if file.startswith(WORKERS) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByRoom:
+    """Keep the order of the tests."""
+    config.option.loadscopereorder = False
+    return ByRoom(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several tests run at a time, those of a file share what they make, and those of lines their lines."""
-    for item in items:
-        _tests, folder, *_ = item.path.relative_to(config.rootpath).parts
-        group = "lines" if folder in {"acceptance", "worker"} else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Leave out what takes long unless it is asked for; of the rest, the longest first."""
     if not os.environ.get("PIXMILL_TEST_SLOW"):
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
+    items.sort(key=lambda item: [not item.nodeid.startswith(folder) for folder in LONG])
 
 
 def pytest_collection_finish() -> None:

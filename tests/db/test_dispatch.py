@@ -145,7 +145,8 @@ def test_a_wake_up_is_marked_as_sent_only_while_it_is_the_latest(database: Datab
 def test_a_task_taken_back_from_the_queue_is_sent_anew(database: Database) -> None:
     job_id = rows.add(database)
     rows.queue(database)
-    (task,) = rows.tasks(database, job_id)
+    with database.read() as session:
+        (task,) = queued_tasks(session)
     act(database, unqueue, task, "no worker is left")
     assert rows.states(database, job_id) == [State.PENDING]
     (again,) = rows.queue(database)

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from sqlalchemy import delete, select, update
 
 from db.control import cancel_job, hold_job, release_job, requeue_job, retry_job
-from db.dispatch import Sighting, expire_lease, fail_doomed_jobs, sight_running, unqueue
+from db.dispatch import Sighting, expire_lease, fail_doomed_jobs, queued_tasks, sight_running, unqueue
 from db.engine import open_database
 from db.leases import Lease, finish, give_back, heartbeat, lose, publish_shard
 from db.tables import Attempt, Event, Job, JobDependency, Outcome, Shard, Table, Task
@@ -314,8 +314,9 @@ class LeaseMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.waiting.get(State.QUEUED))
     @rule(choice=choices)
     def take_back(self, choice: int) -> None:
-        queued = self.waiting[State.QUEUED]
-        task = rows.task(self.database, queued[choice % len(queued)])
+        with self.database.read() as session:
+            queued = queued_tasks(session)
+        task = queued[choice % len(queued)]
         act(self.database, unqueue, task, "no worker is left")
 
     def outcome_of(self, lease: Lease) -> Outcome | None:
