@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 from benchmarks import pickup
 from benchmarks.reliability_figures import Figure, seconds_figure
 from benchmarks.reliability_site import Site, site
+from db.claims import claim
 from db.jobs import NewJob, add_jobs
-from db.leases import claim, finish
+from db.leases import finish
 from db.tables import DeviceKind, Outcome, Worker
 from db.workers import DeviceFacts, beat_worker, register_worker
 from pixmill.specs import JobOptions, PingSpec, TrainSpec

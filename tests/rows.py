@@ -6,10 +6,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.orm import Session
 
+from db.claims import claim
 from db.dispatch import WakeUp, queue_ready_tasks
 from db.engine import Database
 from db.jobs import NewJob, NewTask, add_job
-from db.leases import Lease, claim
+from db.leases import Lease
 from db.tables import Checkpoint, CheckpointKind, Dataset, DeviceKind, Job, ModelVersion, Role, Shard, Task, Worker
 from db.views import job_tasks
 from db.workers import DeviceFacts, register_worker

@@ -14,9 +14,10 @@ import pytest
 from sqlalchemy import select
 
 from cli.doctor.collection import Collection
+from db.claims import claim
 from db.dispatch import queue_ready_tasks
 from db.engine import Database
-from db.leases import Lease, claim, finish, give_back, publish_checkpoint, publish_shard
+from db.leases import Lease, finish, give_back, publish_checkpoint, publish_shard
 from db.tables import Checkpoint, DeviceKind, Event, Outcome
 from pixmill.errors import StorageError
 from storage.garbage import Standing, Usage, Waste

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
+from db.claims import claim
 from db.dispatch import queue_ready_tasks
 from db.engine import Database, open_database
 from db.jobs import add_job
-from db.leases import Lease, claim, finish, heartbeat, publish_shard
+from db.leases import Lease, finish, heartbeat, publish_shard
 from db.registry import add_version, ensure_dataset
 from db.tables import DeviceKind, Evaluation, ModelVersion, Outcome, Shard, Worker
 from db.workers import DeviceFacts, register_scheduler, register_worker

@@ -6,22 +6,12 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from db import leases
+from db import claims
+from db.claims import claim, unanswered_claim
 from db.control import cancel_job
 from db.dispatch import Sighting, expire_lease, sight_running
 from db.engine import Database, open_database
-from db.leases import (
-    Lease,
-    Orders,
-    claim,
-    finish,
-    give_back,
-    heartbeat,
-    lose,
-    publish_checkpoint,
-    publish_shard,
-    unanswered_claim,
-)
+from db.leases import Lease, Orders, finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
 from db.moves import lock_job
 from db.tables import Attempt, Checkpoint, DeviceKind, Outcome, Queue, Shard
 from db.views import job_attempts, job_events, job_shards
@@ -120,8 +110,8 @@ def test_a_stale_wake_up_claims_nothing_that_it_names(database: Database) -> Non
     (fresh,) = rows.queue(database)
     assert fresh.dispatch_seq == 2
     with database.write() as session:
-        hinted, *_others = leases._candidates(session, session.merge(worker), stale)
-        assert leases._claim_one(session, worker, *hinted, rows.folder, patient=True) is None
+        hinted, *_others = claims._candidates(session, session.merge(worker), stale)
+        assert claims._claim_one(session, worker, *hinted, rows.folder, patient=True) is None
     assert rows.claimed(database, worker, (fresh.task_id, fresh.dispatch_seq)).epoch == 2
 
 

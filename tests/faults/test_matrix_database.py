@@ -17,20 +17,11 @@ import pytest
 from sqlalchemy import make_url, select, text
 from sqlalchemy.orm import Session
 
+from db.claims import claim, unanswered_claim
 from db.control import cancel_job
 from db.engine import Database, open_database
 from db.jobs import add_jobs
-from db.leases import (
-    Lease,
-    claim,
-    finish,
-    give_back,
-    heartbeat,
-    lose,
-    publish_checkpoint,
-    publish_shard,
-    unanswered_claim,
-)
+from db.leases import Lease, finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
 from db.moves import lock_job
 from db.schema import HEAD, VERSION_TABLE
 from db.tables import Attempt, Checkpoint, Event, Outcome, Shard, Task

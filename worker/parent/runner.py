@@ -8,18 +8,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
+from db.claims import claim, unanswered_claim
 from db.engine import Database
-from db.leases import (
-    Lease,
-    claim,
-    finish,
-    give_back,
-    heartbeat,
-    lose,
-    publish_checkpoint,
-    publish_shard,
-    unanswered_claim,
-)
+from db.leases import Lease, finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
 from db.tables import Checkpoint, CheckpointKind, Outcome, Worker
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import DatabaseUnreachable, LeaseLost, PixmillError

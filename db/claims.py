@@ -1,0 +1,192 @@
+"""How a worker gets a task: the hinted one, or the best that waits, by one statement that nobody else can win too."""
+
+from collections.abc import Callable, Collection, Iterator
+from functools import cache, lru_cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, bindparam, exists, func, or_, select
+from sqlalchemy.orm import Session
+
+from db.leases import Lease
+from db.moves import LockedJob, move_task, start_job
+from db.order import ready_tasks
+from db.statements import fetch, insert_row
+from db.tables import Attempt, Device, DeviceKind, Job, Queue, Task, Worker
+from db.types import now
+from pixmill.states import State
+
+_CLAIM_TRIES = 5
+
+_tasks: Any = Task.__table__
+_jobs: Any = Job.__table__
+_queues: Any = Queue.__table__
+_attempts: Any = Attempt.__table__
+_HINTED = (_tasks.c.dispatch_seq == bindparam("hinted_seq"),)
+_CLAIMED = {
+    "lease_epoch": _tasks.c.lease_epoch + 1,
+    "heartbeat_count": _tasks.c.heartbeat_count + 1,
+    "started_at": now(),
+}
+
+
+def claim(
+    session: Session, worker: Worker, hint: tuple[int, int] | None, folder: Callable[..., str], *, patient: bool = True
+) -> Lease | None:
+    """Claim the hinted (task id, dispatch_seq), or, when that is gone, the best task that waits for this device.
+
+    `folder(job_id, task_id, epoch)` names the attempt's folder. None: nothing waits. A caller that holds a job's lock
+    must not be `patient`: what belongs to a job that somebody else has locked is passed over then, so that nobody waits
+    in a ring.
+    """
+    for task_id, source, dispatch_seq in _candidates(session, worker, hint):
+        lease = _claim_one(session, worker, task_id, source, dispatch_seq, folder, patient=patient)
+        if lease is not None:
+            return lease
+    return None
+
+
+def unanswered_claim(session: Session, worker: Worker, known: Collection[tuple[int, int]]) -> Lease | None:
+    """What this worker, which runs nothing, has claimed without hearing so: the answer to a commit can be lost.
+
+    `known` are (task id, epoch) of leases that it did hear of, and could not bring to an end.
+    """
+    for held in fetch(session, _held_statement(), {"worker_id": worker.id}):
+        if (held.id, held.lease_epoch) not in known:
+            (row,) = fetch(session, _facts_statement(patient=True), {"task_id": held.id})
+            return _lease(row, worker, held.id, held.lease_epoch, held.folder)
+    return None
+
+
+@cache
+def _held_statement() -> "Select[Any]":
+    attempt = (_attempts.c.task_id == _tasks.c.id, _attempts.c.lease_epoch == _tasks.c.lease_epoch)
+    held = select(_tasks.c.id, _tasks.c.lease_epoch, _attempts.c.folder).join(_attempts, and_(*attempt))
+    return held.where(_tasks.c.state == State.RUNNING, _tasks.c.worker_id == bindparam("worker_id"))
+
+
+def _candidates(
+    session: Session, worker: Worker, hint: tuple[int, int] | None
+) -> Iterator[tuple[int, State, int | None]]:
+    """(task id, its state, its dispatch_seq or None for any), each found only when those before were gone."""
+    if hint is not None:
+        yield hint[0], State.QUEUED, hint[1]
+    kind = worker.device.kind
+    for row in fetch(session, _queued_statement(), {"kind": kind}):
+        yield row.id, State.QUEUED, None
+    # Nobody was woken for these yet; but this worker is free, so no wake-up is needed.
+    for ready in ready_tasks(session, kind, _CLAIM_TRIES):
+        yield ready.task_id, State.PENDING, None
+
+
+@cache
+def _queued_statement() -> "Select[Any]":
+    queued = select(_tasks.c.id).where(_tasks.c.state == State.QUEUED, _runs_on(bindparam("kind")))
+    return queued.order_by(_tasks.c.rank, _tasks.c.id).limit(_CLAIM_TRIES)
+
+
+def _claim_one(
+    session: Session,
+    worker: Worker,
+    task_id: int,
+    source: State,
+    dispatch_seq: int | None,
+    folder: Callable[..., str],
+    *,
+    patient: bool,
+) -> Lease | None:
+    facts = fetch(session, _facts_statement(patient=patient), {"task_id": task_id})
+    if not facts or facts[0].cancel_requested or facts[0].paused:
+        return None
+    row = facts[0]
+    if row.max_running is not None or row.max_running_per_user is not None:
+        # One claim after the other: two at once would each find room for one more.
+        session.execute(select(_queues.c.name).where(_queues.c.name == row.queue).with_for_update(key_share=True))
+    hinted = () if dispatch_seq is None else _HINTED
+    task = move_task(
+        session,
+        task_id,
+        source,
+        State.RUNNING,
+        actor=worker.name,
+        action="claim",
+        where=(*hinted, *_claimable(worker.id, worker.device.kind), *_within_limits(row)),
+        parameters={} if dispatch_seq is None else {"hinted_seq": dispatch_seq},
+        values={**_CLAIMED, "worker_id": worker.id},
+    )
+    if task is None:
+        return None
+    start_job(session, LockedJob(row.job_id, row.job_state, cancel_requested=False))
+    path = folder(task.job_id, task.id, task.lease_epoch)
+    attempt = {"task_id": task.id, "lease_epoch": task.lease_epoch, "worker_id": worker.id, "folder": path}
+    insert_row(session, _attempts, attempt)
+    return _lease(row, worker, task.id, task.lease_epoch, path)
+
+
+def _lease(row: Any, worker: Worker, task_id: int, epoch: int, folder: str) -> Lease:
+    return Lease(
+        task_id=task_id,
+        job_id=row.job_id,
+        epoch=epoch,
+        role=row.role,
+        worker_id=worker.id,
+        worker_name=worker.name,
+        job_name=row.name,
+        queue=row.queue,
+        user_name=row.user_name,
+        spec=row.spec,
+        spec_digest=row.spec_digest,
+        params=row.params,
+        time_limit_seconds=row.time_limit_seconds,
+        checkpoint_floor=row.checkpoint_floor,
+        folder=folder,
+    )
+
+
+@cache
+def _facts_statement(*, patient: bool) -> "Select[Any]":
+    """What a claim has to know of the task, its job and its queue; locks the job as `lock_job` does.
+
+    No row: the task is gone, or, where this is not patient, its job is locked by somebody else.
+    """
+    of_task = ("job_id", "queue", "user_name", "role", "params", "time_limit_seconds", "checkpoint_floor")
+    return (
+        select(
+            *(_tasks.c[name] for name in of_task),
+            *(_jobs.c[name] for name in ("name", "spec", "spec_digest", "cancel_requested")),
+            _jobs.c.state.label("job_state"),
+            *(_queues.c[name] for name in ("paused", "max_running", "max_running_per_user")),
+        )
+        .join(_jobs, _jobs.c.id == _tasks.c.job_id)
+        .join(_queues, _queues.c.name == _tasks.c.queue)
+        .where(_tasks.c.id == bindparam("task_id"))
+        .with_for_update(key_share=True, of=_jobs, skip_locked=not patient)
+    )
+
+
+@lru_cache(maxsize=16)  # a worker parent has one
+def _claimable(worker_id: int, kind: DeviceKind) -> tuple[ColumnElement[bool], ...]:
+    """Asked again in the very statement that claims: any of it may have changed a moment ago."""
+    paused = exists().where(_queues.c.name == _tasks.c.queue, _queues.c.paused)
+    cancelled = exists().where(_jobs.c.id == _tasks.c.job_id, _jobs.c.cancel_requested)
+    mine = (Worker.id == worker_id, Device.id == Worker.device_id)
+    drained = exists().where(*mine, or_(Worker.draining, Device.drained))
+    due = or_(_tasks.c.available_at.is_(None), _tasks.c.available_at <= now())
+    return (~paused, ~cancelled, ~drained, due, _runs_on(kind))
+
+
+def _runs_on(kind: Any) -> ColumnElement[bool]:
+    return or_(_tasks.c.device_kind.is_(None), _tasks.c.device_kind == kind)
+
+
+def _within_limits(row: Any) -> Iterator[ColumnElement[bool]]:
+    """Its queue runs fewer tasks than it may; the queue's row is locked."""
+    if row.max_running is not None:
+        yield _running(row.queue) < row.max_running
+    if row.max_running_per_user is not None:
+        yield _running(row.queue, row.user_name) < row.max_running_per_user
+
+
+def _running(queue: str, user: str | None = None) -> "ScalarSelect[int]":
+    other = _tasks.alias()
+    counted = select(func.count()).where(other.c.state == State.RUNNING, other.c.queue == queue)
+    return (counted if user is None else counted.where(other.c.user_name == user)).scalar_subquery()
