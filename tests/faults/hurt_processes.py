@@ -114,30 +114,29 @@ def hang_device_process(site: Site, rng: random.Random) -> Steps:
 
 def drain(site: Site, rng: random.Random) -> Steps:
     """SIGTERM to a worker."""
-    member = site.worker(rng)
-    site.spend(WORKER_COST, share=RESTART_SHARE)
-    member.signal(signal.SIGTERM)
-    yield from _ends_in_time(site, member)
+    yield from _drained(site, site.worker(rng), [])
 
 
 def drain_twice(site: Site, rng: random.Random) -> Steps:
     """SIGTERM to a worker, and again while it drains."""
-    member = site.worker(rng)
+    yield from _drained(site, site.worker(rng), [rng.uniform(0.05, 0.6)])
+
+
+def _drained(site: Site, member: Member, pauses: list[float]) -> Steps:
+    """SIGTERM to a worker, and again after each pause; it ends within its grace unless it is stopped meanwhile."""
     site.spend(WORKER_COST, share=RESTART_SHARE)
-    pid = member.pid
-    member.signal(signal.SIGTERM)
-    yield rng.uniform(0.05, 0.6)
-    if member.pid == pid:
-        member.signal(signal.SIGTERM)
-    yield from _ends_in_time(site, member)
-
-
-def _ends_in_time(site: Site, member: Member) -> Steps:
-    """A worker that was told to end ends within its grace, unless it is stopped meanwhile."""
-    pid = member.pid
-    if pid is None:
-        return
-    process = psutil.Process(pid)
+    if member.pid is None:
+        raise NotNow
+    try:
+        process = psutil.Process(member.pid)  # one that is started in its place was told nothing
+    except psutil.NoSuchProcess:
+        raise NotNow from None
+    if not member.signal(signal.SIGTERM):
+        raise NotNow
+    for pause in pauses:
+        yield pause
+        if member.pid == process.pid:
+            member.signal(signal.SIGTERM)
     patience = site.plant.settings.worker.stop_grace_seconds + 3 * LEASE_SECONDS + 10.0
     while patience > 0:
         yield 0.5
@@ -146,7 +145,7 @@ def _ends_in_time(site: Site, member: Member) -> Steps:
         patience -= 0.5
         if not is_alive(process):
             return
-    text = f"{member.name} (pid {pid}) did not end after SIGTERM"
+    text = f"{member.name} (pid {process.pid}) did not end after SIGTERM"
     site.plant.violations.append(Violation(Invariant.PROCESSES, text))
 
 

@@ -9,7 +9,7 @@ from tests.faults.campaign import Campaign
 from tests.faults.plant import Kind
 from tests.faults.rough import SLOW
 
-FAULTS = 100
+FAULTS = 60
 SEED = 7
 
 
