@@ -27,17 +27,34 @@ def connect(settings: Settings, *, read_seconds: float | None = None) -> "redis.
 
 
 def poke(settings: Settings) -> None:
-    """Ask the scheduler to look at the database now.  Raises BrokerUnreachable; the tick comes anyway."""
-    client = connect(settings)
+    """Ask the scheduler once to look at the database now.  Raises BrokerUnreachable; the tick comes anyway."""
+    poker = Poker(settings)
     try:
-        with client.pipeline(transaction=False) as pipe:
-            pipe.lpush(POKE_LIST, 1)
-            pipe.ltrim(POKE_LIST, 0, 0)
-            pipe.execute()
-    except (RedisError, OSError) as error:
-        raise unreachable(settings, error) from error
+        poker.poke()
     finally:
-        client.close()
+        poker.close()
+
+
+class Poker:
+    """Asks the scheduler to look at the database now, again and again over one connection."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client = connect(settings)
+
+    def poke(self) -> None:
+        """Leave word for the scheduler.  Raises BrokerUnreachable; the tick comes anyway."""
+        try:
+            with self._client.pipeline(transaction=False) as pipe:
+                pipe.lpush(POKE_LIST, 1)
+                pipe.ltrim(POKE_LIST, 0, 0)
+                pipe.execute()
+        except (RedisError, OSError) as error:
+            raise unreachable(self._settings, error) from error
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
 
 
 def broker_facts(settings: Settings) -> dict[str, str]:

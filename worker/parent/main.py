@@ -15,7 +15,7 @@ from db.tables import DeviceKind, Worker
 from db.workers import DeviceFacts, note_canary_heard, register_worker, stop_worker
 from pixmill.errors import BrokerUnreachable, DatabaseUnreachable, Unavailable
 from pixmill.settings import Settings
-from scheduler.broker import poke
+from scheduler.broker import Poker
 from scheduler.messages import make_celery
 from scheduler.names import HEAR_CANARY, RUN_TASK, canary_queue, celery_queue
 from worker.parent.device_process import DeviceProcess, DeviceProcessRefused, lock_path
@@ -45,11 +45,12 @@ def run_worker(settings: Settings, device: str) -> None:
     worker = database.transact(lambda session: _registered(session, facts))
     runner = Runner(database, settings, worker, process)
     heart = Heart(database, settings, worker.id, runner)
+    teller = _Teller(settings)
     log.info("worker started", extra={"worker": worker.name, "model": facts.model, "threads": threads})
     try:
         heart.start()
-        _tell_scheduler(settings)
-        _consume(settings, facts, runner, heart, database, worker)
+        teller.tell()
+        _consume(settings, facts, runner, heart, database, worker, teller)
     finally:
         heart.stop()
         runner.close()
@@ -74,11 +75,17 @@ def _registered(session: Any, facts: DeviceFacts) -> Worker:
 
 
 def _consume(
-    settings: Settings, facts: DeviceFacts, runner: Runner, heart: Heart, database: Database, worker: Worker
+    settings: Settings,
+    facts: DeviceFacts,
+    runner: Runner,
+    heart: Heart,
+    database: Database,
+    worker: Worker,
+    teller: "_Teller",
 ) -> None:
     """Receive wake-ups until Celery is told to stop."""
     app = make_celery(settings)
-    _register_task(app, settings, runner)
+    _register_task(app, runner, teller)
     _register_canary(app, database, worker.id)
     told = threading.Event()
     threading.Thread(target=_leave, args=(told, runner, database, worker), name="leave", daemon=True).start()
@@ -120,9 +127,7 @@ def _leave(told: threading.Event, runner: Runner, database: Database, worker: Wo
     os._exit(0)
 
 
-def _register_task(app: Celery, settings: Settings, runner: Runner) -> None:
-    teller = _Teller(settings)
-
+def _register_task(app: Celery, runner: Runner, teller: "_Teller") -> None:
     def run(task_id: int, dispatch_seq: int) -> None:
         try:
             runner.run_all((int(task_id), int(dispatch_seq)), after_each=teller.tell)
@@ -150,24 +155,21 @@ def _keep_logging(**_details: Any) -> None:
 
 
 class _Teller:
-    """Tells the scheduler that a task has ended: others may have waited for it."""
+    """Tells the scheduler that this worker is free, or has ended a task that others may have waited for."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._poker = Poker(settings)
         self._told_at = 0.0
 
     def tell(self) -> None:
         """Poke the scheduler, but not for every one of many short tasks."""
-        if time.monotonic() - self._told_at >= BETWEEN_POKES:
-            _tell_scheduler(self._settings)
-            self._told_at = time.monotonic()
-
-
-def _tell_scheduler(settings: Settings) -> None:
-    try:
-        poke(settings)
-    except BrokerUnreachable as error:
-        log.warning("the scheduler is not told", extra={"reason": error.message})
+        if time.monotonic() - self._told_at < BETWEEN_POKES:
+            return
+        try:
+            self._poker.poke()
+        except BrokerUnreachable as error:
+            log.warning("the scheduler is not told", extra={"reason": error.message})
+        self._told_at = time.monotonic()
 
 
 def _say_goodbye(database: Database, worker: Worker) -> None:
