@@ -1,44 +1,34 @@
-"""Rows 15 to 19, 24, 26, 28 and 31 of the fault matrix: a database that dies, cuts, locks, lags, or is raced for."""
+"""Rows 4, 15 to 17, 19, 24 and 31 of the fault matrix: a database that dies, cuts, locks, or is of another version."""
 
 import os
 import re
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import make_url, select, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from db.claims import claim, unanswered_claim
-from db.control import cancel_job
 from db.engine import Database, open_database
-from db.jobs import add_jobs
-from db.leases import Lease, finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
+from db.leases import Lease, heartbeat
 from db.moves import lock_job
 from db.schema import HEAD, VERSION_TABLE
-from db.tables import Attempt, Checkpoint, Event, Outcome, Shard, Task
-from pixmill.errors import DatabaseUnreachable, InvalidMove
+from pixmill.errors import DatabaseUnreachable
 from pixmill.settings import Settings, load_settings
 from pixmill.specs import JobOptions, PingSpec
-from pixmill.states import FailureReason, State
+from pixmill.states import State
 from scheduler.submit import submit
 from tests import rows
-from tests.faults.checker import check_history
 from tests.faults.conftest import disturbed
-from tests.faults.cutter import CommitCutter
-from tests.faults.history import read_history
-from tests.faults.rough import LEASE_SECONDS, NO_WORK, SLOW, RoughLine, seconds_until, seeded
+from tests.faults.rough import LEASE_SECONDS, NO_WORK, SLOW, RoughLine, seconds_until
 from tests.rows import act
 from tests.servers import Postgres, Valkey
-from tests.worker.conftest import digits_model, small_generate
 from tests.worker.line import REPOSITORY
 
 
@@ -147,150 +137,6 @@ def free_after(database: Database, lease: Lease, thawed: threading.Event) -> flo
         thawed.set()
 
 
-@pytest.fixture
-def cutter(postgres_url: str) -> Iterator[CommitCutter]:
-    """A relay to a PostgreSQL database of this test's own."""
-    with tempfile.TemporaryDirectory(prefix="pixmill-", dir="/tmp") as folder:
-        relay = CommitCutter(Path(folder), make_url(postgres_url))
-        relay.start()
-        yield relay
-        relay.stop()
-
-
-@pytest.fixture
-def cut_database(cutter: CommitCutter, tmp_path: Path) -> Iterator[Database]:
-    """The database as seen through the relay."""
-    database = open_database(load_settings(flags={"home": tmp_path, "database.url": cutter.url}))
-    yield database
-    database.dispose()
-
-
-def _checkpoint(lease: Lease) -> Callable[[Any], Any]:
-    return lambda session: publish_checkpoint(session, lease, rows.checkpoint(lease, 64))
-
-
-ENDS: dict[str, tuple[Callable[[Lease], Callable[[Any], Any]], State]] = {
-    "heartbeat": (lambda lease: lambda session: heartbeat(session, lease, None, 0), State.RUNNING),
-    "checkpoint": (_checkpoint, State.RUNNING),
-    "shard": (lambda lease: lambda session: publish_shard(session, lease, rows.shard(lease, 0)), State.RUNNING),
-    "succeeded": (
-        lambda lease: lambda session: finish(session, lease, Outcome.SUCCEEDED, publish=rows.nothing),
-        State.SUCCEEDED,
-    ),
-    "failed": (
-        lambda lease: lambda session: finish(session, lease, Outcome.FAILED, reason=FailureReason.USER_ERROR),
-        State.FAILED,
-    ),
-    "cancelled": (lambda lease: lambda session: finish(session, lease, Outcome.CANCELLED), State.CANCELLED),
-    "given back": (lambda lease: lambda session: give_back(session, lease), State.PENDING),
-    "lost": (lambda lease: lambda session: lose(session, lease, "gone", max_lost_leases=3), State.PENDING),
-}
-
-
-@pytest.mark.parametrize("name", ENDS)
-def test_row_18_what_was_committed_without_an_answer_is_done_once_when_done_again(
-    cut_database: Database, cutter: CommitCutter, name: str
-) -> None:
-    make, state = ENDS[name]
-    lease = rows.running(cut_database, **NO_WORK)
-    publish = make(lease)
-    cutter.cut_next()
-    with pytest.raises(DatabaseUnreachable):
-        cut_database.transact(publish)
-    once = remembered(cut_database, lease)
-    cut_database.transact(publish)
-    assert cutter.cuts == 1
-    assert rows.task(cut_database, lease.task_id).state is state
-    assert remembered(cut_database, lease) == once
-    assert check_history(read_history(cut_database)) == []
-
-
-def test_row_18_a_submit_without_an_answer_is_found_again_by_its_key(
-    cut_database: Database, cutter: CommitCutter, tmp_path: Path
-) -> None:
-    settings = load_settings(flags={"home": tmp_path, "broker.url": f"redis+socket://{tmp_path}/none"})
-    ask = partial(submit, cut_database, settings, PingSpec(), JobOptions(key="once"), user="ann")
-    cutter.cut_next()
-    with pytest.raises(DatabaseUnreachable):
-        ask()
-    found = ask()
-    assert not found.is_new
-    assert rows.job(cut_database, found.job_id).key == "once"
-
-
-def test_row_18_a_claim_without_an_answer_is_found_again_and_blocks_no_other(
-    cut_database: Database, cutter: CommitCutter
-) -> None:
-    first, second = rows.add(cut_database), rows.add(cut_database)
-    rows.queue(cut_database)
-    worker = rows.add_worker(cut_database)
-    cutter.cut_next()
-    with pytest.raises(DatabaseUnreachable):
-        rows.try_claim(cut_database, worker)
-    assert rows.claimed(cut_database, rows.add_worker(cut_database, host="other")).job_id == second
-    lease = act(cut_database, unanswered_claim, worker, ())
-    assert lease is not None
-    assert (lease.job_id, lease.epoch) == (first, 1)
-    act(cut_database, finish, lease, Outcome.SUCCEEDED, publish=rows.nothing)
-    assert rows.states(cut_database, first) == [State.SUCCEEDED]
-
-
-def test_row_18_an_end_whose_answer_is_lost_keeps_what_was_claimed_with_it(
-    cut_database: Database, cutter: CommitCutter
-) -> None:
-    first, second, third = (rows.add(cut_database) for _ in range(3))
-    worker = rows.add_worker(cut_database)
-    lease = rows.claimed(cut_database, worker)
-
-    def finish_and_go_on(session: Session) -> Lease | None:
-        finish(session, lease, Outcome.SUCCEEDED, publish=rows.nothing)
-        held = unanswered_claim(session, worker, ())
-        return held or claim(session, worker, None, rows.folder, patient=False)
-
-    cutter.cut_next()
-    with pytest.raises(DatabaseUnreachable):
-        cut_database.transact(finish_and_go_on)
-    following = cut_database.transact(finish_and_go_on)
-    assert following is not None
-    assert (lease.job_id, following.job_id, following.epoch) == (first, second, 1)
-    assert rows.states(cut_database, third) == [State.PENDING]
-
-
-def remembered(database: Database, lease: Lease) -> tuple[int, ...]:
-    """How many events, attempts, checkpoints and shards there are."""
-    with database.read() as session:
-        return tuple(len(session.scalars(select(table.id)).all()) for table in (Event, Attempt, Checkpoint, Shard))
-
-
-def test_row_18_a_worker_that_loses_every_fourth_answer_makes_everything_once(
-    rough_postgresql: RoughLine, standing_cutter: CommitCutter
-) -> None:
-    line, model = rough_postgresql, digits_model(rough_postgresql)
-    before = standing_cutter.cuts
-    job = line.submit(small_generate(model, n=600, shard_size=100))
-    line.wait_for(lambda: line.shards(job), job)
-    standing_cutter.cut_every(4)
-    line.wait_for(lambda: line.job(job).state.is_terminal, job)
-    standing_cutter.cut_every(0)
-    assert line.job(job).state is State.SUCCEEDED, line.story(job)
-    assert standing_cutter.cuts - before >= 1
-    assert [shard.number for shard in line.shards(job)] == list(range(6))
-    assert [task.lease_epoch for task in line.tasks(job)] == [1, 1]
-
-
-def test_row_18_short_tasks_lose_no_lease_to_lost_answers(
-    rough_postgresql: RoughLine, standing_cutter: CommitCutter
-) -> None:
-    line = rough_postgresql
-    before = standing_cutter.cuts
-    standing_cutter.cut_every(5)
-    jobs = line.submit_all([PingSpec()] * 30)
-    line.wait_for_all(jobs)
-    standing_cutter.cut_every(0)
-    assert standing_cutter.cuts - before >= 5
-    assert [(line.task(job).lease_epoch, line.task(job).lost_leases) for job in jobs] == [(1, 0)] * 30
-
-
 def test_row_19_a_locked_sqlite_is_waited_for_and_then_named_and_nobody_is_taken_for_dead(
     rough_sqlite: RoughLine,
 ) -> None:
@@ -340,95 +186,6 @@ def test_row_24_two_schedulers_queue_and_start_every_task_once(rough_line: Rough
     assert {task.state for task in tasks} == {State.SUCCEEDED}
     assert {task.lease_epoch for task in tasks} == {1}
     assert {task.dispatch_seq for task in tasks} <= {0, 1}
-
-
-RACES = 1000 if SLOW else 100
-
-
-def test_row_26_of_many_cancels_against_the_end_each_has_one_winner(database: Database) -> None:
-    race = Race(database, running_jobs(database, RACES))
-    errors = [error for error in rows.run_all(race.end_all, race.cancel_all) if error is not None]
-    assert errors == []
-    with database.read() as session:
-        found = {task.id: task for task in session.scalars(select(Task))}
-    for lease, outcome in zip(race.leases, race.outcomes, strict=True):
-        assert found[lease.task_id].state is State(outcome.value)
-        assert (found[lease.task_id].result is not None) is (outcome is Outcome.SUCCEEDED)
-    # A cancel that was refused came too late; one that was taken may still have lost the race.
-    assert all(taken or outcome is Outcome.SUCCEEDED for taken, outcome in zip(race.taken, race.outcomes, strict=True))
-    wins = race.outcomes.count(Outcome.SUCCEEDED)
-    assert RACES // 50 < wins < RACES - RACES // 50
-    assert check_history(read_history(database), at_rest=True) == []
-
-
-class Race:
-    """A worker that ends one task after the other, and a person who cancels each at about that moment."""
-
-    def __init__(self, database: Database, leases: list[Lease]) -> None:
-        self.leases = leases
-        self.outcomes: list[Outcome] = []
-        self.taken: list[bool] = []
-        self._database = database
-        self._start = threading.Barrier(2)
-        self._random = seeded("row 26")
-        self._seconds = 0.0  # that the worker took for the last one
-
-    def end_all(self) -> None:
-        """What a worker does: look for orders, then publish and end, or end without."""
-        for lease in self.leases:
-            self._start.wait(60.0)
-            time.sleep(self._random.uniform(0.0, self._seconds))
-            started = time.monotonic()
-            orders = act(self._database, heartbeat, lease, None, 0)
-            outcome = Outcome.CANCELLED if orders.cancel else Outcome.SUCCEEDED
-            act(self._database, finish, lease, outcome, publish=None if orders.cancel else publish_a_result)
-            self.outcomes.append(outcome)
-            self._seconds = time.monotonic() - started
-
-    def cancel_all(self) -> None:
-        """What a person does."""
-        for lease in self.leases:
-            self._start.wait(60.0)
-            time.sleep(self._random.uniform(0.0, self._seconds))
-            try:
-                act(self._database, cancel_job, lease.job_id, actor="ann")
-            except InvalidMove:
-                self.taken.append(False)
-            else:
-                self.taken.append(True)
-
-
-def running_jobs(database: Database, count: int) -> list[Lease]:
-    """Jobs of one task that a worker has claimed."""
-    worker = rows.add_worker(database)
-    jobs = [rows.new_job(**NO_WORK) for _ in range(count)]
-    act(database, add_jobs, jobs)
-    rows.queue(database, count)
-    found = database.transact(lambda session: [claim(session, worker, None, rows.folder) for _ in range(count)])
-    leases = [lease for lease in found if lease is not None]
-    assert len(leases) == count
-    return leases
-
-
-def publish_a_result(_session: Session) -> dict[str, Any]:
-    return {"published": True}
-
-
-def test_row_26_a_cancel_at_any_moment_of_a_job_ends_it_within_two_seconds(either_line: RoughLine) -> None:
-    line, random = either_line, seeded("row 26, processes")
-    model = digits_model(line)
-    line.wait_for_all(line.submit_all([line.training()] * 2))  # both workers have imported what they need
-    for number in range(60 if SLOW else 3):
-        spec = small_generate(model, seed=number, n=600) if number % 2 else line.training(images=36_000, seed=number)
-        job = line.submit(spec)
-        time.sleep(random.uniform(0.0, 1.0))
-        try:
-            line.database.transact(partial(cancel_job, job_id=job, actor="ann"))
-        except InvalidMove:
-            assert line.job(job).state is State.SUCCEEDED
-            continue
-        assert seconds_until(lambda: line.job(job).state.is_terminal) < 2.0  # noqa: B023  called at once
-        assert line.job(job).state in {State.CANCELLED, State.SUCCEEDED}
 
 
 def test_row_31_a_newer_schema_is_refused_at_the_start_and_does_not_stop_what_runs(either_line: RoughLine) -> None:
