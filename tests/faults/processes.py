@@ -18,6 +18,12 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
+def stands_still(pid: int) -> bool:
+    """Whether every thread of it has stopped; SIGSTOP takes a moment to reach them all."""
+    files = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(file.read_text().rpartition(")")[2].split()[0] == "T" for file in files)
+
+
 def processes_of(home: Path) -> Iterator[psutil.Process]:
     """Processes whose command line names something in this home."""
     for process in psutil.process_iter():

@@ -27,6 +27,7 @@ from pixmill.states import TERMINAL
 from scheduler.submit import submit_many
 from tests.faults.checker import Known, check_everything
 from tests.faults.hooks import Hooks
+from tests.faults.processes import stands_still
 from tests.faults.violation import Violation
 from tests.faults.witness import install_witness
 from tests.waiting import wait_until
@@ -249,7 +250,7 @@ def frozen(line: RoughLine, holder: Holder) -> Iterator[None]:
 
     def stands_apart() -> bool:
         holder.parent.suspend()
-        wait_until(lambda: holder.parent.status() == psutil.STATUS_STOPPED)
+        wait_until(lambda: stands_still(holder.parent.pid))
         if blocks_nobody(line):
             return True
         holder.parent.resume()

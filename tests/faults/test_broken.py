@@ -22,6 +22,7 @@ from scheduler.submit import submit
 from tests.faults.checker import check_history
 from tests.faults.history import History, read_history
 from tests.faults.plant import Member, Plant
+from tests.faults.processes import stands_still
 from tests.faults.rescue import check_rescues
 from tests.faults.rough import draw_pictures
 from tests.faults.violation import Invariant
@@ -120,7 +121,7 @@ class Scene:
 
     def _stopped_without_lock(self) -> bool:
         self.plant.suspend(self.zombie)
-        self.wait(lambda: stands_still(self.zombie))
+        self.wait(lambda: stands_still(self.zombie.pid or 0))
         path = self.plant.home / "pixmill.db"
         with closing(sqlite3.connect(path, isolation_level=None, timeout=1.0)) as connection:
             try:
@@ -174,12 +175,6 @@ class Scene:
             for child in worker.children:
                 child.resume()
         self._drain(self.heir, resume_worker)
-
-
-def stands_still(member: Member) -> bool:
-    """Whether every thread of it has stopped; SIGSTOP takes a moment to reach them all."""
-    files = Path(f"/proc/{member.pid}/task").glob("*/stat")
-    return all(file.read_text().rpartition(")")[2].split()[0] == "T" for file in files)
 
 
 def be_replaced(scene: Scene) -> None:
