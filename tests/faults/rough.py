@@ -205,7 +205,7 @@ class RoughLine(Line):
         """Let a held job go on."""
         self.database.transact(partial(release_job, job_id=job_id, actor="tester"))
 
-    def impatient_database(self, seconds: float) -> Database:
+    def database_waiting(self, seconds: float) -> Database:
         """The line's database, for one who waits for a lock no longer than this."""
         flags = {"home": self.home, "database.url": self.settings.database_url}
         return open_database(load_settings(flags={**flags, "database.busy_timeout_seconds": seconds}))
@@ -267,7 +267,7 @@ def frozen(line: RoughLine, holder: Holder) -> Iterator[None]:
 def blocks_nobody(line: RoughLine) -> bool:
     """Whether no process has been in the same transaction for a while."""
     if line.database.is_sqlite:
-        database = line.impatient_database(0.3)
+        database = line.database_waiting(0.3)
         try:
             with database.write() as session:
                 session.connection()  # a transaction begins with its first statement, and only then takes the lock

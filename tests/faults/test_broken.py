@@ -117,13 +117,16 @@ class Scene:
 
     def stop_the_zombie(self) -> None:
         """At a moment when it does not hold SQLite's write lock: else nobody could write, whatever the design."""
+        (child,) = self.zombie.children
+        child.suspend()  # for a moment, in which its parent has nothing to write
         self.wait(self._stopped_without_lock)
+        child.resume()
 
     def _stopped_without_lock(self) -> bool:
         self.plant.suspend(self.zombie)
         self.wait(lambda: stands_still(self.zombie.pid or 0))
         path = self.plant.home / "pixmill.db"
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=1.0)) as connection:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=0.3)) as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:

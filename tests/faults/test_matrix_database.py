@@ -144,14 +144,15 @@ def test_row_19_a_locked_sqlite_is_waited_for_and_then_named_and_nobody_is_taken
     line.wait_for_training(job)
     log = line.path(line.attempts(job)[0].folder) / "log.txt"
     late: list[int] = []
-    patient = threading.Thread(target=lambda: late.append(line.submit(PingSpec())))
+    seconds = 60.0 if SLOW else 2.5 * LEASE_SECONDS
+    patient = threading.Thread(target=lambda: late.append(submit_waiting(line, seconds + 30.0)))
     with locked(line.database):
         before = image_count(log)
         patient.start()
         with pytest.raises(DatabaseUnreachable, match="locked") as caught:
-            impatient_submit(line)
+            submit_waiting(line, 0.2)
         assert "held by another process" in str(caught.value.hint)
-        time.sleep(60.0 if SLOW else 2.5 * LEASE_SECONDS)
+        time.sleep(seconds)
         assert image_count(log) > before
     patient.join()
     assert line.wait(job) is State.SUCCEEDED, line.story(job)
@@ -169,10 +170,11 @@ def locked(database: Database) -> Iterator[None]:
         connection.exec_driver_sql("ROLLBACK")
 
 
-def impatient_submit(line: RoughLine) -> None:
-    database = line.impatient_database(0.2)
+def submit_waiting(line: RoughLine, seconds: float) -> int:
+    """Submit as somebody who waits for a lock no longer than this."""
+    database = line.database_waiting(seconds)
     try:
-        submit(database, line.settings, PingSpec(), JobOptions(), user="tester")
+        return submit(database, line.settings, PingSpec(), JobOptions(), user="tester").job_id
     finally:
         database.dispose()
 
