@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session
 
-from db.dependencies import doomed_jobs
+from db.dependencies import doomed_jobs, unblock_ready_tasks
 from db.leases import after_loss
 from db.moves import lock_job, move_task, settle_job
 from db.order import ready_tasks
@@ -181,6 +181,11 @@ def expire_lease(session: Session, task_id: int, seen: Sighting, *, max_lost_lea
     session.execute(update(Attempt).where(*mine).values(lost))
     settle_job(session, job, actor=ACTOR)
     return target
+
+
+def settle_waiting(session: Session) -> int:
+    """Look at all that waits for others: what need not wait any more, and what waits in vain; gives how many."""
+    return unblock_ready_tasks(session) + fail_doomed_jobs(session)
 
 
 def fail_doomed_jobs(session: Session) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from db.dependencies import mark_blocked
 from db.engine import insert_absent
 from db.moves import LARGEST_ID
 from db.order import rank_of
@@ -89,6 +90,9 @@ def _add_batch(session: Session, new: Sequence[NewJob], at: datetime) -> list[in
     ]
     if edges:
         session.execute(insert(JobDependency), edges)
+    waiting = [job_id for job_id, job in pairs if job.parents or any(task.after for task in job.tasks)]
+    if waiting:
+        mark_blocked(session, waiting)
     events = [
         {"job_id": job_id, "actor": job.user_name, "action": "submit", "to_state": job.state} for job_id, job in pairs
     ]

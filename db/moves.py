@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
+from db.dependencies import unblock_children_of_job, unblock_children_of_task
 from db.statements import Condition, fetch, insert_row, update_rows
 from db.tables import Event, Job, Task
 from db.types import now
@@ -106,6 +107,8 @@ def move_task(
     task = Moved(*row)
     states = {"from_state": source.value, "to_state": target.value}
     add_event(session, actor=actor, action=action, detail=detail, job_id=task.job_id, task_id=task_id, **states)
+    if target is State.SUCCEEDED:
+        unblock_children_of_task(session, task_id)
     return task
 
 
@@ -136,6 +139,8 @@ def settle_job(session: Session, job: LockedJob, *, actor: str) -> State:
         moved = {"from_state": job.state.value, "to_state": after.value}
         add_event(session, actor=actor, action=after.value, job_id=job.id, **moved)
     update_rows(session, _jobs, _THIS_JOB, changes, {"of_job": job.id})
+    if after in TERMINAL:
+        unblock_children_of_job(session, job.id)
     return after
 
 

@@ -51,7 +51,7 @@ class Share:
 
     queue: str
     user: str
-    waits: bool  # whether tasks are pending
+    waits: bool  # whether tasks are pending that do not wait for others
     device_seconds: float  # used lately
     weight: float
     max_running: int | None
@@ -117,6 +117,7 @@ def read_shares(session: Session) -> list[Share]:
 def _shares_statement() -> "Select[Any]":
     pending = select(_tasks.c.id).where(
         _tasks.c.state == State.PENDING,
+        ~_tasks.c.blocked,
         _tasks.c.queue == _accounts.c.queue,
         _tasks.c.user_name == _accounts.c.user_name,
     )
@@ -179,7 +180,7 @@ def _share_statement() -> "Select[Any]":
     of_share = (_tasks.c.queue == bindparam("queue"), _tasks.c.user_name == bindparam("user"))
     return (
         select(_tasks.c.rank, _tasks.c.id, _tasks.c.job_id)
-        .where(_tasks.c.state == State.PENDING, *of_share)
+        .where(_tasks.c.state == State.PENDING, ~_tasks.c.blocked, *of_share)
         .where(or_(_tasks.c.device_kind.is_(None), _tasks.c.device_kind == bindparam("kind")))
         .where(or_(_tasks.c.available_at.is_(None), _tasks.c.available_at <= now()))
         .where(~unfinished_parent())

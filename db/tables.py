@@ -169,7 +169,7 @@ class Task(Table):
     __table_args__ = (
         UniqueConstraint("job_id", "number"),
         # What the scheduler asks at every tick, in the order in which it dispatches.
-        Index("ix_tasks_waiting", "state", "queue", "user_name", "rank", "id"),
+        Index("ix_tasks_waiting", "state", "blocked", "queue", "user_name", "rank", "id"),
         {"sqlite_autoincrement": True},
     )
 
@@ -184,6 +184,8 @@ class Task(Table):
     priority: Mapped[int] = mapped_column(Integer)
     rank: Mapped[int]  # db.order: among the tasks of one queue and user, the smallest runs first
     device_kind: Mapped[DeviceKind | None]  # None: any
+    # Something that it waited for had not ended when that was last asked: a hint, see db.dependencies.
+    blocked: Mapped[bool] = mapped_column(Boolean, server_default=false())
     retries: Mapped[int] = mapped_column(Integer, server_default="0")  # failures that are tried again
     retry_seconds: Mapped[float] = mapped_column(Float, server_default="30")  # before the first retry; doubles
     time_limit_seconds: Mapped[float | None] = mapped_column(Float)  # of one attempt

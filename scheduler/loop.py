@@ -22,7 +22,7 @@ OUTAGE_PAUSE = 1.0  # seconds between two tries while the database is away
 
 
 def run_scheduler(settings: Settings) -> None:
-    """Schedule until SIGTERM or SIGINT.  Raises SchemaMismatch or DatabaseUnreachable at the start."""
+    """Schedule until SIGTERM, SIGINT or SIGHUP.  Raises SchemaMismatch or DatabaseUnreachable at the start."""
     stop = _stop_on_signals()
     database = open_database(settings)
     require_current_schema(database)
@@ -57,6 +57,8 @@ def _stop_on_signals() -> threading.Event:
 
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # by nohup
+        signal.signal(signal.SIGHUP, handle)
     return stop
 
 

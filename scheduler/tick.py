@@ -15,11 +15,11 @@ from db.dispatch import (
     Sighting,
     WakeUp,
     expire_lease,
-    fail_doomed_jobs,
     free_slots,
     mark_dispatched,
     queue_ready_tasks,
     queued_tasks,
+    settle_waiting,
     sight_running,
     unqueue,
     unqueue_paused,
@@ -36,7 +36,7 @@ from scheduler.reaper import StillnessWatch
 
 log = logging.getLogger(__name__)
 
-DOOM_PAUSES = 20.0  # a look at all that waits for others is followed by a pause of this many times its length
+SETTLE_PAUSES = 20.0  # a look at all that waits for others is followed by a pause of this many times its length
 
 
 class Ticker:
@@ -48,14 +48,14 @@ class Ticker:
         self._settings = settings
         self._leases: StillnessWatch[int, Sighting] = StillnessWatch(settings.lease_seconds)
         self._workers: StillnessWatch[int, int] = StillnessWatch(settings.lease_seconds)
-        self._doom_due = 0.0
+        self._settle_due = 0.0
         self.broker_error: str | None = None
 
     def tick(self) -> int:
         """Do all that is due; gives how many wake-ups were sent.  Raises DatabaseUnreachable."""
         self.broker_error = None
         sent = self._dispatch()  # first of all: somebody may have just submitted a job, and a device waits for it
-        if self._reap() + self._fail_doomed():
+        if self._reap() + self._settle_waiting():
             sent += self._dispatch()
         sent += self._send(self._lost_wake_ups())
         self._send_canaries()
@@ -72,13 +72,13 @@ class Ticker:
         self._leases.forget()
         self._workers.forget()
 
-    def _fail_doomed(self) -> int:
-        """Fail what waits for a success that will not come, unless looking for it has just cost too much time."""
+    def _settle_waiting(self) -> int:
+        """Look at all that waits for others, unless that has just cost too much time."""
         started = time.monotonic()
-        if started < self._doom_due:
+        if started < self._settle_due:
             return 0
-        found = self._database.transact(fail_doomed_jobs)
-        self._doom_due = started + DOOM_PAUSES * (time.monotonic() - started)
+        found = self._database.transact(settle_waiting)
+        self._settle_due = started + SETTLE_PAUSES * (time.monotonic() - started)
         return found
 
     def _reap(self) -> int:

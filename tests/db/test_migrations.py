@@ -99,6 +99,20 @@ def test_the_first_schema_becomes_the_present_one_and_keeps_every_row(first: Dat
         ]
 
 
+def test_the_second_schema_becomes_the_present_one_and_marks_what_waits(first: Database) -> None:
+    config = migration_config()
+    with first.migrate() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+    before, _backup = upgrade_schema(first)
+    assert (before.status, before.current) == (SchemaStatus.BEHIND, "0002")
+    require_current_schema(first)
+    with first.read() as session:
+        tasks = session.scalars(select(Task).order_by(Task.id)).all()
+    assert [(task.id, task.blocked) for task in tasks] == [(1, False), (2, True), (3, False)]
+    assert (tasks[0].user_name, tasks[0].lease_epoch, tasks[0].params) == ("ann", 3, {"first_shard": 0})
+
+
 def test_the_upgraded_database_goes_on_with_its_jobs(first: Database) -> None:
     upgrade_schema(first)
     assert [wake_up.task_id for wake_up in rows.queue(first)] == [3]

@@ -1,5 +1,6 @@
 """What operators do to running work, seen at real processes."""
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -150,6 +151,22 @@ def test_a_worker_that_hears_its_canaries_lives(own_line: Callable[..., Line]) -
     assert line.worker is not None
     wait_until(lambda: worker_row(line).canary_heard >= 3, timeout=JOB_SECONDS)
     assert line.worker.poll() is None
+
+
+def test_a_worker_whose_terminal_goes_gives_its_task_back_and_ends(sqlite_line: Line) -> None:
+    line = sqlite_line
+    line.terminate_worker()
+    former = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # else a worker of a test run under nohup hears nothing
+    line.start()
+    signal.signal(signal.SIGHUP, former)
+    job = line.submit(long_train())
+    line.wait_for_training(job)
+    assert line.worker is not None
+    line.worker.send_signal(signal.SIGHUP)
+    assert line.worker.wait(JOB_SECONDS) == 0
+    assert line.task(job).preemptions == 1
+    line.start()
+    assert line.wait(job) is State.SUCCEEDED, line.story(job)
 
 
 def test_a_deaf_worker_ends_so_that_it_is_started_again(own_line: Callable[..., Line], own_valkey: Valkey) -> None:

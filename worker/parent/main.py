@@ -2,12 +2,15 @@
 
 import logging
 import os
+import signal
 import socket
 import threading
 import time
 from typing import Any
 
 from celery import Celery, signals
+from celery.apps.worker import Worker as CeleryWorker
+from celery.worker import WorkController
 
 from db.engine import Database, open_database
 from db.schema import require_current_schema
@@ -31,7 +34,7 @@ CELERY_SECONDS = 3.0  # in which an idle Celery worker ends that was told to
 
 
 def run_worker(settings: Settings, device: str) -> None:
-    """Work for one device until SIGTERM or SIGINT; a running task is stopped at a checkpoint and given back.
+    """Work for one device until SIGTERM, SIGINT or SIGHUP; a running task is stopped at a checkpoint and given back.
 
     `device` is "cpu", "cuda:N", or "auto": the first GPU, else the CPU. Raises UserError, DeviceProcessRefused or
     Unavailable for a device that cannot be had, SchemaMismatch, DatabaseUnreachable.
@@ -99,7 +102,8 @@ def _consume(
 
     signals.worker_shutting_down.connect(stop, weak=False)
     signals.setup_logging.connect(_keep_logging, weak=False)
-    app.Worker(
+    PlainWorker(
+        app=app,
         pool=PromptPool,
         concurrency=1,
         queues=[celery_queue(facts.kind), canary_queue(worker.id)],
@@ -110,6 +114,16 @@ def _consume(
         quiet=True,
         loglevel="WARNING",
     ).start()
+
+
+class PlainWorker(CeleryWorker):
+    """A Celery worker that ends when its terminal goes; Celery's would start itself anew, out of sight."""
+
+    def install_platform_tweaks(self, worker: WorkController) -> None:
+        """Install Celery's signal handlers, but for that one."""
+        is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # by nohup
+        super().install_platform_tweaks(worker)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if is_ignored else signal.getsignal(signal.SIGTERM))
 
 
 def _leave(told: threading.Event, runner: Runner, database: Database, worker: Worker) -> None:
