@@ -20,6 +20,7 @@ from pixmill.states import State
 DEAF_AFTER_CANARIES = 2
 
 _workers: Any = Worker.__table__
+_devices: Any = Device.__table__
 _tasks: Any = Task.__table__
 _schedulers: Any = Scheduler.__table__
 _NOW = now()
@@ -116,6 +117,17 @@ def sight_workers(session: Session) -> dict[int, int]:
 @cache
 def _present_statement() -> "Select[Any]":
     return select(_workers.c.id, _workers.c.heartbeat_count).where(_workers.c.stopped_at.is_(None))
+
+
+def present_kinds(session: Session) -> set[DeviceKind]:
+    """The kinds of devices that present workers have."""
+    return {row.kind for row in fetch(session, _kinds_statement(), {})}
+
+
+@cache
+def _kinds_statement() -> "Select[Any]":
+    present = select(_devices.c.kind).join(_workers, _workers.c.device_id == _devices.c.id)
+    return present.where(_workers.c.stopped_at.is_(None)).distinct()
 
 
 def latest_workers(session: Session) -> Sequence[Worker]:

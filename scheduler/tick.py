@@ -6,7 +6,10 @@ once.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -27,7 +30,7 @@ from db.dispatch import (
 )
 from db.engine import Database
 from db.tables import DeviceKind
-from db.workers import database_time, due_canaries, note_canary_sent, present_workers, sight_workers, stop_worker
+from db.workers import database_time, due_canaries, note_canary_sent, present_kinds, sight_workers, stop_worker
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import BrokerUnreachable
 from pixmill.settings import SchedulerSettings
@@ -37,6 +40,18 @@ from scheduler.reaper import StillnessWatch
 log = logging.getLogger(__name__)
 
 SETTLE_PAUSES = 20.0  # a look at all that waits for others is followed by a pause of this many times its length
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a tick sees of workers and tasks, all of it at one moment."""
+
+    leases: Mapping[int, Sighting]  # by task
+    workers: Mapping[int, int]  # id → heartbeat counter
+    queued: Sequence[Queued]
+    kinds: AbstractSet[DeviceKind]  # of devices that a worker has
+    at: datetime  # by the database's clock
+    canaries: Sequence[tuple[int, int]]  # (worker id, number) to be sent
 
 
 class Ticker:
@@ -55,11 +70,22 @@ class Ticker:
         """Do all that is due; gives how many wake-ups were sent.  Raises DatabaseUnreachable."""
         self.broker_error = None
         sent = self._dispatch()  # first of all: somebody may have just submitted a job, and a device waits for it
-        if self._reap() + self._settle_waiting():
+        seen = self._database.consult(self._look)
+        if self._reap(seen) + self._settle_waiting():
             sent += self._dispatch()
-        sent += self._send(self._lost_wake_ups())
-        self._send_canaries()
+        sent += self._send(self._lost_wake_ups(seen))
+        self._send_canaries(seen)
         return sent
+
+    def _look(self, session: Session) -> "_Look":
+        return _Look(
+            leases=sight_running(session),
+            workers=sight_workers(session),
+            queued=queued_tasks(session),
+            kinds=present_kinds(session),
+            at=database_time(session),
+            canaries=due_canaries(session, self._settings.canary_seconds),
+        )
 
     def _dispatch(self) -> int:
         wake_ups = self._database.transact(self._queue_ready)
@@ -81,13 +107,12 @@ class Ticker:
         self._settle_due = started + SETTLE_PAUSES * (time.monotonic() - started)
         return found
 
-    def _reap(self) -> int:
+    def _reap(self, seen: "_Look") -> int:
         """Take the tasks of silent workers from them, and forget silent workers; gives how many of both."""
-        with self._database.read() as session:
-            leases = self._leases.update(sight_running(session))
-            workers = self._workers.update(sight_workers(session))
-        for task_id, seen in leases.items():
-            self._expire(task_id, seen)
+        leases = self._leases.update(seen.leases)
+        workers = self._workers.update(seen.workers)
+        for task_id, sighting in leases.items():
+            self._expire(task_id, sighting)
         for worker_id in workers:
             log.warning("worker went silent", extra={"action": "forget_worker", "worker": worker_id})
             self._database.transact(lambda session, gone=worker_id: stop_worker(session, gone))  # type: ignore[misc]
@@ -109,32 +134,24 @@ class Ticker:
             wake_up for kind, count in slots.items() if count for wake_up in queue_ready_tasks(session, kind, count)
         ]
 
-    def _lost_wake_ups(self) -> list[WakeUp]:
+    def _lost_wake_ups(self, seen: "_Look") -> list[WakeUp]:
         """Queued tasks whose message never left, or left so long ago that it must have been lost."""
-        with self._database.read() as session:
-            queued = queued_tasks(session)
-            if not queued:
-                return []
-            at = database_time(session)
-            kinds = {worker.device.kind for worker in present_workers(session)}
         again = []
-        for task in queued:
-            age = None if task.dispatched_at is None else (at - task.dispatched_at).total_seconds()
+        for task in seen.queued:
+            age = None if task.dispatched_at is None else (seen.at - task.dispatched_at).total_seconds()
             # A negative age says that the database's clock went back: nothing is known then.
             if age is not None and 0 <= age < self._settings.redispatch_seconds:
                 continue
-            kind = _kind_for(task, kinds)
+            kind = _kind_for(task, seen.kinds)
             if kind is None:
                 self._database.transact(lambda session, gone=task: unqueue(session, gone, "no worker is left"))  # type: ignore[misc]
             else:
                 again.append(WakeUp(task.id, task.dispatch_seq, kind))
         return again
 
-    def _send_canaries(self) -> None:
+    def _send_canaries(self, seen: "_Look") -> None:
         """Let idle workers show that they hear: a connection can be dead on one side alone."""
-        with self._database.read() as session:
-            due = due_canaries(session, self._settings.canary_seconds)
-        for worker_id, number in due:
+        for worker_id, number in seen.canaries:
             if self.broker_error is not None:
                 return
             try:
@@ -168,7 +185,7 @@ def _take_slots(slots: dict[DeviceKind, int], kind: DeviceKind | None, count: in
         count -= taken
 
 
-def _kind_for(task: Queued, present: set[DeviceKind]) -> DeviceKind | None:
+def _kind_for(task: Queued, present: AbstractSet[DeviceKind]) -> DeviceKind | None:
     if task.device_kind is not None:
         return task.device_kind if task.device_kind in present else None
     return next((kind for kind in (DeviceKind.CUDA, DeviceKind.CPU) if kind in present), None)

@@ -69,7 +69,7 @@ def wall_clock() -> None:
     from db.tables import Task, Worker
     from scheduler.tick import Ticker
 
-    def reap(self: Ticker) -> int:
+    def reap(self: Ticker, seen: object) -> int:
         at = datetime.fromtimestamp(time.time(), UTC)
         with self._database.read() as session:
             seen_at = dict(
