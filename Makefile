@@ -39,7 +39,10 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## train, generate and evaluate on real images, with live progress, in some five minutes
 	$(BIN)/pixmill demo $(ARGS)
 
-test: lint types layers doctests units faults ## run every check
+test: $(READY) ## run every check
+	@$(MAKE) --no-print-directory --jobs=2 lint types layers doctests
+	@$(MAKE) --no-print-directory units
+	@$(MAKE) --no-print-directory faults
 
 lint: $(READY) ## check style and formatting
 	$(BIN)/ruff check .

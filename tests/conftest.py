@@ -43,16 +43,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 # Tests of whole lines of processes take longest: where several run at a time, they begin first.
-WORKERS = "tests/worker/"
-LONG = (WORKERS, "tests/acceptance/", "tests/local/")
+LONG = ("tests/worker/", "tests/acceptance/", "tests/local/")
+WITH_LINES = LONG[:2]
 
 
 class ByRoom(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
-    """Where several tests run at a time: those of a file share what they make, and those of workers their lines."""
+    """Where several tests run at a time: those of a file share what they make, and those of these rooms their lines."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.split("::", 1)[0]
-        return WORKERS if file.startswith(WORKERS) else file
+        file: str = nodeid.split("::", 1)[0]
+        return next((room for room in WITH_LINES if file.startswith(room)), file)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -26,7 +26,7 @@ SPECS = {
         dataset="digits",
         image_size=16,
         conditional=True,
-        images=1_000,
+        images=768,
         seed=7,
         options={"width": 8, "discriminator_width": 8, "latent_size": 8},
     ),

@@ -244,6 +244,7 @@ def test_an_attempt_number_is_no_fence(scene: Scene) -> None:
     assert [attempt.lease_epoch for attempt in scene.attempts] == [1]
 
 
+@pytest.mark.slow
 def test_a_wrong_clock_takes_no_lease(scene: Scene) -> None:
     scene.run(scheduler="skewed")
     assert scene.ends_well()

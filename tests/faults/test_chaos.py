@@ -9,7 +9,7 @@ from tests.faults.campaign import Campaign
 from tests.faults.plant import Kind
 from tests.faults.rough import SLOW
 
-FAULTS = 60
+FAULTS = 100
 SEED = 7
 
 
