@@ -16,15 +16,21 @@ from torch.nn import functional
 
 LOWEST_LOG_VARIANCE = -30.0
 HIGHEST_LOG_VARIANCE = 20.0
+SMALLEST_SQUARE = 1e-12  # added under a square root, whose gradient is infinite at zero
 LOWEST_LOG_SIGMA = -6.0  # a quarter of one pixel level in [-1, 1]: the decoder cannot be surer than the data
 
 
 @dataclass(frozen=True, slots=True)
 class Adversarial:
-    """A pair of losses: ``discriminator(real_logits, fake_logits)`` and ``generator(fake_logits)``, both scalars."""
+    """A pair of losses: ``discriminator(real_logits, fake_logits)`` and ``generator(fake_logits)``, both scalars.
+
+    Where the game is ``relative``, the generator's loss is of ``fake_logits - real_logits``, each fake against one
+    real image.
+    """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor], Tensor]
+    relative: bool = False
 
 
 def ns_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -62,12 +68,41 @@ def mean_generator(fake_logits: Tensor) -> Tensor:
     return -fake_logits.mean()
 
 
+def rp_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Each real image against one fake (Jolicoeur-Martineau, arXiv 1807.00734; Huang et al., arXiv 2501.05441, eq. 2).
+
+    The generator's side is the non-saturating loss of the difference.
+    """
+    return functional.softplus(fake_logits - real_logits).mean()
+
+
 ADVERSARIAL: Mapping[str, Adversarial] = {
     "ns": Adversarial(ns_discriminator, ns_generator),
     "ls": Adversarial(ls_discriminator, ls_generator),
     "hinge": Adversarial(hinge_discriminator, mean_generator),
     "wgan": Adversarial(wgan_discriminator, mean_generator),
+    "rp": Adversarial(rp_discriminator, ns_generator, relative=True),
 }
+
+
+def squared_slopes(logits: Tensor, images: Tensor) -> Tensor:
+    """The squared length (N,) of each logit's gradient by its own image (N, C, S, S), itself differentiable."""
+    (gradient_NCSS,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return gradient_NCSS.square().flatten(1).sum(1)
+
+
+def zero_centred_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """Half the mean squared slope (Mescheder et al., arXiv 1801.04406, eq. 9): R1 on real images, R2 on fakes."""
+    return 0.5 * squared_slopes(logits, images).mean()
+
+
+def one_centred_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """The mean squared distance of the slope from one (Gulrajani et al., arXiv 1704.00028, eq. 3).
+
+    The images lie between reals and fakes.
+    """
+    lengths_N = (squared_slopes(logits, images) + SMALLEST_SQUARE).sqrt()
+    return (lengths_N - 1).square().mean()
 
 
 def sigma_reconstruction(images: Tensor, decoded: Tensor) -> Tensor:

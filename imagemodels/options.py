@@ -11,7 +11,8 @@ from imagemodels.networks.specs import Initialisation, Norm, Upsample
 INITIALISATIONS = ("normal", "orthogonal", "default")
 NORMS = ("batch", "none")
 UPSAMPLES = ("nearest", "transposed")
-ADVERSARIAL_NAMES = ("ns", "ls", "hinge", "wgan")
+ADVERSARIAL_NAMES = ("ns", "ls", "hinge", "wgan", "rp")
+PENALTY_NAMES = ("none", "r1", "r1r2", "gp")
 RECONSTRUCTION_NAMES = ("sigma", "mse", "l1", "bce")
 
 
@@ -73,6 +74,10 @@ class AdversarialOptions(DecoderOptions):
     discriminator_width: int = field(default=32, metadata=within(1, 1024))
     discriminator_norm: Norm = field(default="none", metadata=among(NORMS))
     spectral_norm: bool = True  # of every weight of the discriminator
+    penalty: str = field(default="none", metadata=among(PENALTY_NAMES))  # on the discriminator's slope
+    penalty_weight: float = field(default=1.0, metadata=within(0.0, 10_000.0))  # γ of R1 and R2, λ of GP
+    penalty_every: int = field(default=1, metadata=within(1, 1000))  # steps, and then by as much heavier
+    generator_every: int = field(default=1, metadata=within(1, 100))  # steps of the discriminator
     translation: float = field(
         default=0.0, metadata=within(0.0, 0.5)
     )  # DiffAugment: largest shift as a share of the side; 0: off

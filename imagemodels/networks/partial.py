@@ -18,16 +18,16 @@ def part_of_a_batch(networks: Iterable[nn.Module], share: float, *, is_first: bo
     """
     layers = [layer for network in networks for layer in network.modules()]
     norms = [(layer, layer.momentum) for layer in layers if isinstance(layer, nn.BatchNorm2d)]
-    spectral = [layer for layer in layers if isinstance(layer, SpectralNorm)]
+    spectral = [(layer, layer.iterates) for layer in layers if isinstance(layer, SpectralNorm)]
     for norm, momentum in norms:
         assert momentum is not None
         norm.momentum = 1.0 - (1.0 - momentum) ** share
-    for layer in spectral:
+    for layer, _iterates in spectral:
         layer.iterates = is_first
     try:
         yield
     finally:
         for norm, momentum in norms:
             norm.momentum = momentum
-        for layer in spectral:
-            layer.iterates = True
+        for layer, iterates in spectral:
+            layer.iterates = iterates

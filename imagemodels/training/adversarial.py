@@ -11,7 +11,7 @@ from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.networks.encoder import ConvEncoder
 from imagemodels.networks.partial import part_of_a_batch
 from imagemodels.networks.specs import EncoderSpec
-from imagemodels.objectives import ADVERSARIAL
+from imagemodels.objectives import ADVERSARIAL, one_centred_penalty, zero_centred_penalty
 from imagemodels.options import AdversarialOptions
 from imagemodels.runtime import Runtime
 from imagemodels.training.augmentation import translated
@@ -49,13 +49,14 @@ class AdversarialTask(Task):
         return [*super().changed_early, *self.discriminator.parameters(), *moments]
 
     def step(self, batch: Batch, micro_batch: int | None = None) -> dict[str, Tensor]:
-        """Move the discriminator, then the generator against the new discriminator.
+        """Move the discriminator, then, when it is its turn, the generator against the new discriminator.
 
         The fakes keep their graph for the generator's step; the discriminator sees them cut off from it. When the
         step is cut, they are made twice instead: the graphs of all parts at once would be those of a whole batch.
         """
         parts = batch.parts(micro_batch or len(batch.images))
-        kept = self._fakes(batch) if len(parts) == 1 else None
+        has_turn = (batch.step + 1) % self.options.generator_every == 0
+        kept = self._fakes(batch) if len(parts) == 1 and has_turn else None
 
         def judge(part: Batch) -> tuple[Tensor, dict[str, Tensor]]:
             return self._discriminator_losses(part, self._passing_fakes(part) if kept is None else kept.detach())
@@ -63,7 +64,8 @@ class AdversarialTask(Task):
         def deceive(part: Batch) -> tuple[Tensor, dict[str, Tensor]]:
             return self._generator_losses(part, self._fakes(part) if kept is None else kept)
 
-        return self.descend("discriminator", parts, judge) | self.descend("generator", parts, deceive)
+        losses = self.descend("discriminator", parts, judge)
+        return losses | self.descend("generator", parts, deceive) if has_turn else losses
 
     def _fakes(self, part: Batch) -> Tensor:
         noise_NZ = self.noise(part, self.options.latent_size, "latents")
@@ -81,13 +83,36 @@ class AdversarialTask(Task):
         with self.runtime.autocast():
             real_logits, fake_logits = self._judged(reals, fakes, part.labels)
         loss = self.objective.discriminator(real_logits.float(), fake_logits.float())
+        if penalty_is_due(part, self.options):
+            penalty = self._penalty(part, reals, fakes)
+            weight = self.options.penalty_weight * self.options.penalty_every
+            return loss + weight * penalty, {"discriminator": loss, "penalty": penalty}
         return loss, {"discriminator": loss}
+
+    def _penalty(self, part: Batch, reals: Tensor, fakes: Tensor) -> Tensor:
+        """How steep the discriminator is; in fp32, because it is a gradient, and will be differentiated again."""
+        if self.options.penalty == "gp":
+            between = torch.lerp(reals, fakes, self.uniforms(part, 1, "between")[:, :, None, None])
+            return one_centred_penalty(*self._with_slope(between, part.labels))
+        penalty = zero_centred_penalty(*self._with_slope(reals, part.labels))
+        if self.options.penalty == "r1r2":
+            penalty = penalty + zero_centred_penalty(*self._with_slope(fakes, part.labels))
+        return penalty
+
+    def _with_slope(self, images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        images = images.detach().requires_grad_()
+        with part_of_a_batch([self.discriminator], 0.0, is_first=False):  # a second look at images that it has seen
+            return self.discriminator(images, labels), images
 
     def _generator_losses(self, part: Batch, fakes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         fakes = self._shifted(part, fakes, "generator")
         # Half of the discriminator's backward pass is gradients for weights that are not updated here.
         with frozen(self.discriminator), self.runtime.autocast():
-            fake_logits = self.discriminator(fakes, part.labels)
+            if self.objective.relative:
+                real_logits, fake_logits = self._judged(self._shifted(part, part.images, "reals"), fakes, part.labels)
+                fake_logits = fake_logits.float() - real_logits.float()
+            else:
+                fake_logits = self.discriminator(fakes, part.labels)
         loss = self.objective.generator(fake_logits.float())
         return loss, {"generator": loss}
 
@@ -102,6 +127,11 @@ class AdversarialTask(Task):
         if not self.options.translation:
             return images
         return translated(images, self.uniforms(batch, 2, purpose), self.options.translation)
+
+
+def penalty_is_due(batch: Batch, options: AdversarialOptions) -> bool:
+    """Whether this step has a penalty."""
+    return options.penalty != "none" and batch.step % options.penalty_every == 0
 
 
 @contextmanager

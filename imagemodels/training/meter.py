@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping
 
 import torch
@@ -17,6 +18,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
+        self._counts: Counter[str] = Counter()  # not every step has every loss
         self._steps = 0
         self._images = 0
         self._busy_seconds = 0.0
@@ -36,6 +38,7 @@ class Meter:
         """Add one step; the losses stay on the device."""
         for name, loss in losses.items():
             self._sums[name] = self._sums[name] + loss if name in self._sums else loss
+            self._counts[name] += 1
         self._steps += 1
         self._images += images
         self._busy_seconds += seconds
@@ -59,7 +62,7 @@ class Meter:
 
     def _means(self) -> dict[str, float]:
         values = torch.stack(list(self._sums.values())).tolist()  # one transfer for all losses
-        means = {name: value / self._steps for name, value in zip(self._sums, values, strict=True)}
+        means = {name: value / self._counts[name] for name, value in zip(self._sums, values, strict=True)}
         broken = [name for name, value in means.items() if not math.isfinite(value)]
         if broken:
             raise NonFiniteLoss(f"the loss {', '.join(broken)} is not finite; lower the learning rate")

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -14,8 +15,11 @@ from imagemodels.objectives import (
     kl_divergence,
     ns_discriminator,
     ns_generator,
+    one_centred_penalty,
     reparameterised,
     sigma_reconstruction,
+    squared_slopes,
+    zero_centred_penalty,
 )
 
 
@@ -53,7 +57,13 @@ def test_the_non_saturating_loss_equals_cross_entropy_with_logits() -> None:
 
 @pytest.mark.parametrize(
     ("name", "discriminator", "generator"),
-    [("ns", 0.313262 + 1.313262, 0.313262), ("ls", 0.5 * 0 + 0.5, 0.0), ("hinge", 0 + 2, -1.0), ("wgan", 0.0, -1.0)],
+    [
+        ("ns", 0.313262 + 1.313262, 0.313262),
+        ("ls", 0.5 * 0 + 0.5, 0.0),
+        ("hinge", 0 + 2, -1.0),
+        ("wgan", 0.0, -1.0),
+        ("rp", math.log(2), 0.313262),
+    ],
 )
 def test_every_adversarial_loss_has_its_value_at_logits_of_one(
     name: str, discriminator: float, generator: float
@@ -70,6 +80,58 @@ def test_the_two_players_pull_in_opposite_directions(name: str) -> None:
     real_slope, fake_slope = torch.autograd.grad(loss, (real, fake))
     assert real_slope < 0 < fake_slope or name == "ls"
     assert slope(ADVERSARIAL[name].generator(fake), fake) < 0
+
+
+def test_the_relative_game_looks_at_differences_alone() -> None:
+    real, fake = torch.randn(9), torch.randn(9)
+    game = ADVERSARIAL["rp"]
+    assert game.relative
+    torch.testing.assert_close(game.discriminator(real + 5, fake + 5), game.discriminator(real, fake))
+    # Which fake meets which real image matters: the mean of the pairs is not the loss of the means.
+    assert game.discriminator(real.sort().values, fake.sort().values) != game.discriminator(real, fake)
+
+
+def plane(images: Tensor, weight: Tensor) -> Tensor:
+    """A discriminator that is as steep everywhere: its slope is ``weight``."""
+    return images.flatten(1) @ weight
+
+
+def test_the_slope_of_a_plane_is_its_weight_for_every_image() -> None:
+    images, weight = torch.randn(5, 1, 2, 2, requires_grad=True), torch.tensor([2.0, 0.0, -1.0, 2.0])
+    torch.testing.assert_close(squared_slopes(plane(images, weight), images), torch.full((5,), 9.0))
+    assert zero_centred_penalty(plane(images, weight), images).item() == pytest.approx(4.5)
+    assert one_centred_penalty(plane(images, weight), images).item() == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("penalty", [zero_centred_penalty, one_centred_penalty])
+def test_a_penalty_does_not_depend_on_the_number_of_images(penalty: Callable[[Tensor, Tensor], Tensor]) -> None:
+    weight, one = torch.randn(12), torch.randn(1, 3, 2, 2)
+
+    def of(images: Tensor) -> float:
+        images = images.requires_grad_()
+        return penalty(plane(images, weight).square(), images).item()
+
+    # The slope of the mean logit, a common mistake, would shrink with the batch.
+    assert of(one.repeat(8, 1, 1, 1)) == pytest.approx(of(one.clone()), rel=1e-5)
+
+
+@pytest.mark.parametrize("penalty", [zero_centred_penalty, one_centred_penalty])
+def test_the_gradient_of_a_penalty_is_that_of_finite_differences(
+    penalty: Callable[[Tensor, Tensor], Tensor],
+) -> None:
+    images = torch.randn(4, 1, 2, 2, dtype=torch.float64, requires_grad=True)
+
+    def of(weight: Tensor) -> Tensor:
+        return penalty(torch.tanh(plane(images, weight)), images)
+
+    weight = torch.randn(4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(of, (weight,))
+
+
+def test_a_flat_discriminator_has_a_finite_gradient() -> None:
+    images, weight = torch.randn(3, 1, 2, 2, requires_grad=True), torch.zeros(4, requires_grad=True)
+    (gradient,) = torch.autograd.grad(one_centred_penalty(plane(images, weight), images), weight)
+    assert torch.isfinite(gradient).all()
 
 
 def test_kl_equals_the_reference_summed_over_dimensions_and_averaged_over_the_batch() -> None:

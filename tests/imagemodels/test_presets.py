@@ -36,8 +36,8 @@ def test_an_unknown_preset_gets_a_hint() -> None:
         ({"learning_rate": math.nan}, "'learning_rate' lies between"),
         ({"learning_rate": None}, "'learning_rate' is a number, got None"),
         ({"residual": 1}, "'residual' is true or false, got 1"),
-        ({"adversarial": "hing"}, r"one of ns, ls, hinge, wgan; got 'hing' \(did you mean 'hinge'\?\)"),
-        ({"adversarial": ["ns"]}, "one of ns, ls, hinge, wgan; got"),
+        ({"adversarial": "hing"}, r"one of ns, ls, hinge, wgan, rp; got 'hing' \(did you mean 'hinge'\?\)"),
+        ({"adversarial": ["ns"]}, "one of ns, ls, hinge, wgan, rp; got"),
     ],
 )
 def test_a_wrong_option_is_named_with_what_would_be_right(overrides: dict[str, object], message: str) -> None:
