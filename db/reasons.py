@@ -190,6 +190,7 @@ def _rivals(task: Task, share: Share) -> Iterator[ColumnElement[bool]]:
     if task.device_kind is not None:
         yield or_(Task.device_kind.is_(None), Task.device_kind == task.device_kind)
     yield Task.state == State.PENDING
+    yield ~Task.blocked  # so that the index serves
     yield or_(Task.available_at.is_(None), Task.available_at <= now())
     yield ~unfinished_parent()
 
