@@ -154,6 +154,15 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
 
 
+def kl_beyond(mean: Tensor, log_variance: Tensor, free_nats: float) -> Tensor:
+    """The KL divergence where each dimension costs at least ``free_nats``, so that none is given up for little.
+
+    Means over the batch first (Kingma et al., arXiv 1606.04934, appendix C.8); below the bound there is no gradient.
+    """
+    nats_Z = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(0)
+    return nats_Z.clamp_min(free_nats).sum()
+
+
 def reparameterised(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
     """Return a draw (N, Z) from N(mean, exp(log_variance)) that lets gradients through, from standard ``noise``."""
     return mean + torch.exp(0.5 * log_variance) * noise

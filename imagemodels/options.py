@@ -35,6 +35,7 @@ class SharedOptions:
     learning_rate: float = field(default=1e-3, metadata=within(1e-7, 1.0))
     beta1: float = field(default=0.9, metadata=within(0.0, 0.999))  # Adam
     beta2: float = field(default=0.999, metadata=within(0.0, 0.99999))  # Adam
+    gradient_clip: float = field(default=0.0, metadata=within(0.0, 1e6))  # largest norm of a step's gradient; 0: off
     ema_half_life_images: int = field(
         default=10_000, metadata=within(0, 1_000_000_000)
     )  # of the averaged weights; 0: not averaged
@@ -62,6 +63,7 @@ class AutoencoderOptions(DecoderOptions):
     kl_warmup_images: int = field(
         default=5_000, metadata=within(0, 1_000_000_000)
     )  # the weight grows linearly from 0 over these
+    free_nats: float = field(default=0.0, metadata=within(0.0, 100.0))  # of KL in each dimension that cost nothing
     feature_size: int = field(default=128, metadata=within(1, 4096))  # of the encoder's last hidden layer
 
 
@@ -81,6 +83,8 @@ class AdversarialOptions(DecoderOptions):
     translation: float = field(
         default=0.0, metadata=within(0.0, 0.5)
     )  # DiffAugment: largest shift as a share of the side; 0: off
+    cutout: float = field(default=0.0, metadata=within(0.0, 0.9))  # DiffAugment: side of the hole as a share; 0: off
+    recolour: bool = False  # DiffAugment: brightness, saturation, contrast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,10 @@ class Adam:
             }
         return self.state[weight]
 
+    def clip_gradients(self, largest_norm: float) -> None:
+        """Shorten the gradient of all weights together to this length, if it is longer."""
+        nn.utils.clip_grad_norm_(self._weights, largest_norm)
+
     def drop_gradients(self) -> None:
         """Free the gradients: the next backward pass makes them anew."""
         for weight in self._weights:

@@ -14,7 +14,7 @@ from imagemodels.networks.specs import EncoderSpec
 from imagemodels.objectives import ADVERSARIAL, one_centred_penalty, zero_centred_penalty
 from imagemodels.options import AdversarialOptions
 from imagemodels.runtime import Runtime
-from imagemodels.training.augmentation import translated
+from imagemodels.training.augmentation import cut_out, recoloured, translated
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.stream import Batch
 from imagemodels.training.task import Task, adam, decoder_spec
@@ -79,7 +79,7 @@ class AdversarialTask(Task):
             return self._fakes(part)
 
     def _discriminator_losses(self, part: Batch, fakes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        reals, fakes = self._shifted(part, part.images, "reals"), self._shifted(part, fakes, "fakes")
+        reals, fakes = self._augmented(part, part.images, "reals"), self._augmented(part, fakes, "fakes")
         with self.runtime.autocast():
             real_logits, fake_logits = self._judged(reals, fakes, part.labels)
         loss = self.objective.discriminator(real_logits.float(), fake_logits.float())
@@ -105,11 +105,11 @@ class AdversarialTask(Task):
             return self.discriminator(images, labels), images
 
     def _generator_losses(self, part: Batch, fakes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        fakes = self._shifted(part, fakes, "generator")
+        fakes = self._augmented(part, fakes, "generator")
         # Half of the discriminator's backward pass is gradients for weights that are not updated here.
         with frozen(self.discriminator), self.runtime.autocast():
             if self.objective.relative:
-                real_logits, fake_logits = self._judged(self._shifted(part, part.images, "reals"), fakes, part.labels)
+                real_logits, fake_logits = self._judged(self._augmented(part, part.images, "reals"), fakes, part.labels)
                 fake_logits = fake_logits.float() - real_logits.float()
             else:
                 fake_logits = self.discriminator(fakes, part.labels)
@@ -123,10 +123,15 @@ class AdversarialTask(Task):
             real_logits, fake_logits = self.discriminator(torch.cat((reals, fakes)), both).chunk(2)
         return real_logits, fake_logits
 
-    def _shifted(self, batch: Batch, images: Tensor, purpose: str) -> Tensor:
-        if not self.options.translation:
-            return images
-        return translated(images, self.uniforms(batch, 2, purpose), self.options.translation)
+    def _augmented(self, batch: Batch, images: Tensor, purpose: str) -> Tensor:
+        options = self.options
+        if options.recolour:
+            images = recoloured(images, self.uniforms(batch, 3, f"{purpose} colours"))
+        if options.translation:
+            images = translated(images, self.uniforms(batch, 2, purpose), options.translation)
+        if options.cutout:
+            images = cut_out(images, self.uniforms(batch, 2, f"{purpose} holes"), options.cutout)
+        return images
 
 
 def penalty_is_due(batch: Batch, options: AdversarialOptions) -> bool:

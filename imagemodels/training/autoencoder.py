@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.networks.encoder import ConvEncoder
 from imagemodels.networks.specs import EncoderSpec
-from imagemodels.objectives import RECONSTRUCTION, bounded_log_variance, kl_divergence, reparameterised
+from imagemodels.objectives import RECONSTRUCTION, bounded_log_variance, kl_beyond, kl_divergence, reparameterised
 from imagemodels.options import AutoencoderOptions
 from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
@@ -44,7 +44,9 @@ class AutoencoderTask(Task):
             decoded = self.decoder(reparameterised(mean_NZ, log_variance_NZ, noise_NZ), part.labels)
         reconstruction = RECONSTRUCTION[self.options.reconstruction](part.images, decoded)
         divergence = kl_divergence(mean_NZ, log_variance_NZ)
-        loss = reconstruction + self._kl_weight(part) * divergence
+        free = self.options.free_nats
+        costly = kl_beyond(mean_NZ, log_variance_NZ, free) if free else divergence
+        loss = reconstruction + self._kl_weight(part) * costly
         return loss, {"reconstruction": reconstruction, "kl": divergence}
 
     def _kl_weight(self, batch: Batch) -> float:

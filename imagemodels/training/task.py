@@ -22,7 +22,7 @@ class Task(ABC):
 
     A step may be cut into parts, whose gradients are added up with the weights of their sizes. The result is that of
     the undivided step up to the order of the sums, except where a batch is more than the sum of its images: a batch
-    norm takes the statistics of each part, and the ``sigma`` reconstruction the error of each part.
+    norm takes the statistics of each part, the ``sigma`` reconstruction its error, and free nats its divergence.
     """
 
     networks: Mapping[str, nn.Module]
@@ -32,6 +32,7 @@ class Task(ABC):
         self.config = config
         self.runtime = runtime
         self.seed = config.seed
+        self._gradient_clip = config.model.options.gradient_clip
         self._random = torch.Generator()
         self._drawn: dict[str, tuple[int, Tensor]] = {}
 
@@ -89,6 +90,8 @@ class Task(ABC):
             for name, value in shown.items():
                 weighted = _shared(value.detach(), part)
                 means[name] = means[name] + weighted if name in means else weighted
+        if self._gradient_clip:
+            self.optimizers[optimizer].clip_gradients(self._gradient_clip)
         self.optimizers[optimizer].step()
         return means
 

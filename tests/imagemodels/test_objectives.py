@@ -12,6 +12,7 @@ from imagemodels.objectives import (
     ADVERSARIAL,
     RECONSTRUCTION,
     bounded_log_variance,
+    kl_beyond,
     kl_divergence,
     ns_discriminator,
     ns_generator,
@@ -139,6 +140,16 @@ def test_kl_equals_the_reference_summed_over_dimensions_and_averaged_over_the_ba
     reference = reference_kl(Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0)).sum(1).mean()
     torch.testing.assert_close(kl_divergence(mean, log_variance), reference)
     assert kl_divergence(torch.zeros(3, 2), torch.zeros(3, 2)).item() == 0
+
+
+def test_free_nats_cost_nothing_and_pull_at_nothing() -> None:
+    # In nats: the first dimension costs 0.5 · 4 = 2, the second nothing.
+    mean, log_variance = torch.tensor([[2.0, 0.0], [-2.0, 0.0]], requires_grad=True), torch.zeros(2, 2)
+    assert kl_beyond(mean, log_variance, 0.0).item() == pytest.approx(kl_divergence(mean, log_variance).item())
+    assert kl_beyond(mean, log_variance, 0.5).item() == pytest.approx(2.5)
+    assert kl_beyond(mean, log_variance, 3.0).item() == pytest.approx(6.0)
+    (gradient,) = torch.autograd.grad(kl_beyond(mean, log_variance, 3.0), mean)
+    assert (gradient == 0).all()
 
 
 def test_the_standard_deviation_is_the_square_root_of_the_variance() -> None:

@@ -69,6 +69,28 @@ def test_a_lazy_penalty_weighs_as_much_in_the_long_run() -> None:
     torch.testing.assert_close(moved(penalty_every=4), 4 * moved(), rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("policy", [{"recolour": True}, {"cutout": 0.5}])
+def test_augmentation_changes_what_the_discriminator_sees(policy: dict[str, object]) -> None:
+    plain, augmented = (
+        steps_of(new_trainer(small_config("sngan", channels=3, overrides=SMALL["sngan"] | changes)), 1)[0]
+        for changes in ({}, policy)
+    )
+    assert plain["discriminator"] != augmented["discriminator"]
+    assert plain["generator"] != augmented["generator"]
+
+
+@pytest.mark.parametrize("preset", ["sngan", "vae", "cnn"])
+def test_a_clipped_gradient_is_no_longer_than_allowed(preset: str) -> None:
+    lengths = []
+    for limit in (0.0, 1e-3):
+        trainer = new_trainer(small_config(preset, overrides=SMALL[preset] | {"gradient_clip": limit}))
+        trainer.task.step(trainer.stream.batch(0))
+        grads = [weight.grad for weight in trainer.task.product.parameters() if weight.grad is not None]
+        lengths.append(float(torch.cat([grad.flatten() for grad in grads]).norm()))
+    free, clipped = lengths
+    assert clipped <= 1.001e-3 < free
+
+
 def test_the_generator_waits_for_its_turn() -> None:
     trainer = new_trainer(small_config("sngan", overrides=SMALL["sngan"] | {"generator_every": 3}))
     before = [weight.detach().clone() for weight in trainer.task.product.parameters()]
