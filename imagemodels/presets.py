@@ -10,7 +10,7 @@ from imagemodels.options import AdversarialOptions, AutoencoderOptions, Classifi
 
 Family = Literal["autoencoder", "adversarial", "classifier"]
 SMALLEST_SIDE = 8  # pixels
-LARGEST_SIDE = 64
+LARGEST_SIDE = 256
 CHANNEL_COUNTS = (1, 3)  # gray, RGB
 
 

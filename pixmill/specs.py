@@ -52,7 +52,7 @@ class TrainSpec(_Spec):
     kind: Literal["train"] = "train"
     model: str  # preset, such as "vae"; `pixmill model presets` lists them
     dataset: str  # "digits", "mnist", "folder:PATH", …
-    image_size: Annotated[int, Field(ge=8, le=64)] | None = None  # pixels, square; default: the data's own
+    image_size: Annotated[int, Field(ge=8, le=256)] | None = None  # pixels, square; default: the data's own
     channels: Literal[1, 3] | None = None  # default: the data's own
     conditional: bool = False
     images: ImageCount = 200_000  # budget: images seen by the optimizer

@@ -45,7 +45,9 @@ def test_a_wrong_option_is_named_with_what_would_be_right(overrides: dict[str, o
         resolve("sngan", overrides)
 
 
-@pytest.mark.parametrize(("image_size", "channels", "num_classes"), [(8, 1, 0), (28, 3, 10), (33, 1, 2), (64, 3, 1000)])
+@pytest.mark.parametrize(
+    ("image_size", "channels", "num_classes"), [(8, 1, 0), (28, 3, 10), (33, 1, 2), (256, 3, 1000)]
+)
 def test_allowed_shapes_pass(image_size: int, channels: int, num_classes: int) -> None:
     check_shape(image_size, channels, num_classes)
 
@@ -53,8 +55,8 @@ def test_allowed_shapes_pass(image_size: int, channels: int, num_classes: int) -
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((7, 1, 0), "image_size lies between 8 and 64 pixels, got 7"),
-        ((65, 1, 0), "image_size lies between 8 and 64 pixels, got 65"),
+        ((7, 1, 0), "image_size lies between 8 and 256 pixels, got 7"),
+        ((257, 1, 0), "image_size lies between 8 and 256 pixels, got 257"),
         ((32, 4, 0), "channels is 1"),
         ((32, 1, 1), "num_classes is 0"),
     ],

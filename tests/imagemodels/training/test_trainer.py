@@ -134,6 +134,21 @@ def test_training_changes_every_weight_at_other_shapes(
     assert [name for name in before if torch.equal(before[name], after[name])] == []
 
 
+@pytest.mark.parametrize("preset", ["vae", "dcgan", "sngan"])
+@pytest.mark.parametrize("image_size", [96, 256])
+def test_large_pictures_are_learnt_and_made(preset: str, image_size: int) -> None:
+    overrides = SMALL[preset] | {"width": 2} | ({} if preset == "vae" else {"discriminator_width": 2})
+    shape = {"image_size": image_size, "channels": 3, "num_classes": 2, "batch_size": 2, "images": 2}
+    config = small_config(preset, **shape, overrides=overrides, evaluate_every=0, samples_every=0)
+    images = torch.randint(0, 256, (4, 3, image_size, image_size), dtype=torch.uint8)
+    trainer = Trainer(config, images, torch.tensor([0, 1, 0, 1]), Runtime(threads=1))
+    for _ in trainer.run():
+        pass
+    made = trainer.generator().sample(0, np.arange(2), np.array([0, 1]))
+    assert made.shape == (2, image_size, image_size, 3)
+    assert made.std() > 0
+
+
 def test_the_losses_of_the_vae_fall_on_a_small_batch() -> None:
     config = small_config("vae", steps=60, samples_every=0, evaluate_every=0, overrides={"width": 8})
     images, labels = digits()
