@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -5,6 +7,8 @@ import psutil
 import pytest
 
 from pixmill.errors import UserError
+from tests.waiting import wait_until
+from tests.worker.line import REPOSITORY
 from worker.parent.device_process import DeviceProcess, DeviceProcessRefused, lock_path
 from worker.parent.devices import choose_device
 
@@ -84,3 +88,23 @@ def test_auto_takes_what_is_there() -> None:
 def test_each_device_has_a_lock_of_its_own(tmp_path: Path) -> None:
     assert lock_path(tmp_path, "cuda:1") == tmp_path / "device-cuda-1.lock"
     assert lock_path(tmp_path, "cpu") == tmp_path / "device-cpu.lock"
+
+
+START_AND_STOP = """
+import os, signal, sys, time
+from pathlib import Path
+from worker.parent.device_process import DeviceProcess
+process = DeviceProcess("cpu", 1, Path(sys.argv[1]))._process
+os.kill(process.pid, signal.SIGSTOP)  # before the interpreter has come to its first line
+print(process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_it_is_bound_to_its_parent_before_its_first_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", START_AND_STOP, str(tmp_path / "lock")]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        bound = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+        wait_until(lambda: not bound.is_running() or bound.status() == psutil.STATUS_ZOMBIE, timeout=1.0)

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pixmill.errors import PixmillError, Unavailable
 from pixmill.interpreter import python_command, with_our_code
 from worker.assignment import Assignment
 from worker.channel import Channel
-from worker.device.pinning import environment_for
+from worker.device.pinning import die_with_parent, environment_for
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +134,8 @@ class DeviceProcess:
             pass_fds=(descriptor,),
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            # Before exec: on a busy machine an interpreter takes seconds to come as far as to ask for it itself.
+            preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509  it loads and locks nothing
         )
 
     def _command(self, descriptor: int) -> list[str]:
