@@ -16,6 +16,7 @@ from db.order import ready_tasks
 from db.statements import fetch, update_rows
 from db.tables import Attempt, Device, DeviceKind, Outcome, Queue, Task, Worker
 from db.types import now
+from db.workers import BUSY, PRESENT
 from pixmill.states import FailureReason, State
 
 ACTOR = "scheduler"
@@ -69,8 +70,7 @@ def free_slots(session: Session) -> dict[DeviceKind, int]:
 
 @cache
 def _free_statement() -> "Select[Any]":
-    busy = exists().where(_tasks.c.worker_id == _workers.c.id, _tasks.c.state == State.RUNNING)
-    free = (_workers.c.stopped_at.is_(None), ~_workers.c.draining, ~_devices.c.drained, ~busy)
+    free = (PRESENT, ~BUSY, ~_workers.c.draining, ~_devices.c.drained)
     counted = select(_devices.c.kind, func.count().label("free")).join(_workers, _workers.c.device_id == _devices.c.id)
     return counted.where(*free).group_by(_devices.c.kind)
 

@@ -24,6 +24,9 @@ _devices: Any = Device.__table__
 _tasks: Any = Task.__table__
 _schedulers: Any = Scheduler.__table__
 _NOW = now()
+PRESENT = _workers.c.stopped_at.is_(None)  # SQL condition on workers: has not ended in order
+# SQL condition on workers: runs a task.
+BUSY = exists().where(_tasks.c.worker_id == _workers.c.id, _tasks.c.state == State.RUNNING)
 _THIS_SCHEDULER = (_schedulers.c.id == bindparam("of_scheduler"),)
 
 
@@ -77,10 +80,9 @@ def due_canaries(session: Session, period_seconds: float) -> Sequence[tuple[int,
 
 @cache
 def _idle_statement() -> "Select[Any]":
-    running = exists().where(_tasks.c.worker_id == _workers.c.id, _tasks.c.state == State.RUNNING)
     columns = ("id", "canary_sent", "canary_sent_at", "started_at")
     idle = select(*(_workers.c[name] for name in columns), now().label("at"))
-    return idle.where(_workers.c.stopped_at.is_(None), ~running)
+    return idle.where(PRESENT, ~BUSY)
 
 
 def note_canary_sent(session: Session, worker_id: int, number: int) -> None:
@@ -116,7 +118,7 @@ def sight_workers(session: Session) -> dict[int, int]:
 
 @cache
 def _present_statement() -> "Select[Any]":
-    return select(_workers.c.id, _workers.c.heartbeat_count).where(_workers.c.stopped_at.is_(None))
+    return select(_workers.c.id, _workers.c.heartbeat_count).where(PRESENT)
 
 
 def present_kinds(session: Session) -> set[DeviceKind]:
@@ -127,7 +129,7 @@ def present_kinds(session: Session) -> set[DeviceKind]:
 @cache
 def _kinds_statement() -> "Select[Any]":
     present = select(_devices.c.kind).join(_workers, _workers.c.device_id == _devices.c.id)
-    return present.where(_workers.c.stopped_at.is_(None)).distinct()
+    return present.where(PRESENT).distinct()
 
 
 def latest_workers(session: Session) -> Sequence[Worker]:

@@ -86,7 +86,10 @@ ADVERSARIAL: Mapping[str, Adversarial] = {
 
 
 def squared_slopes(logits: Tensor, images: Tensor) -> Tensor:
-    """The squared length (N,) of each logit's gradient by its own image (N, C, S, S), itself differentiable."""
+    """The squared length (N,) of each logit's gradient by its own image (N, C, S, S), itself differentiable.
+
+    Exact where no layer mixes the images of a batch, as a batch norm does.
+    """
     (gradient_NCSS,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient_NCSS.square().flatten(1).sum(1)
 
@@ -151,7 +154,7 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 
     Kingma & Welling, arXiv 1312.6114, appendix B.
     """
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
+    return _nats(mean, log_variance).sum(1).mean()
 
 
 def kl_beyond(mean: Tensor, log_variance: Tensor, free_nats: float) -> Tensor:
@@ -159,8 +162,12 @@ def kl_beyond(mean: Tensor, log_variance: Tensor, free_nats: float) -> Tensor:
 
     Means over the batch first (Kingma et al., arXiv 1606.04934, appendix C.8); below the bound there is no gradient.
     """
-    nats_Z = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(0)
-    return nats_Z.clamp_min(free_nats).sum()
+    return _nats(mean, log_variance).mean(0).clamp_min(free_nats).sum()
+
+
+def _nats(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """The divergence (N, Z) of each dimension from the standard normal."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
 
 def reparameterised(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:

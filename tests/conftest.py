@@ -37,14 +37,17 @@ from tests.servers import Postgres, Valkey, running_valkey
 hypothesis_settings.register_profile("suite", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=50)
 hypothesis_settings.load_profile("suite")
 
+# A shell lets what it runs in the background ignore SIGINT, and nohup lets it ignore SIGHUP. Programs that are started
+# here must hear both; a handler of ours does not outlast their exec.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # As a shell leaves it to what it runs in the background; programs that are started here could not be interrupted.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_details: None)
 
 
 # Tests of whole lines of processes take longest: where several run at a time, they begin first.
-LONG = ("tests/worker/", "tests/acceptance/", "tests/local/")
-WITH_LINES = LONG[:2]
+WITH_LINES = ("tests/worker/", "tests/acceptance/")
+LONG = (*WITH_LINES, "tests/local/")
 
 
 class ByRoom(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types

@@ -71,7 +71,10 @@ def using(database_url: str, valkey: Valkey, home: Path, tick_seconds: float) ->
     return load_settings(flags=flags | {"scheduler.tick_seconds": tick_seconds})
 
 
-def test_it_answers_a_poke_and_stops_on_sigterm(sqlite_url: str, own_valkey: Valkey, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_it_answers_a_poke_and_stops_when_told(
+    sqlite_url: str, own_valkey: Valkey, tmp_path: Path, number: signal.Signals
+) -> None:
     settings = using(sqlite_url, own_valkey, tmp_path, tick_seconds=2.0)
     database, log = open_database(settings), tmp_path / "log"
     with scheduling(settings, log) as process:
@@ -80,7 +83,7 @@ def test_it_answers_a_poke_and_stops_on_sigterm(sqlite_url: str, own_valkey: Val
         job_id = rows.add(database)
         poke(settings)
         wait_until(lambda: is_queued(database, job_id))
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         assert process.wait(timeout=10) == 0, log.read_text()
     row = shown(database)
     assert row is not None

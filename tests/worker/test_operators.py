@@ -155,10 +155,6 @@ def test_a_worker_that_hears_its_canaries_lives(own_line: Callable[..., Line]) -
 
 def test_a_worker_whose_terminal_goes_gives_its_task_back_and_ends(sqlite_line: Line) -> None:
     line = sqlite_line
-    line.terminate_worker()
-    former = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # else a worker of a test run under nohup hears nothing
-    line.start()
-    signal.signal(signal.SIGHUP, former)
     job = line.submit(long_train())
     line.wait_for_training(job)
     assert line.worker is not None

@@ -14,7 +14,7 @@ from pathlib import Path
 from pixmill.errors import Conflict, UserError
 
 _PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)  # loaded now: nothing may be loaded between fork and exec
+_prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up now: between fork and exec nothing may take a lock
 _LOCK_WAIT = 15.0  # seconds that a killed predecessor may take to let go of the device
 _DEVICE = re.compile(r"(cpu|cuda)(?::(\d{1,4}))?")
 
@@ -53,8 +53,8 @@ def environment_for(name: str, threads: int) -> dict[str, str]:
 
 
 def die_with_parent(parent_pid: int) -> None:
-    """Ask the kernel to kill this process when its parent dies; at once, if it died already."""
-    if _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+    """Ask the kernel to kill this process when its parent dies; at once, if it died already.  It lasts beyond exec."""
+    if _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != parent_pid:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -20,7 +20,7 @@ from pixmill.interpreter import begin_quickly
 from pixmill.logs import log_to_stderr
 from worker.assignment import Assignment
 from worker.channel import Channel
-from worker.device.pinning import die_with_parent, hold_device, parse_device
+from worker.device.pinning import hold_device, parse_device
 
 log = logging.getLogger("job")
 
@@ -31,7 +31,6 @@ def main() -> None:
     """Entry point of `python -m worker.device.process`."""
     begin_quickly()
     arguments = _arguments()
-    die_with_parent(arguments.parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, and the parent tells this process
     log_to_stderr()
     channel = Channel(socket.socket(fileno=arguments.socket))
@@ -49,7 +48,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--socket", type=int, required=True)
-    parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--lock", type=Path, required=True)
     return parser.parse_args()
 

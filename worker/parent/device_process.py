@@ -116,8 +116,8 @@ class DeviceProcess:
         try:
             with theirs:
                 self._process = self._spawn(theirs.fileno())
-        except OSError as error:
-            self.ended_with = f"not started: {error.strerror}"
+        except (OSError, subprocess.SubprocessError) as error:
+            self.ended_with = f"not started: {getattr(error, 'strerror', None) or error}"
         self._started.set()
         if self._process is not None:
             for message in self._channel.messages():
@@ -134,7 +134,7 @@ class DeviceProcess:
             pass_fds=(descriptor,),
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            # Before exec: on a busy machine an interpreter takes seconds to come as far as to ask for it itself.
+            # Before exec: on a busy machine it takes an interpreter seconds to come to its first line.
             preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509  it loads and locks nothing
         )
 
@@ -143,7 +143,6 @@ class DeviceProcess:
             "--device": self.device,
             "--threads": str(self.threads),
             "--socket": str(descriptor),
-            "--parent": str(os.getpid()),
             "--lock": str(self._lock),
         }
         words = (word for pair in options.items() for word in pair)

@@ -8,16 +8,13 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-WAITING_FOR_JOBS = "job_id IN (SELECT job_id FROM job_dependencies)"
-WAITING_FOR_TASKS = "id IN (SELECT task_id FROM task_dependencies)"
-
 
 def upgrade() -> None:
     op.add_column("tasks", sa.Column("blocked", sa.Boolean(), server_default=sa.false(), nullable=False))
     # Marked too often does no harm: the scheduler looks again.
     op.execute(
-        f"UPDATE tasks SET blocked = true WHERE state IN ('pending', 'held') "  # noqa: S608
-        f"AND ({WAITING_FOR_JOBS} OR {WAITING_FOR_TASKS})"
+        "UPDATE tasks SET blocked = true WHERE state IN ('pending', 'held') AND ("
+        "job_id IN (SELECT job_id FROM job_dependencies) OR id IN (SELECT task_id FROM task_dependencies))"
     )
     op.drop_index("ix_tasks_waiting", table_name="tasks")
     op.create_index("ix_tasks_waiting", "tasks", ["state", "blocked", "queue", "user_name", "rank", "id"], unique=False)
