@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from db.statements import translated
 from pixmill.errors import ConfigError, DatabaseUnreachable, PermissionDenied
 from pixmill.settings import Settings
 
@@ -213,8 +214,12 @@ def _begin_sqlite(connection: Connection) -> None:
     options = connection.get_execution_options()
     if options.get(MIGRATE, False):
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")  # of no effect once a transaction has begun
-    writing = options.get(WRITE, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    text = "BEGIN IMMEDIATE" if options.get(WRITE, False) else "BEGIN"
+    raw: Any = connection.connection.driver_connection
+    try:
+        raw.execute(text)  # by the driver itself: this stands before everything that is ever asked
+    except sqlite3.Error as error:
+        raise translated(connection, error, text) from error
 
 
 def _postgresql_engine(url: URL, settings: Settings) -> Engine:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ClauseElement, ColumnElement, Dialect, Insert, bindparam, insert, update
+from sqlalchemy import ClauseElement, ColumnElement, Connection, Dialect, Insert, bindparam, insert, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate, Update
@@ -27,24 +27,27 @@ def fetch(session: Session, statement: Any, parameters: Mapping[str, Any]) -> li
     of the session first.  Raises sqlalchemy.exc.DBAPIError, or KeyError for a parameter that is not given.
     """
     connection = session.connection()
-    dialect = connection.dialect
-    prepared = _prepared(statement, dialect)
-    raw = connection.connection
-    cursor = raw.cursor()
+    prepared = _prepared(statement, connection.dialect)
+    cursor = connection.connection.cursor()
     values = prepared.values(parameters)
     try:
         cursor.execute(prepared.text, values)
         return prepared.rows(cursor) if prepared.returns_rows else []
-    except dialect.loaded_dbapi.Error as error:
-        is_lost = dialect.is_disconnect(error, raw, cursor)
-        if is_lost:
-            connection.invalidate(error)
-        kind = dialect.loaded_dbapi.Error
-        raise DBAPIError.instance(
-            prepared.text, values, error, kind, connection_invalidated=is_lost, dialect=dialect
-        ) from error
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise translated(connection, error, prepared.text, values, cursor) from error
     finally:
         cursor.close()
+
+
+def translated(connection: Connection, error: Any, text: str, values: Any = None, cursor: Any = None) -> Exception:
+    """The driver's error over a statement as SQLAlchemy would raise it; a connection that is lost is given up."""
+    dialect = connection.dialect
+    is_lost = dialect.is_disconnect(error, connection.connection, cursor)
+    if is_lost:
+        connection.invalidate(error)
+    kind = dialect.loaded_dbapi.Error
+    made: Exception = DBAPIError.instance(text, values, error, kind, connection_invalidated=is_lost, dialect=dialect)
+    return made
 
 
 def update_rows(

@@ -3,7 +3,7 @@
 import json
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +36,17 @@ class Listener:
             "threads": 1,
             "checkpoint_seconds": 30.0,
         }
-        ours, self._theirs = socket.socketpair()
+        ours, theirs = socket.socketpair()
         self.stop = threading.Event()
-        self.channel = Channel(ours)
-        self.desk = Desk(Assignment(**{**values, **fields}), self.channel, self.stop)
+        self.channel, self._theirs = Channel(ours), Channel(theirs)
+        self.desk = Desk(Assignment(**{**values, **fields}), self.channel, self.stop.is_set)
         self._stop_when = stop_when
         self._messages: list[dict[str, Any]] = []
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
     def _read(self) -> None:
-        for message in Channel(self._theirs).messages():
+        for message in all_messages(self._theirs):
             self._messages.append(message)
             if self._stop_when is not None and self._stop_when(message):
                 self.stop.set()
@@ -80,6 +80,12 @@ class Listener:
     def log(self) -> str:
         """The attempt's log."""
         return (self.desk.folder / "log.txt").read_text(encoding="utf-8")
+
+
+def all_messages(channel: Channel) -> Iterator[dict[str, Any]]:
+    """What arrives until the other end is closed."""
+    while (message := channel.receive()) is not None:
+        yield message
 
 
 def stored_file(message: dict[str, Any]) -> StoredFile:

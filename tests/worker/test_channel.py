@@ -1,10 +1,13 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
+from tests.worker.desks import all_messages
 from worker.channel import Channel
 
 
@@ -12,7 +15,9 @@ from worker.channel import Channel
 def ends() -> Iterator[tuple[Channel, socket.socket]]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        yield Channel(ours), theirs
+        channel = Channel(ours)
+        yield channel, theirs
+        channel.close()
 
 
 def test_messages_arrive_whole_and_in_order(ends: tuple[Channel, socket.socket]) -> None:
@@ -21,31 +26,85 @@ def test_messages_arrive_whole_and_in_order(ends: tuple[Channel, socket.socket])
     for message in sent:
         channel.send(message)
     channel.shut()
-    assert list(Channel(other).messages()) == sent
+    with closing(Channel(other)) as reader:
+        assert list(all_messages(reader)) == sent
 
 
 def test_a_torn_last_line_is_no_message(ends: tuple[Channel, socket.socket]) -> None:
     channel, other = ends
     other.sendall(b'{"say":"one"}\n{"say":"tw')
     other.shutdown(socket.SHUT_WR)
-    assert list(channel.messages()) == [{"say": "one"}]
+    assert list(all_messages(channel)) == [{"say": "one"}]
 
 
 def test_reading_ends_when_the_other_end_closes(ends: tuple[Channel, socket.socket]) -> None:
     channel, other = ends
     other.close()
-    assert list(channel.messages()) == []
+    assert list(all_messages(channel)) == []
 
 
 def test_reading_ends_when_this_end_is_shut(ends: tuple[Channel, socket.socket]) -> None:
     channel, _other = ends
     found: list[object] = []
-    reader = threading.Thread(target=lambda: found.extend(channel.messages()))
+    reader = threading.Thread(target=lambda: found.extend(all_messages(channel)))
     reader.start()
     channel.shut()
     reader.join(5.0)
     assert not reader.is_alive()
     assert found == []
+
+
+def test_waiting_ends_with_its_time(ends: tuple[Channel, socket.socket]) -> None:
+    channel, other = ends
+    other.sendall(b'{"say":"tor')
+    assert channel.receive(0.01) is None
+    assert not channel.has_message()
+    assert not channel.is_at_end
+    other.sendall(b'n"}\n')
+    assert channel.has_message()
+    assert channel.receive(0.0) == {"say": "torn"}
+
+
+def test_a_call_ends_the_wait_and_takes_nothing_along(ends: tuple[Channel, socket.socket]) -> None:
+    channel, other = ends
+    channel.wake()
+    other.sendall(b'{"say":"one"}\n')
+    assert channel.receive() is None
+    assert channel.receive() == {"say": "one"}
+    channel.wake()
+    assert not channel.has_message()
+    assert channel.receive() is None
+    assert not channel.is_at_end
+
+
+def test_calls_without_number_hold_nobody_up(ends: tuple[Channel, socket.socket]) -> None:
+    channel, _other = ends
+    for _ in range(10_000):
+        channel.wake()
+    assert channel.receive() is None
+    channel.close()
+    channel.wake()
+    channel.close()
+
+
+def test_one_that_is_listened_to_can_go_on_speaking(ends: tuple[Channel, socket.socket]) -> None:
+    channel, other = ends
+    speaker = threading.Thread(target=lambda: other.sendall(b'{"say":"on"}\n' * 100_000))  # far more than a buffer
+    speaker.start()
+    while speaker.is_alive():
+        channel.listen(0.01)
+    other.close()
+    assert len(list(all_messages(channel))) == 100_000
+
+
+def test_listening_takes_its_time_when_nobody_is_there(ends: tuple[Channel, socket.socket]) -> None:
+    channel, other = ends
+    other.close()
+    began = time.monotonic()
+    channel.listen(0.05)
+    channel.listen(0.05)
+    assert time.monotonic() - began >= 0.1
+    assert channel.is_at_end
 
 
 def test_sending_to_a_closed_end_raises(ends: tuple[Channel, socket.socket]) -> None:

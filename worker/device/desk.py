@@ -3,8 +3,8 @@
 import json
 import logging
 import os
-import threading
 import time
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,11 @@ class StopRequested(Exception):
 class Desk:
     """One attempt's workplace."""
 
-    def __init__(self, assignment: Assignment, channel: Channel, stop: threading.Event) -> None:
+    def __init__(self, assignment: Assignment, channel: Channel, should_stop: Callable[[], bool]) -> None:
         self.assignment = assignment
         self.began = time.monotonic()
         self._channel = channel
-        self._stop = stop
+        self._should_stop = should_stop
         self._reported = 0.0
         self._phase = ""
 
@@ -62,11 +62,11 @@ class Desk:
     @property
     def should_stop(self) -> bool:
         """Whether the parent asked for the end."""
-        return self._stop.is_set()
+        return self._should_stop()
 
     def check_stop(self) -> None:
         """Raise StopRequested if the parent asked for the end."""
-        if self._stop.is_set():
+        if self.should_stop:
             raise StopRequested
 
     def progress(self, phase: str, done: int, total: int, **facts: Any) -> None:

@@ -7,11 +7,9 @@ failure that may have spoilt its CUDA context: then the answer says `ends`.
 import argparse
 import logging
 import os
-import queue
 import signal
 import socket
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +59,7 @@ class DeviceProcess:
         from worker.device.warm import WarmModels
 
         self._channel = channel
-        self._stop = threading.Event()
-        self._assignments: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._is_told_to_stop = False
         kind, _number = parse_device(device)
         prepare_torch(threads)
         self._warm = WarmModels(kind, threads)
@@ -70,28 +67,28 @@ class DeviceProcess:
 
     def serve(self) -> None:
         """Work until the parent closes the line."""
-        threading.Thread(target=self._listen, name="listen", daemon=True).start()
-        while (values := self._assignments.get()) is not None:
-            self._run(Assignment.from_json(values))
+        while True:
+            message = self._next_order(None)
+            if message is not None and message["do"] == "run":
+                self._run(Assignment.from_json(message["assignment"]))
 
-    def _listen(self) -> None:
-        for message in self._channel.messages():
-            match message["do"]:
-                case "run":
-                    self._stop.clear()
-                    self._assignments.put(message["assignment"])
-                case "stop":
-                    self._stop.set()
-                case other:
-                    log.error("unknown request %r", other)
-        # The line is closed: the parent is gone or has given up on this process.
-        os._exit(0)
+    def _next_order(self, seconds: float | None) -> dict[str, Any] | None:
+        message = self._channel.receive(seconds)
+        if message is None and self._channel.is_at_end:
+            os._exit(0)  # the parent is gone or has given up on this process
+        return message
+
+    def _should_stop(self) -> bool:
+        """Whether the parent has asked for the end of the running attempt; it sends nothing else meanwhile."""
+        self._is_told_to_stop = self._is_told_to_stop or self._next_order(0.0) is not None
+        return self._is_told_to_stop
 
     def _run(self, assignment: Assignment) -> None:
         from worker.device.attempt import run_attempt
         from worker.device.desk import Desk
 
-        ending = run_attempt(Desk(assignment, self._channel, self._stop), self._warm)
+        self._is_told_to_stop = False
+        ending = run_attempt(Desk(assignment, self._channel, self._should_stop), self._warm)
         answer = {**ending.answer, "task_id": assignment.task_id, "epoch": assignment.epoch}
         self._channel.send({**answer, "ends": True} if ending.is_device_spoiled else answer)
         if ending.is_device_spoiled:

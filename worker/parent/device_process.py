@@ -2,7 +2,6 @@
 
 import logging
 import os
-import queue
 import re
 import socket
 import subprocess
@@ -30,8 +29,8 @@ class DeviceProcessRefused(PixmillError):
 class DeviceProcess:
     """One running device process.  Raises UserError for a name that is no device's.
 
-    The thread that starts it also reads it to the end and reaps it: the kernel's death signal is bound to the thread
-    that forked, so that thread must outlive the process.
+    The thread that starts it also reaps it: the kernel's death signal is bound to the thread that forked, so that
+    thread must outlive the process.
     """
 
     def __init__(self, device: str, threads: int, lock: Path) -> None:
@@ -39,7 +38,8 @@ class DeviceProcess:
         self.threads = threads
         self._lock = lock
         self._environment = with_our_code(environment_for(device, threads))
-        self._inbox: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        ours, self._theirs = socket.socketpair()
+        self._channel = Channel(ours)
         self._started = threading.Event()
         self._ended = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
@@ -70,14 +70,18 @@ class DeviceProcess:
 
     def receive(self, seconds: float) -> dict[str, Any] | None:
         """The next message; None when none came in time, or the process has ended (see `is_heard`)."""
-        try:
-            return self._inbox.get(timeout=max(0.0, seconds))
-        except queue.Empty:
-            return None
+        message = self._channel.receive(max(0.0, seconds))
+        if message is None and self._channel.is_at_end:
+            self._ended.wait(seconds)  # the kernel closes its line a moment before it can be reaped
+        return message
+
+    def listen(self, seconds: float) -> None:
+        """Wait; what the process says meanwhile is kept for `receive`, so that it can work on."""
+        self._channel.listen(seconds)
 
     def wake(self) -> None:
-        """Let `receive` return at once, as if its time were over."""
-        self._inbox.put(None)
+        """Let `receive` and `listen` return at once, as if its time were over; safe in a signal handler."""
+        self._channel.wake()
 
     @property
     def is_running(self) -> bool:
@@ -87,7 +91,7 @@ class DeviceProcess:
     @property
     def is_heard(self) -> bool:
         """Whether the process still runs, or has said something before its end that was not read yet."""
-        return self.is_running or not self._inbox.empty()
+        return self.is_running or self._channel.has_message()
 
     def kill(self) -> None:
         """End the process at once; returns when the kernel has freed what it held."""
@@ -96,10 +100,11 @@ class DeviceProcess:
         self._wait_end()
 
     def close(self) -> None:
-        """Let the process end by itself, and kill it if it does not."""
+        """Let the process end by itself, kill it if it does not, and free what belongs to it."""
         self._channel.shut()
         self._wait_end()
         self.kill()
+        self._channel.close()
 
     def _wait_end(self) -> None:
         self._ended.wait(END_SECONDS)
@@ -111,21 +116,16 @@ class DeviceProcess:
             log.warning("device process is gone", extra={"device": self.device})  # `receive` tells the rest
 
     def _live(self) -> None:
-        ours, theirs = socket.socketpair()
-        self._channel = Channel(ours)
         try:
-            with theirs:
-                self._process = self._spawn(theirs.fileno())
+            with self._theirs:
+                self._process = self._spawn(self._theirs.fileno())
         except (OSError, subprocess.SubprocessError) as error:
             self.ended_with = f"not started: {getattr(error, 'strerror', None) or error}"
         self._started.set()
         if self._process is not None:
-            for message in self._channel.messages():
-                self._inbox.put(message)
             self.ended_with = _how(self._process.wait())
-        self._channel.close()
-        self._inbox.put(None)  # wakes whoever waits
         self._ended.set()
+        self.wake()  # whoever waits for what it will say
 
     def _spawn(self, descriptor: int) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(

@@ -136,6 +136,7 @@ class Runner:
         if self._process.is_running:
             return
         log.info("starting a new device process", extra={"device": self._process.device})
+        self._process.close()
         lock = lock_path(self._settings.run_folder, self._process.device)
         self._process = DeviceProcess(self._process.device, self._process.threads, lock)
         self._process.wait_ready()
@@ -287,4 +288,4 @@ class Runner:
                     given_up_at = given_up_at or time.monotonic() + self._settings.worker.stop_grace_seconds
                     if time.monotonic() >= given_up_at:
                         raise
-                time.sleep(OUTAGE_PAUSE)
+                self._process.listen(OUTAGE_PAUSE)
