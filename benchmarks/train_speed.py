@@ -67,6 +67,8 @@ def reference_like(trainer: Trainer) -> ReferenceTrainer:
     task = adversarial_task(trainer)
     generator = reference_generator(task.options.latent_size, task.options.width, CHANNELS)
     discriminator = reference_discriminator(task.options.discriminator_width, CHANNELS)
+    assert isinstance(task.generator, ConvDecoder)
+    assert isinstance(task.discriminator, ConvEncoder)
     copy_weights(generator_weights(task.generator), generator)
     copy_weights(discriminator_weights(task.discriminator), discriminator)
     return ReferenceTrainer(generator, discriminator)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from imagemodels.digest import model_digest
 from imagemodels.memory import in_batches_that_fit
-from imagemodels.networks.encoder import ConvEncoder
+from imagemodels.networks.architectures import Encoder
 from imagemodels.pixels import to_float
 from imagemodels.runtime import Runtime
 
@@ -15,13 +15,13 @@ INFERENCE_BATCH = 256  # images
 
 
 class Classifier:
-    """A ConvEncoder with K outputs, in eval mode.
+    """An encoder with K outputs, in eval mode.
 
     When the memory does not hold a batch, images pass in batches of half the size from then on, which may move the
     last bits of what is computed. ``batch_size`` tells how many pass at a time.
     """
 
-    def __init__(self, network: ConvEncoder, runtime: Runtime) -> None:
+    def __init__(self, network: Encoder, runtime: Runtime) -> None:
         self.network = network.eval()
         self.runtime = runtime
         self.batch_size = INFERENCE_BATCH

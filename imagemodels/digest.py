@@ -7,10 +7,7 @@ from dataclasses import asdict
 from safetensors.torch import save
 from torch import Tensor
 
-from imagemodels.networks.decoder import ConvDecoder
-from imagemodels.networks.encoder import ConvEncoder
-
-Network = ConvDecoder | ConvEncoder
+from imagemodels.networks.architectures import Network
 
 
 def weights_bytes(network: Network) -> bytes:

@@ -9,11 +9,9 @@ from safetensors.torch import load
 
 from imagemodels.card import CARD_FILE, Metadata, ModelCard, read_card
 from imagemodels.classifier import Classifier
-from imagemodels.digest import Network, identity, sha256_hex, weights_bytes
+from imagemodels.digest import identity, sha256_hex, weights_bytes
 from imagemodels.errors import CorruptCheckpoint, ModelError
-from imagemodels.networks.decoder import ConvDecoder
-from imagemodels.networks.encoder import ConvEncoder
-from imagemodels.networks.specs import DecoderSpec, EncoderSpec
+from imagemodels.networks.architectures import ARCHITECTURES, Decoder, Network
 from imagemodels.pixels import NORMALISER
 from imagemodels.presets import check_shape
 from imagemodels.runtime import Runtime
@@ -54,7 +52,7 @@ def load_model(folder: Path, runtime: Runtime, batch_size: int | None = None) ->
     content = _checked_weights(folder / WEIGHTS_FILE, card)
     network = _filled(_empty_network(card), content)
     runtime.place(network)
-    if isinstance(network, ConvDecoder):
+    if isinstance(network, Decoder):
         return Generator(network, runtime, batch_size)
     return Classifier(network, runtime)
 
@@ -74,16 +72,16 @@ def _checked_weights(path: Path, card: ModelCard) -> bytes:
 
 def _empty_network(card: ModelCard) -> Network:
     """Build the network without memory for its weights, so that a false card cannot claim any."""
+    build = ARCHITECTURES.get(card.architecture)
+    if build is None:
+        known = ", ".join(ARCHITECTURES)
+        raise CorruptCheckpoint(f"architecture {card.architecture!r} does not exist; known: {known}")
     try:
         check_shape(card.spec["image_size"], card.spec["channels"], card.spec["num_classes"])
         with torch.device("meta"):
-            if card.architecture == "ConvDecoder":
-                return ConvDecoder(DecoderSpec(**card.spec))
-            if card.architecture == "ConvEncoder":
-                return ConvEncoder(EncoderSpec(**card.spec))
+            return build(card.spec)
     except (TypeError, KeyError, ValueError, RuntimeError, ModelError) as error:
         raise CorruptCheckpoint(f"{CARD_FILE} describes no network: {error}") from error
-    raise CorruptCheckpoint(f"architecture {card.architecture!r} does not exist; known: ConvDecoder, ConvEncoder")
 
 
 def _filled(network: Network, content: bytes) -> Network:

@@ -6,8 +6,9 @@ from typing import Any
 
 from imagemodels.errors import ConfigError
 from imagemodels.names import did_you_mean
-from imagemodels.networks.specs import Initialisation, Norm, Upsample
+from imagemodels.networks.specs import Backbone, Initialisation, Norm, Upsample
 
+BACKBONES = ("conv", "mlp")
 INITIALISATIONS = ("normal", "orthogonal", "default")
 NORMS = ("batch", "none")
 UPSAMPLES = ("nearest", "transposed")
@@ -31,7 +32,8 @@ class SharedOptions:
     """What every model has."""
 
     batch_size: int = field(default=64, metadata=within(2, 4096))  # images of one optimizer step
-    width: int = field(default=32, metadata=within(1, 1024))  # channels of the largest map; doubled with each halving
+    # Channels of the largest map, doubled with each halving; of an MLP, the width of each hidden layer.
+    width: int = field(default=32, metadata=within(1, 4096))
     learning_rate: float = field(default=1e-3, metadata=within(1e-7, 1.0))
     beta1: float = field(default=0.9, metadata=within(0.0, 0.999))  # Adam
     beta2: float = field(default=0.999, metadata=within(0.0, 0.99999))  # Adam
@@ -46,6 +48,8 @@ class SharedOptions:
 class DecoderOptions(SharedOptions):
     """What every model that makes images has."""
 
+    backbone: Backbone = field(default="conv", metadata=among(BACKBONES))
+    depth: int = field(default=2, metadata=within(1, 32))  # hidden layers of an MLP
     latent_size: int = field(default=64, metadata=within(1, 4096))
     class_size: int = field(default=16, metadata=within(1, 4096))  # numbers that stand for the class in the input
     upsample: Upsample = field(default="nearest", metadata=among(UPSAMPLES))
@@ -68,12 +72,25 @@ class AutoencoderOptions(DecoderOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HybridOptions(AutoencoderOptions):
+    """A variational autoencoder whose images a discriminator judges as well."""
+
+    adversarial: str = field(default="hinge", metadata=among(ADVERSARIAL_NAMES))
+    # Of the adversarial gradient, against that of the reconstruction by the same pixels.
+    adversarial_weight: float = field(default=1.0, metadata=within(0.0, 1000.0))
+    discriminator_learning_rate: float = field(default=4e-4, metadata=within(1e-7, 1.0))
+    discriminator_width: int = field(default=32, metadata=within(1, 4096))
+    discriminator_norm: Norm = field(default="none", metadata=among(NORMS))
+    spectral_norm: bool = True  # of every weight of the discriminator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdversarialOptions(DecoderOptions):
     """A generator against a discriminator; ``learning_rate`` is the generator's."""
 
     adversarial: str = field(default="hinge", metadata=among(ADVERSARIAL_NAMES))
     discriminator_learning_rate: float = field(default=4e-4, metadata=within(1e-7, 1.0))
-    discriminator_width: int = field(default=32, metadata=within(1, 1024))
+    discriminator_width: int = field(default=32, metadata=within(1, 4096))
     discriminator_norm: Norm = field(default="none", metadata=among(NORMS))
     spectral_norm: bool = True  # of every weight of the discriminator
     penalty: str = field(default="none", metadata=among(PENALTY_NAMES))  # on the discriminator's slope
@@ -95,7 +112,9 @@ class ClassifierOptions(SharedOptions):
     weight_decay: float = field(default=0.0, metadata=within(0.0, 1.0))
 
 
-Options = AutoencoderOptions | AdversarialOptions | ClassifierOptions
+CONV_ALONE = ("upsample", "norm", "residual", "discriminator_norm", "feature_size")
+MLP_ALONE = ("depth",)
+Options = AutoencoderOptions | HybridOptions | AdversarialOptions | ClassifierOptions
 
 
 def overridden(options: Options, overrides: Mapping[str, object], preset: str) -> Options:
@@ -109,7 +128,18 @@ def overridden(options: Options, overrides: Mapping[str, object], preset: str) -
             hint = did_you_mean(name, known)
             raise ConfigError(f"preset {preset!r} has no option {name!r}{hint}; it has {', '.join(sorted(known))}")
     checked: dict[str, Any] = {name: _checked(known[name], value) for name, value in overrides.items()}
-    return replace(options, **checked)
+    changed = replace(options, **checked)
+    _require_backbone(changed, overrides)
+    return changed
+
+
+def _require_backbone(options: Options, overrides: Mapping[str, object]) -> None:
+    """Raise ConfigError for an option that means nothing to the chosen backbone."""
+    if not isinstance(options, DecoderOptions):
+        return
+    for name in CONV_ALONE if options.backbone == "mlp" else MLP_ALONE:
+        if name in overrides:
+            raise ConfigError(f"option {name!r} means nothing to backbone {options.backbone!r}; leave it out")
 
 
 def _checked(option: "Field[Any]", value: object) -> object:

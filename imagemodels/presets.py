@@ -6,9 +6,16 @@ from typing import Literal
 
 from imagemodels.errors import ConfigError, UnknownPreset
 from imagemodels.names import did_you_mean
-from imagemodels.options import AdversarialOptions, AutoencoderOptions, ClassifierOptions, Options, overridden
+from imagemodels.options import (
+    AdversarialOptions,
+    AutoencoderOptions,
+    ClassifierOptions,
+    HybridOptions,
+    Options,
+    overridden,
+)
 
-Family = Literal["autoencoder", "adversarial", "classifier"]
+Family = Literal["autoencoder", "adversarial", "hybrid", "classifier"]
 SMALLEST_SIDE = 8  # pixels
 LARGEST_SIDE = 256
 CHANNEL_COUNTS = (1, 3)  # gray, RGB
@@ -81,6 +88,117 @@ _ALL = (
             beta2=0.9,
             residual=True,
             initialisation="orthogonal",
+        ),
+    ),
+    Preset(
+        name="lsgan",
+        family="adversarial",
+        summary="DCGAN's networks with the least-squares loss and a spectrally normalised discriminator",
+        paper="Mao et al., arXiv 1611.04076",
+        options=AdversarialOptions(
+            adversarial="ls",
+            latent_size=100,
+            width=32,
+            discriminator_width=32,
+            learning_rate=2e-4,
+            discriminator_learning_rate=2e-4,
+            beta1=0.5,
+            beta2=0.999,
+            initialisation="normal",
+        ),
+    ),
+    Preset(
+        name="wgan-gp",
+        family="adversarial",
+        summary="Wasserstein GAN with gradient penalty; steady, and slow: five steps of the critic for one",
+        paper="Arjovsky et al., arXiv 1701.07875; Gulrajani et al., arXiv 1704.00028",
+        options=AdversarialOptions(
+            adversarial="wgan",
+            penalty="gp",
+            penalty_weight=10.0,
+            generator_every=5,
+            latent_size=64,
+            batch_size=32,
+            width=16,
+            discriminator_width=24,
+            learning_rate=5e-4,
+            discriminator_learning_rate=5e-4,
+            beta1=0.0,
+            beta2=0.9,
+            spectral_norm=False,
+            residual=True,
+            initialisation="orthogonal",
+        ),
+    ),
+    Preset(
+        name="r3gan",
+        family="adversarial",
+        summary="relativistic GAN with slope penalties on real and generated images, and no normalisation at all",
+        paper="Huang et al., arXiv 2501.05441; Jolicoeur-Martineau, arXiv 1807.00734",
+        options=AdversarialOptions(
+            adversarial="rp",
+            penalty="r1r2",
+            penalty_weight=1.0,
+            latent_size=64,
+            batch_size=32,
+            width=16,
+            discriminator_width=24,
+            learning_rate=2e-4,
+            discriminator_learning_rate=2e-4,
+            beta1=0.0,
+            beta2=0.99,
+            norm="none",
+            spectral_norm=False,
+            residual=True,
+            initialisation="orthogonal",
+        ),
+    ),
+    Preset(
+        name="beta-vae",
+        family="autoencoder",
+        summary="variational autoencoder with a heavier prior: fewer, better separated latents, softer pictures",
+        paper="Higgins et al., ICLR 2017; Burgess et al., arXiv 1804.03599",
+        options=AutoencoderOptions(latent_size=32, class_size=64, kl_weight=4.0),
+    ),
+    Preset(
+        name="mlp-vae",
+        family="autoencoder",
+        summary="fully connected variational autoencoder: the first one, very quick on small images",
+        paper="Kingma & Welling, arXiv 1312.6114",
+        options=AutoencoderOptions(backbone="mlp", width=512, depth=2, latent_size=32, class_size=64),
+    ),
+    Preset(
+        name="mlp-gan",
+        family="adversarial",
+        summary="fully connected GAN: the first one, with a spectrally normalised discriminator",
+        paper="Goodfellow et al., arXiv 1406.2661",
+        options=AdversarialOptions(
+            backbone="mlp",
+            adversarial="ns",
+            latent_size=64,
+            width=256,
+            discriminator_width=256,
+            depth=3,
+            learning_rate=2e-4,
+            discriminator_learning_rate=4e-4,
+            beta1=0.5,
+            beta2=0.999,
+        ),
+    ),
+    Preset(
+        name="vae-gan",
+        family="hybrid",
+        summary="variational autoencoder judged by a discriminator: latents of a VAE, sharper pictures",
+        paper="Larsen et al., arXiv 1512.09300; weight of the losses: Esser et al., arXiv 2012.09841",
+        options=HybridOptions(
+            latent_size=64,
+            class_size=64,
+            batch_size=32,
+            discriminator_width=24,
+            learning_rate=1e-3,
+            discriminator_learning_rate=4e-4,
+            beta1=0.5,
+            beta2=0.99,
         ),
     ),
     Preset(

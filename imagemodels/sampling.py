@@ -11,8 +11,8 @@ from imagemodels import random
 from imagemodels.digest import model_digest
 from imagemodels.errors import ConfigError
 from imagemodels.memory import in_batches_that_fit
+from imagemodels.networks.architectures import Decoder
 from imagemodels.networks.blocks import weighted_layers
-from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.pixels import to_uint8
 from imagemodels.runtime import Precision, Runtime
 
@@ -32,7 +32,7 @@ class Generator:
     thousand pixel values by a level.
     """
 
-    def __init__(self, network: ConvDecoder, runtime: Runtime, batch_size: int | None = None) -> None:
+    def __init__(self, network: Decoder, runtime: Runtime, batch_size: int | None = None) -> None:
         self.network = network.eval().requires_grad_(False)
         self.runtime = runtime
         self.full_batch_size = batch_size or (CUDA_BATCH if runtime.torch_device.type == "cuda" else CPU_BATCH)
@@ -118,7 +118,7 @@ def _padded(rows: Tensor, count: int) -> Tensor:
     return torch.cat((rows, rows.new_zeros(count - len(rows), *rows.shape[1:])))
 
 
-def _inference_copy(network: ConvDecoder, runtime: Runtime) -> ConvDecoder:
+def _inference_copy(network: Decoder, runtime: Runtime) -> Decoder:
     """Return the network that computes: in bf16 its weights are converted once instead of in every pass."""
     if runtime.resolved_precision == "fp32":
         return network

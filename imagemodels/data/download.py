@@ -31,7 +31,7 @@ def download_verified(urls: Sequence[str], target: Path, sha256: str) -> Path:
         reasons.append(f"  {url}: {reason}")
     raise DownloadFailed(
         f"{target.name} could not be downloaded:\n" + "\n".join(reasons) + f"\n"
-        f"Get the file by other means and put it at {target} (with or without .gz)."
+        f"Get the file by other means and put it at {target}."
     )
 
 

@@ -7,6 +7,8 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
+from imagemodels.data.cifar import CLASS_NAMES as CIFAR10_CLASSES
+from imagemodels.data.cifar import read_cifar10
 from imagemodels.data.dataset import ImageDataset, arrays_fingerprint, content_split_text, numbered_names
 from imagemodels.data.decoding import (
     DECODE_RULE,
@@ -55,7 +57,7 @@ def load_dataset(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> ImageDataset:
-    """Read a data set by name: ``digits``, ``mnist``, ``fashion-mnist``, ``folder:PATH`` or ``idx:PATH``.
+    """Read a data set by name: ``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``folder:PATH`` or ``idx:PATH``.
 
     Images are cropped to their centred square and resized (Lanczos to shrink, bicubic to enlarge). image_size None
     keeps the source's size, which must then be one and square; channels None gives gray when all images are gray.
@@ -91,8 +93,11 @@ def _read_arrays(kind: str, path: Path | None, root: Path | None, tell: Progress
         return _Arrays(images, labels, tuple("0123456789"))
     if path is not None:
         return _read_idx_folder(path) if path.is_dir() else _read_idx_file(path)
+    if kind == "cifar10":
+        images, labels, test_count = read_cifar10(publication_folder(kind, root))
+        return _Arrays(images, labels, CIFAR10_CLASSES, test_count)
     publication = PUBLICATIONS[kind]
-    files = published_files(publication, publication_folder(publication, root))
+    files = published_files(publication, publication_folder(kind, root))
     return _read_parts(files, publication.class_names)
 
 

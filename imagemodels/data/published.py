@@ -74,13 +74,13 @@ FASHION_MNIST = Publication(
 PUBLICATIONS = MappingProxyType({publication.name: publication for publication in (MNIST, FASHION_MNIST)})
 
 
-def publication_folder(publication: Publication, root: Path | None) -> Path:
+def publication_folder(name: str, root: Path | None) -> Path:
     """Return where the files are sought and kept: root/NAME, or NAME in the user's cache.
 
     Never root itself: the files of all these data sets bear the same names, and one would be taken for the other.
     """
     base = user_cache_path("pixmill") / "datasets" if root is None else root.expanduser()
-    return base / publication.name
+    return base / name
 
 
 def published_files(publication: Publication, folder: Path, mirrors: Sequence[str] | None = None) -> dict[str, Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from imagemodels.data.errors import DatasetMissing, UnknownDataset
 from imagemodels.names import did_you_mean
 
-BUILT_IN_KINDS = ("digits", "mnist", "fashion-mnist")
+BUILT_IN_KINDS = ("digits", "mnist", "fashion-mnist", "cifar10")
 PATH_KINDS = ("folder", "idx")
 DATASET_KINDS = (*BUILT_IN_KINDS, *(f"{kind}:PATH" for kind in PATH_KINDS))
 

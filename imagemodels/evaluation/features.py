@@ -114,6 +114,7 @@ def _make(dataset: ImageDataset, runtime: Runtime, seed: int) -> FeatureRecord:
     else:
         classifier, accuracy = _trained_network(dataset, dataset.labels, runtime, seed)
     network = classifier.network
+    assert isinstance(network, ConvEncoder)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     scale = _unit_scale(classifier, dataset)
     return FeatureRecord(kind, classifier.digest, network.spec, accuracy, scale, weights)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imagemodels.networks.blocks import LEAK, PlainDown, ResidualDown, initialise
+from imagemodels.networks.classes import with_classes
 from imagemodels.networks.sizes import SizePlan
 from imagemodels.networks.specs import EncoderSpec
 from imagemodels.networks.spectral import apply_spectral_norm
@@ -18,8 +19,7 @@ class ConvEncoder(nn.Module):
     """Map images (N, C, S, S) in [-1, 1] to outputs (N, O).
 
     ``feature_size`` puts one more linear layer in front of the outputs; its F activations are the features.
-    Classes enter by projection when O is 1 (Miyato & Koyama, arXiv 1802.05637): the inner product of the
-    features and an embedding is added to the logit. Otherwise the embedding is added to the features.
+    Classes enter as ``with_classes`` says.
     """
 
     def __init__(self, spec: EncoderSpec) -> None:
@@ -39,13 +39,7 @@ class ConvEncoder(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return outputs (N, O) for images (N, C, S, S) in [-1, 1] and labels (N,) of a conditional encoder."""
-        features_NF = self.features(images)
-        if self.embedding is None:
-            return self._outputs(features_NF)
-        embedded_NF: Tensor = self.embedding(labels)
-        if self.spec.outputs == 1:
-            return self._outputs(features_NF) + (features_NF * embedded_NF).sum(1, keepdim=True)
-        return self._outputs(features_NF + embedded_NF)
+        return with_classes(self.head, self.embedding, self.features(images), labels)
 
     def features(self, images: Tensor) -> Tensor:
         """Return the activations (N, F) in front of the output layer."""
@@ -53,10 +47,6 @@ class ConvEncoder(nn.Module):
         if self.hidden is None:
             return features_NF
         return functional.leaky_relu(self.hidden(features_NF), LEAK)
-
-    def _outputs(self, features_NF: Tensor) -> Tensor:
-        outputs: Tensor = self.head(features_NF)
-        return outputs
 
     def _pad(self, images: Tensor) -> Tensor:
         if self.plan.padded_side == self.plan.image_size:

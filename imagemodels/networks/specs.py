@@ -10,6 +10,7 @@ Norm = Literal["batch", "none"]
 Upsample = Literal["nearest", "transposed"]
 Pooling = Literal["flatten", "sum"]
 Initialisation = Literal["normal", "orthogonal", "default"]
+Backbone = Literal["conv", "mlp"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,4 +43,32 @@ class EncoderSpec:
     residual: bool = False
     pooling: Pooling = "flatten"
     feature_size: int | None = None  # None: the pooled maps themselves are the features
+    initialisation: Initialisation = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MlpDecoderSpec:
+    """A fully connected network from a latent vector (and a class) to an image in [-1, 1]."""
+
+    image_size: int  # pixels
+    channels: int
+    latent_size: int
+    width: int  # of each hidden layer
+    depth: int  # hidden layers
+    num_classes: int = 0  # 0: unconditional
+    class_size: int = 16  # numbers that stand for the class beside the latent vector
+    initialisation: Initialisation = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MlpEncoderSpec:
+    """A fully connected network from an image in [-1, 1] (and a class) to a vector."""
+
+    image_size: int  # pixels
+    channels: int
+    outputs: int
+    width: int  # of each hidden layer; the last one's activations are the features
+    depth: int  # hidden layers
+    num_classes: int = 0  # 0: the class is not an input
+    spectral: bool = False  # spectral normalisation of every weight
     initialisation: Initialisation = "default"

@@ -1,21 +1,16 @@
 """Training a generator against a discriminator."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 
-from imagemodels.networks.blocks import separate_statistics
-from imagemodels.networks.decoder import ConvDecoder
-from imagemodels.networks.encoder import ConvEncoder
+from imagemodels.networks.architectures import new_decoder, new_encoder
 from imagemodels.networks.partial import part_of_a_batch
-from imagemodels.networks.specs import EncoderSpec
 from imagemodels.objectives import ADVERSARIAL, one_centred_penalty, zero_centred_penalty
 from imagemodels.options import AdversarialOptions
 from imagemodels.runtime import Runtime
 from imagemodels.training.augmentation import cut_out, recoloured, translated
 from imagemodels.training.config import TrainConfig
+from imagemodels.training.discriminating import discriminator_spec, frozen, judged, moved_by
 from imagemodels.training.stream import Batch
 from imagemodels.training.task import Task, adam, decoder_spec
 
@@ -27,8 +22,8 @@ class AdversarialTask(Task):
         super().__init__(config, runtime)
         self.options = options
         self.objective = ADVERSARIAL[options.adversarial]
-        self.generator = ConvDecoder(decoder_spec(config, options))
-        self.discriminator = ConvEncoder(discriminator_spec(config, options))
+        self.generator = new_decoder(decoder_spec(config, options))
+        self.discriminator = new_encoder(discriminator_spec(config, options))
         self.networks = {"generator": self.generator, "discriminator": self.discriminator}
         for network in self.networks.values():
             runtime.place(network).train()
@@ -45,8 +40,7 @@ class AdversarialTask(Task):
     @property
     def changed_early(self) -> list[Tensor]:
         """The buffers, and all of the discriminator: it has moved when the generator's turn comes."""
-        moments = [value for state in self.optimizers["discriminator"].state.values() for value in state.values()]
-        return [*super().changed_early, *self.discriminator.parameters(), *moments]
+        return [*super().changed_early, *moved_by(self.discriminator, self.optimizers["discriminator"])]
 
     def step(self, batch: Batch, micro_batch: int | None = None) -> dict[str, Tensor]:
         """Move the discriminator, then, when it is its turn, the generator against the new discriminator.
@@ -81,7 +75,7 @@ class AdversarialTask(Task):
     def _discriminator_losses(self, part: Batch, fakes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         reals, fakes = self._augmented(part, part.images, "reals"), self._augmented(part, fakes, "fakes")
         with self.runtime.autocast():
-            real_logits, fake_logits = self._judged(reals, fakes, part.labels)
+            real_logits, fake_logits = judged(self.discriminator, (reals, fakes), part.labels)
         loss = self.objective.discriminator(real_logits.float(), fake_logits.float())
         if penalty_is_due(part, self.options):
             penalty = self._penalty(part, reals, fakes)
@@ -109,19 +103,13 @@ class AdversarialTask(Task):
         # Half of the discriminator's backward pass is gradients for weights that are not updated here.
         with frozen(self.discriminator), self.runtime.autocast():
             if self.objective.relative:
-                real_logits, fake_logits = self._judged(self._augmented(part, part.images, "reals"), fakes, part.labels)
+                reals = self._augmented(part, part.images, "reals")
+                real_logits, fake_logits = judged(self.discriminator, (reals, fakes), part.labels)
                 fake_logits = fake_logits.float() - real_logits.float()
             else:
                 fake_logits = self.discriminator(fakes, part.labels)
         loss = self.objective.generator(fake_logits.float())
         return loss, {"generator": loss}
-
-    def _judged(self, reals: Tensor, fakes: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-        both = torch.cat((labels, labels)) if labels is not None else None
-        # Batch statistics must not mix the two kinds: they would tell a mixed batch from a pure one.
-        with separate_statistics(self.discriminator, 2):
-            real_logits, fake_logits = self.discriminator(torch.cat((reals, fakes)), both).chunk(2)
-        return real_logits, fake_logits
 
     def _augmented(self, batch: Batch, images: Tensor, purpose: str) -> Tensor:
         options = self.options
@@ -137,32 +125,3 @@ class AdversarialTask(Task):
 def penalty_is_due(batch: Batch, options: AdversarialOptions) -> bool:
     """Whether this step has a penalty."""
     return options.penalty != "none" and batch.step % options.penalty_every == 0
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Let gradients pass through ``network`` within the context, but give none to its weights."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    for parameter in parameters:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)
-
-
-def discriminator_spec(config: TrainConfig, options: AdversarialOptions) -> EncoderSpec:
-    """Return what the discriminator of this run is made of."""
-    return EncoderSpec(
-        image_size=config.image_size,
-        channels=config.channels,
-        num_classes=config.num_classes,
-        outputs=1,
-        width=options.discriminator_width,
-        norm=options.discriminator_norm,
-        spectral=options.spectral_norm,
-        residual=options.residual,
-        pooling="sum" if options.residual else "flatten",
-        initialisation=options.initialisation,
-    )

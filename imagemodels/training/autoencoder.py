@@ -1,10 +1,12 @@
 """Training a variational autoencoder."""
 
+from dataclasses import dataclass
+from typing import Any
+
 from torch import Tensor, nn
 
-from imagemodels.networks.decoder import ConvDecoder
-from imagemodels.networks.encoder import ConvEncoder
-from imagemodels.networks.specs import EncoderSpec
+from imagemodels.networks.architectures import new_decoder, new_encoder
+from imagemodels.networks.specs import EncoderSpec, MlpEncoderSpec
 from imagemodels.objectives import RECONSTRUCTION, bounded_log_variance, kl_beyond, kl_divergence, reparameterised
 from imagemodels.options import AutoencoderOptions
 from imagemodels.runtime import Runtime
@@ -13,14 +15,23 @@ from imagemodels.training.stream import Batch
 from imagemodels.training.task import Task, adam, decoder_spec
 
 
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """What the encoder says of each image, and a draw from it; (N, Z) each."""
+
+    mean: Tensor
+    log_variance: Tensor
+    latents: Tensor
+
+
 class AutoencoderTask(Task):
     """Encoder and decoder under one optimizer: together they maximise one bound."""
 
     def __init__(self, config: TrainConfig, options: AutoencoderOptions, runtime: Runtime) -> None:
         super().__init__(config, runtime)
         self.options = options
-        self.encoder = ConvEncoder(encoder_spec(config, options))
-        self.decoder = ConvDecoder(decoder_spec(config, options))
+        self.encoder = new_encoder(encoder_spec(config, options))
+        self.decoder = new_decoder(decoder_spec(config, options))
         self.networks = {"encoder": self.encoder, "decoder": self.decoder}
         self._both = runtime.place(nn.ModuleDict(self.networks)).train()
         self.optimizers = {"both": adam(self._both, options, options.learning_rate)}
@@ -35,17 +46,26 @@ class AutoencoderTask(Task):
         return self.descend("both", batch.parts(micro_batch or len(batch.images)), self._losses)
 
     def _losses(self, part: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        noise_NZ = self.noise(part, self.options.latent_size, "posterior")
+        posterior = self.encoded(part)
+        with self.runtime.autocast():
+            decoded = self.decoder(posterior.latents, part.labels)
+        return self.bound(part, posterior, decoded)
+
+    def encoded(self, part: Batch) -> Posterior:
+        """Encode the images, and draw a latent vector for each."""
         with self.runtime.autocast():
             moments = self.encoder(part.images, part.labels)
         mean_NZ, log_variance_NZ = moments.float().chunk(2, dim=1)
         log_variance_NZ = bounded_log_variance(log_variance_NZ)
-        with self.runtime.autocast():
-            decoded = self.decoder(reparameterised(mean_NZ, log_variance_NZ, noise_NZ), part.labels)
+        noise_NZ = self.noise(part, self.options.latent_size, "posterior")
+        return Posterior(mean_NZ, log_variance_NZ, reparameterised(mean_NZ, log_variance_NZ, noise_NZ))
+
+    def bound(self, part: Batch, posterior: Posterior, decoded: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the negative evidence lower bound, as it is weighted now, and its parts."""
         reconstruction = RECONSTRUCTION[self.options.reconstruction](part.images, decoded)
-        divergence = kl_divergence(mean_NZ, log_variance_NZ)
+        divergence = kl_divergence(posterior.mean, posterior.log_variance)
         free = self.options.free_nats
-        costly = kl_beyond(mean_NZ, log_variance_NZ, free) if free else divergence
+        costly = kl_beyond(posterior.mean, posterior.log_variance, free) if free else divergence
         loss = reconstruction + self._kl_weight(part) * costly
         return loss, {"reconstruction": reconstruction, "kl": divergence}
 
@@ -55,14 +75,16 @@ class AutoencoderTask(Task):
         return self.options.kl_weight * share
 
 
-def encoder_spec(config: TrainConfig, options: AutoencoderOptions) -> EncoderSpec:
+def encoder_spec(config: TrainConfig, options: AutoencoderOptions) -> EncoderSpec | MlpEncoderSpec:
     """Return what the encoder of this run is made of; it gives mean and log variance."""
-    return EncoderSpec(
-        image_size=config.image_size,
-        channels=config.channels,
-        num_classes=config.num_classes,
-        outputs=2 * options.latent_size,
-        width=options.width,
-        feature_size=options.feature_size,
-        initialisation=options.initialisation,
-    )
+    shared: dict[str, Any] = {
+        "image_size": config.image_size,
+        "channels": config.channels,
+        "num_classes": config.num_classes,
+        "outputs": 2 * options.latent_size,
+        "width": options.width,
+        "initialisation": options.initialisation,
+    }
+    if options.backbone == "mlp":
+        return MlpEncoderSpec(**shared, depth=options.depth)
+    return EncoderSpec(**shared, feature_size=options.feature_size)

@@ -1,17 +1,20 @@
 """Which task trains which family of presets."""
 
-from imagemodels.options import AdversarialOptions, AutoencoderOptions
+from imagemodels.options import AdversarialOptions, AutoencoderOptions, HybridOptions
 from imagemodels.runtime import Runtime
 from imagemodels.training.adversarial import AdversarialTask
 from imagemodels.training.autoencoder import AutoencoderTask
 from imagemodels.training.classification import ClassifierTask
 from imagemodels.training.config import TrainConfig
+from imagemodels.training.hybrid import HybridTask
 from imagemodels.training.task import Task
 
 
 def new_task(config: TrainConfig, runtime: Runtime) -> Task:
     """Return the task of the preset of ``config``, its networks freshly initialised on the device of ``runtime``."""
     options = config.model.options
+    if isinstance(options, HybridOptions):
+        return HybridTask(config, options, runtime)
     if isinstance(options, AutoencoderOptions):
         return AutoencoderTask(config, options, runtime)
     if isinstance(options, AdversarialOptions):

@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from imagemodels.networks.partial import part_of_a_batch
-from imagemodels.networks.specs import DecoderSpec
+from imagemodels.networks.specs import DecoderSpec, MlpDecoderSpec
 from imagemodels.options import AdversarialOptions, AutoencoderOptions, SharedOptions
 from imagemodels.random import step_seed
 from imagemodels.runtime import Runtime
@@ -111,17 +112,17 @@ def adam(network: nn.Module, options: SharedOptions, learning_rate: float, weigh
     return Adam(network.parameters(), learning_rate, betas=betas, weight_decay=weight_decay)
 
 
-def decoder_spec(config: TrainConfig, options: AdversarialOptions | AutoencoderOptions) -> DecoderSpec:
+def decoder_spec(config: TrainConfig, options: AdversarialOptions | AutoencoderOptions) -> DecoderSpec | MlpDecoderSpec:
     """Return what the image-making network of this run is made of."""
-    return DecoderSpec(
-        image_size=config.image_size,
-        channels=config.channels,
-        num_classes=config.num_classes,
-        latent_size=options.latent_size,
-        class_size=options.class_size,
-        width=options.width,
-        norm=options.norm,
-        upsample=options.upsample,
-        residual=options.residual,
-        initialisation=options.initialisation,
-    )
+    shared: dict[str, Any] = {
+        "image_size": config.image_size,
+        "channels": config.channels,
+        "num_classes": config.num_classes,
+        "latent_size": options.latent_size,
+        "class_size": options.class_size,
+        "width": options.width,
+        "initialisation": options.initialisation,
+    }
+    if options.backbone == "mlp":
+        return MlpDecoderSpec(**shared, depth=options.depth)
+    return DecoderSpec(**shared, norm=options.norm, upsample=options.upsample, residual=options.residual)

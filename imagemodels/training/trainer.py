@@ -13,8 +13,7 @@ from torch import Tensor
 from imagemodels.classifier import Classifier
 from imagemodels.errors import ConfigError
 from imagemodels.memory import in_batches_that_fit
-from imagemodels.networks.decoder import ConvDecoder
-from imagemodels.networks.encoder import ConvEncoder
+from imagemodels.networks.architectures import Decoder, Encoder
 from imagemodels.random import diverted_seed, step_seed
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
@@ -115,14 +114,14 @@ class Trainer:
         Raises ConfigError when the model is a classifier, or the best is asked for and nothing was measured.
         """
         network = self._product(which)
-        if not isinstance(network, ConvDecoder):
+        if not isinstance(network, Decoder):
             raise ConfigError(f"preset {self.config.preset!r} is a classifier: it makes no images")
         return Generator(network, self.runtime)
 
     def classifier(self, which: Which = "last") -> Classifier:
         """Return a classifier with a copy of the averaged weights; raises ConfigError when the model makes images."""
         network = self._product(which)
-        if not isinstance(network, ConvEncoder):
+        if not isinstance(network, Encoder):
             raise ConfigError(f"preset {self.config.preset!r} makes images: it is no classifier")
         return Classifier(network, self.runtime)
 

@@ -8,7 +8,8 @@ from imagemodels.presets import PRESETS, check_shape, resolve
 
 
 def test_every_preset_says_what_it_is_and_where_it_is_from() -> None:
-    assert list(PRESETS) == ["vae", "dcgan", "sngan", "cnn"]
+    names = "vae dcgan sngan lsgan wgan-gp r3gan beta-vae mlp-vae mlp-gan vae-gan cnn"
+    assert list(PRESETS) == names.split()
     assert all(preset.summary and preset.paper for preset in PRESETS.values())
 
 
@@ -29,7 +30,7 @@ def test_an_unknown_preset_gets_a_hint() -> None:
     ("overrides", "message"),
     [
         ({"widht": 8}, r"no option 'widht' \(did you mean 'width'\?\)"),
-        ({"width": 0}, "'width' lies between 1 and 1024, got 0"),
+        ({"width": 0}, "'width' lies between 1 and 4096, got 0"),
         ({"width": 8.5}, "'width' is a whole number, got 8.5"),
         ({"width": True}, "'width' is a whole number, got True"),
         ({"width": "8"}, "'width' is a whole number, got '8'"),
@@ -43,6 +44,20 @@ def test_an_unknown_preset_gets_a_hint() -> None:
 def test_a_wrong_option_is_named_with_what_would_be_right(overrides: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         resolve("sngan", overrides)
+
+
+@pytest.mark.parametrize(
+    ("preset", "overrides", "message"),
+    [
+        ("mlp-gan", {"residual": True}, "'residual' means nothing to backbone 'mlp'; leave it out"),
+        ("vae", {"backbone": "mlp", "upsample": "nearest"}, "'upsample' means nothing to backbone 'mlp'"),
+        ("sngan", {"depth": 3}, "'depth' means nothing to backbone 'conv'"),
+        ("mlp-vae", {"backbone": "conv", "depth": 3}, "'depth' means nothing to backbone 'conv'"),
+    ],
+)
+def test_an_option_of_another_backbone_is_refused(preset: str, overrides: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve(preset, overrides)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import torch
 
 from benchmarks.train_speed import FIRST_STEP_TOLERANCE, loss_differences
 from imagemodels.runtime import Runtime
-from imagemodels.training.adversarial import frozen
 from imagemodels.training.config import TrainConfig
+from imagemodels.training.discriminating import frozen
 from imagemodels.training.meter import Meter
 from imagemodels.training.trainer import Trainer
 from tests.imagemodels.training.test_trainer import SMALL, new_trainer, small_config

@@ -19,8 +19,16 @@ SMALL: dict[str, dict[str, object]] = {
     "vae": {"width": 4, "latent_size": 4},
     "dcgan": {"width": 4, "discriminator_width": 4, "latent_size": 4},
     "sngan": {"width": 4, "discriminator_width": 4, "latent_size": 4, "translation": 0.1},
+    "lsgan": {"width": 4, "discriminator_width": 4, "latent_size": 4},
+    "wgan-gp": {"width": 4, "discriminator_width": 4, "latent_size": 4, "generator_every": 2},
+    "r3gan": {"width": 4, "discriminator_width": 4, "latent_size": 4},
+    "beta-vae": {"width": 4, "latent_size": 4},
+    "mlp-vae": {"width": 8, "latent_size": 4},
+    "mlp-gan": {"width": 8, "discriminator_width": 8, "latent_size": 4},
+    "vae-gan": {"width": 4, "discriminator_width": 4, "latent_size": 4, "adversarial": "ns"},
     "cnn": {"width": 4},
 }
+KNOWS_DIFFERENCES_ALONE = {"wgan-gp", "r3gan"}  # between logits: what is added to all of them changes nothing
 
 
 def brightness(generator: Generator) -> float:
@@ -131,7 +139,8 @@ def test_training_changes_every_weight_at_other_shapes(
     for _ in trainer.run():
         pass
     after = {name: weight for net in trainer.task.networks.values() for name, weight in net.named_parameters()}
-    assert [name for name in before if torch.equal(before[name], after[name])] == []
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert same <= ({"head.bias"} if preset in KNOWS_DIFFERENCES_ALONE else set())
 
 
 @pytest.mark.parametrize("preset", ["vae", "dcgan", "sngan"])

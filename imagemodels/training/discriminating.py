@@ -1,0 +1,64 @@
+"""What all tasks with a discriminator share."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from imagemodels.networks.architectures import Encoder
+from imagemodels.networks.blocks import separate_statistics
+from imagemodels.networks.specs import EncoderSpec, MlpEncoderSpec, Pooling
+from imagemodels.options import AdversarialOptions, HybridOptions
+from imagemodels.training.adam import Adam
+from imagemodels.training.config import TrainConfig
+
+
+def judged(discriminator: Encoder, kinds: Sequence[Tensor], labels: Tensor | None) -> Sequence[Tensor]:
+    """Return the logits of each kind of images (N, C, S, S), all of them with ``labels`` (N,), from one pass.
+
+    Batch statistics do not mix the kinds: they would tell a mixed batch from a pure one.
+    """
+    repeated = labels.repeat(len(kinds)) if labels is not None else None
+    with separate_statistics(discriminator, len(kinds)):
+        logits: Tensor = discriminator(torch.cat(tuple(kinds)), repeated)
+    return logits.chunk(len(kinds))
+
+
+def moved_by(discriminator: nn.Module, optimizer: Adam) -> list[Tensor]:
+    """What a discriminator's own step changes, before that of the network that it judges."""
+    moments = [value for state in optimizer.state.values() for value in state.values()]
+    return [*discriminator.parameters(), *moments]
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Let gradients pass through ``network`` within the context, but give none to its weights."""
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
+def discriminator_spec(
+    config: TrainConfig, options: AdversarialOptions | HybridOptions
+) -> EncoderSpec | MlpEncoderSpec:
+    """Return what the discriminator of this run is made of."""
+    shared: dict[str, Any] = {
+        "image_size": config.image_size,
+        "channels": config.channels,
+        "num_classes": config.num_classes,
+        "outputs": 1,
+        "width": options.discriminator_width,
+        "spectral": options.spectral_norm,
+        "initialisation": options.initialisation,
+    }
+    if options.backbone == "mlp":
+        return MlpEncoderSpec(**shared, depth=options.depth)
+    pooling: Pooling = "sum" if options.residual else "flatten"
+    return EncoderSpec(**shared, norm=options.discriminator_norm, residual=options.residual, pooling=pooling)
