@@ -1,7 +1,5 @@
 """CIFAR-10 in its official binary version: one archive, six members of fixed-size records (cs.toronto.edu/~kriz)."""
 
-import tarfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import numpy.typing as npt
 
 from imagemodels.data.download import download_verified
 from imagemodels.data.errors import BadImage, DatasetMissing
+from imagemodels.data.tar_reading import UNREADABLE, open_tar, regular_members
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
@@ -64,15 +63,15 @@ def _members(archive: Path) -> dict[str, bytes]:
     wanted = {f"{ARCHIVE_FOLDER}/{name}": name for name in (*TRAIN_FILES, TEST_FILE)}
     contents = {}
     try:
-        with tarfile.open(archive, "r:*") as tar:
-            for member in tar:
-                if member.isfile() and member.name in wanted:
+        with open_tar(archive) as tar:
+            for member in regular_members(tar):
+                if member.name in wanted:
                     if member.size > LARGEST_FILE_BYTES:
                         raise BadImage(f"{archive}: {member.name} has {member.size:,} bytes; too many")
                     file = tar.extractfile(member)
                     assert file is not None
                     contents[wanted[member.name]] = file.read()
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as broken:
+    except UNREADABLE as broken:
         raise BadImage(f"{archive}: damaged or truncated archive: {broken}") from broken
     _require_all(contents, archive)
     return contents

@@ -1,5 +1,7 @@
 """From a data set's name to images in memory."""
 
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -19,8 +21,9 @@ from imagemodels.data.decoding import (
 )
 from imagemodels.data.digits import read_digits
 from imagemodels.data.fingerprint import item_digests
-from imagemodels.data.folder_reading import OnBadImage, Progress, read_folder
 from imagemodels.data.idx import labels_beside, read_idx_images, read_idx_labels, require_idx
+from imagemodels.data.picture_files import FolderFiles, PictureFiles, TarFiles, ZipFiles
+from imagemodels.data.picture_reading import OnBadImage, Progress, read_pictures
 from imagemodels.data.published import (
     PUBLICATIONS,
     TEST_IMAGES,
@@ -35,6 +38,11 @@ from imagemodels.data.split import content_split
 from imagemodels.errors import DataError
 
 ON_BAD_IMAGE = get_args(OnBadImage)
+PICTURE_KINDS: Mapping[str, Callable[[Path], PictureFiles]] = {
+    "folder": FolderFiles,
+    "zip": ZipFiles,
+    "tar": TarFiles,
+}
 
 
 @dataclass(frozen=True)
@@ -57,10 +65,12 @@ def load_dataset(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> ImageDataset:
-    """Read a data set by name: ``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``folder:PATH`` or ``idx:PATH``.
+    """Read a data set by its name, or by its kind and place.
 
-    Images are cropped to their centred square and resized (Lanczos to shrink, bicubic to enlarge). image_size None
-    keeps the source's size, which must then be one and square; channels None gives gray when all images are gray.
+    Names: ``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``. Places: ``folder:PATH``, ``zip:PATH``, ``tar:PATH``,
+    ``idx:PATH``. Images are cropped to their centred square and resized (Lanczos to shrink, bicubic to enlarge).
+    image_size None keeps the source's size, which must then be one and square; channels None gives gray when all
+    images are gray.
     The official held-out part is kept where there is one; otherwise a fifth of each class is held out by a hash of
     seed and content. Published files are sought in root/NAME and fetched, checksums verified, when absent.
     progress is told (phase, share of it done); whatever it raises ends the reading.
@@ -76,8 +86,9 @@ def load_dataset(
     if channels is not None:
         check_channels(channels)
     tell = progress or _tell_nobody
-    if source.kind == "folder" and source.path is not None:
-        return read_folder(source.path, image_size, channels, on_bad_image, seed, tell)
+    if source.kind in PICTURE_KINDS and source.path is not None:
+        with closing(PICTURE_KINDS[source.kind](source.path)) as files:
+            return read_pictures(files, image_size, channels, on_bad_image, seed, tell)
     arrays = _read_arrays(source.kind, source.path, root, tell)
     return _from_arrays(str(source), arrays, image_size, channels, seed)
 

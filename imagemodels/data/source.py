@@ -8,7 +8,7 @@ from imagemodels.data.errors import DatasetMissing, UnknownDataset
 from imagemodels.names import did_you_mean
 
 BUILT_IN_KINDS = ("digits", "mnist", "fashion-mnist", "cifar10")
-PATH_KINDS = ("folder", "idx")
+PATH_KINDS = ("folder", "zip", "tar", "idx")
 DATASET_KINDS = (*BUILT_IN_KINDS, *(f"{kind}:PATH" for kind in PATH_KINDS))
 
 
@@ -43,8 +43,16 @@ def _unknown_message(name: str, kind: str, has_colon: bool) -> str:
         return f"data set {name!r}: {kind} takes no path; write {kind} alone, and give its folder as the data root"
     hint = did_you_mean(kind, (*BUILT_IN_KINDS, *PATH_KINDS))
     if not hint and Path(name).expanduser().exists():
-        hint = f" (did you mean 'folder:{name}'?)"
+        hint = f" (did you mean '{_kind_of(Path(name).expanduser())}:{name}'?)"
     return f"unknown data set {name!r}{hint}; known are {', '.join(DATASET_KINDS)}"
+
+
+def _kind_of(path: Path) -> str:
+    """Which kind of data set a path most likely is."""
+    if path.is_dir():
+        return "folder"
+    ends = path.name.lower()
+    return "zip" if ends.endswith(".zip") else "tar" if ".tar" in ends or ends.endswith(".tgz") else "idx"
 
 
 def check_dataset_name(name: str) -> str:
@@ -66,3 +74,5 @@ def _check_path(kind: str, path: Path) -> None:
         raise DatasetMissing(f"data set folder:{path}: this is a file; give the folder that holds the images")
     if kind == "folder" and not any(files for _folder, _subfolders, files in os.walk(path)):
         raise DatasetMissing(f"data set folder:{path}: the folder is empty")
+    if kind in ("zip", "tar") and not path.is_file():
+        raise DatasetMissing(f"data set {kind}:{path}: this is a folder; write folder:{path}")

@@ -120,7 +120,7 @@ def test_bad_images_fail_in_one_error_that_names_and_counts_them(tmp_path: Path)
     with pytest.raises(BadImage) as caught:
         load_dataset(f"folder:{tmp_path}", image_size=16)
     message = str(caught.value)
-    assert message.startswith(f"7 of 9 images in {tmp_path.resolve()} are unusable:")
+    assert message.startswith(f"7 of 9 images in folder:{tmp_path.resolve()} are unusable:")
     assert "bad0_zero.png: the file is empty" in message
     assert "bad1_text.png: not an image of a known format" in message
     assert "and 2 more" in message

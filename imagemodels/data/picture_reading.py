@@ -1,4 +1,4 @@
-"""Decode the images of a folder, a few files at once, and account for those that are bad."""
+"""Decode the image files of a folder or an archive, a few at once, and account for those that are bad."""
 
 import hashlib
 import warnings
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -22,11 +21,11 @@ from imagemodels.data.decoding import (
     decode_bytes,
     is_gray,
     open_image,
-    read_bytes,
 )
 from imagemodels.data.errors import BadImage
 from imagemodels.data.fingerprint import files_fingerprint
-from imagemodels.data.folder import OUTSIDE_LINK, FolderListing, FoundImage, list_folder
+from imagemodels.data.layout import FoundImage, Layout, layout_of
+from imagemodels.data.picture_files import PictureFiles
 from imagemodels.data.split import content_split
 from imagemodels.errors import DataError
 
@@ -63,26 +62,26 @@ class _Usable:
     digests: tuple[str, ...]
 
 
-def read_folder(
-    root: Path,
+def read_pictures(
+    files: PictureFiles,
     image_size: int | None,
     channels: int | None,
     on_bad_image: OnBadImage,
     seed: int,
     tell: Progress,
 ) -> ImageDataset:
-    """Read a folder of images; see load_dataset for the rules and for what is raised."""
-    listing = list_folder(root)
+    """Read all images of a place; see load_dataset for the rules and for what is raised."""
+    layout = layout_of(files)
     with _bombs_refused():
-        size, depth = _resolve_format(listing, image_size, channels, tell)
-        check_memory(len(listing.images), size, depth)
-        usable, bad = _decode_all(listing, size, depth, tell)
-    bad += [(path, OUTSIDE_LINK) for path in listing.outside_links]
+        size, depth = _resolve_format(layout, image_size, channels, tell)
+        check_memory(len(layout.images), size, depth)
+        usable, bad = _decode_all(layout, size, depth, tell)
+    bad += files.refused
     if bad and on_bad_image == "fail":
-        raise BadImage(_bad_message(listing, bad))
+        raise BadImage(_bad_message(layout, bad))
     if not usable.found:
-        raise BadImage(f"data set folder:{listing.root}: not one image is usable; {_bad_message(listing, bad)}")
-    return _assemble(listing, usable, sorted(bad), seed)
+        raise BadImage(f"data set {files.place}: not one image is usable; {_bad_message(layout, bad)}")
+    return _assemble(layout, usable, sorted(bad), seed)
 
 
 @contextmanager
@@ -93,33 +92,28 @@ def _bombs_refused() -> Iterator[None]:
         yield
 
 
-def _resolve_format(
-    listing: FolderListing, image_size: int | None, channels: int | None, tell: Progress
-) -> tuple[int, int]:
+def _resolve_format(layout: Layout, image_size: int | None, channels: int | None, tell: Progress) -> tuple[int, int]:
     if image_size is not None and channels is not None:
         return image_size, channels
-    headers = _read_headers(listing, tell)
-    size = image_size or _common_size(listing, headers)
+    headers = _read_headers(layout, tell)
+    size = image_size or _common_size(layout, headers)
     return size, channels or (1 if all(header.gray for header in headers) else 3)
 
 
-def _read_headers(listing: FolderListing, tell: Progress) -> list[_Header]:
+def _read_headers(layout: Layout, tell: Progress) -> list[_Header]:
     headers = []
-    for number, found in enumerate(listing.images):
+    for number, found in enumerate(layout.images):
         if number % TELL_EVERY == 0:
-            tell("reading headers", number / len(listing.images))
-        path = listing.root / found.relative_path
-        if not path.is_file():
-            continue
+            tell("reading headers", number / len(layout.images))
         try:
-            with path.open("rb") as file, open_image(file) as image:
+            with layout.files.open(found.relative_path) as file, open_image(file) as image:
                 headers.append(_Header(image.width, image.height, is_gray(image)))
         except (BadImage, OSError):
             continue  # decoding meets it again and reports it
     return headers
 
 
-def _common_size(listing: FolderListing, headers: list[_Header]) -> int:
+def _common_size(layout: Layout, headers: list[_Header]) -> int:
     sizes = sorted({(header.width, header.height) for header in headers})
     if len(sizes) == 1 and sizes[0][0] == sizes[0][1]:
         return check_image_size(sizes[0][0])
@@ -127,24 +121,22 @@ def _common_size(listing: FolderListing, headers: list[_Header]) -> int:
         return MIN_IMAGE_SIZE  # nothing is readable: decoding tells why, whatever the size
     found = ", ".join(f"{width} × {height}" for width, height in sizes[:3])
     raise DataError(
-        f"data set folder:{listing.root}: images of {len(sizes)} sizes ({found}{', …' if len(sizes) > 3 else ''}) "
+        f"data set {layout.files.place}: images of {len(sizes)} sizes ({found}{', …' if len(sizes) > 3 else ''}) "
         "have no common square size; give an image size"
     )
 
 
-def _decode_all(
-    listing: FolderListing, size: int, channels: int, tell: Progress
-) -> tuple[_Usable, list[tuple[str, str]]]:
-    images = np.empty((len(listing.images), size, size, channels), dtype=np.uint8)
+def _decode_all(layout: Layout, size: int, channels: int, tell: Progress) -> tuple[_Usable, list[tuple[str, str]]]:
+    images = np.empty((len(layout.images), size, size, channels), dtype=np.uint8)
     found: list[FoundImage] = []
     digests: list[str] = []
     bad: list[tuple[str, str]] = []
     pool = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
     try:
-        outcomes = pool.map(lambda image: _decode(listing.root, image, size, channels), listing.images)
+        outcomes = pool.map(lambda image: _decode(layout.files, image, size, channels), layout.images)
         for number, outcome in enumerate(outcomes):
             if number % TELL_EVERY == 0:
-                tell("decoding", number / len(listing.images))
+                tell("decoding", number / len(layout.images))
             if isinstance(outcome, _Decoded):
                 images[len(found)] = outcome.pixels
                 found.append(outcome.found)
@@ -156,34 +148,34 @@ def _decode_all(
     return _Usable(images[: len(found)], tuple(found), tuple(digests)), bad
 
 
-def _decode(root: Path, found: FoundImage, size: int, channels: int) -> _Decoded | tuple[str, str]:
+def _decode(files: PictureFiles, found: FoundImage, size: int, channels: int) -> _Decoded | tuple[str, str]:
     """Decode the very bytes that are hashed, so that a file changed meanwhile cannot part the two."""
     try:
-        content = read_bytes(root / found.relative_path)
+        content = files.read(found.relative_path)
         return _Decoded(found, hashlib.sha256(content).hexdigest(), decode_bytes(content, size, channels))
     except BadImage as reason:
         return found.relative_path, str(reason)
 
 
-def _bad_message(listing: FolderListing, bad: list[tuple[str, str]]) -> str:
+def _bad_message(layout: Layout, bad: list[tuple[str, str]]) -> str:
     shown = "".join(f"\n  {path}: {reason}" for path, reason in sorted(bad)[:SHOWN_BAD_IMAGES])
     more = f"\n  and {len(bad) - SHOWN_BAD_IMAGES} more" if len(bad) > SHOWN_BAD_IMAGES else ""
-    total = len(listing.images) + len(listing.outside_links)
+    total = len(layout.images) + len(layout.files.refused)
     return (
-        f"{len(bad)} of {total} images in {listing.root} are unusable:{shown}{more}\n"
+        f"{len(bad)} of {total} images in {layout.files.place} are unusable:{shown}{more}\n"
         "Remove or repair them, or choose to skip bad images."
     )
 
 
-def _assemble(listing: FolderListing, usable: _Usable, bad: list[tuple[str, str]], seed: int) -> ImageDataset:
-    class_names = listing.class_names
+def _assemble(layout: Layout, usable: _Usable, bad: list[tuple[str, str]], seed: int) -> ImageDataset:
+    class_names = layout.class_names
     labels = _labels(usable, class_names) if class_names else None
-    train_indices, test_indices, split = _split(listing, usable, labels, seed)
+    train_indices, test_indices, split = _split(layout, usable, labels, seed)
     _, size, _, channels = usable.images.shape
     settings: dict[str, object] = {"image_size": size, "channels": channels, "rule": DECODE_RULE, "split": split}
     paths = (found.relative_path for found in usable.found)
     return ImageDataset(
-        name=f"folder:{listing.root}",
+        name=layout.files.place,
         images=usable.images,
         labels=labels,
         class_names=class_names,
@@ -200,8 +192,8 @@ def _labels(usable: _Usable, class_names: tuple[str, ...]) -> Indices:
     return np.array([numbers[found.class_name] for found in usable.found], dtype=np.int64)
 
 
-def _split(listing: FolderListing, usable: _Usable, labels: Indices | None, seed: int) -> tuple[Indices, Indices, str]:
-    if not listing.has_parts:
+def _split(layout: Layout, usable: _Usable, labels: Indices | None, seed: int) -> tuple[Indices, Indices, str]:
+    if not layout.has_parts:
         return *content_split(usable.digests, labels, seed), content_split_text(seed)
     held_out = np.array([bool(found.held_out) for found in usable.found])
     return np.flatnonzero(~held_out), np.flatnonzero(held_out), "folders"
