@@ -69,6 +69,8 @@ class AutoencoderOptions(DecoderOptions):
     )  # the weight grows linearly from 0 over these
     free_nats: float = field(default=0.0, metadata=within(0.0, 100.0))  # of KL in each dimension that cost nothing
     feature_size: int = field(default=128, metadata=within(1, 4096))  # of the encoder's last hidden layer
+    # Gaussians fitted to the latents afterwards, shared by the classes, at least one each; 0: the standard normal.
+    mixture: int = field(default=10, metadata=within(0, 1000))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,12 @@ def latents(seed: int, indices: NDArray[np.int64], size: int) -> NDArray[np.floa
     return _normals(words)[:, :size]
 
 
+def uniforms(seed: int, indices: NDArray[np.int64], purpose: str) -> NDArray[np.float64]:
+    """Return one uniform number in [0, 1) for each image, (N,): row i for image ``indices[i]`` of job ``seed``."""
+    words = _philox_words(_key(seed, purpose), np.asarray(indices, dtype=np.int64), 1)
+    return (words[:, 0] >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
 def labels(indices: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
     """Return balanced labels (N,), int64: image i belongs to class i mod ``num_classes``."""
     return np.asarray(indices, dtype=np.int64) % num_classes

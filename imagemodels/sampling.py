@@ -10,6 +10,7 @@ from torch import Tensor
 from imagemodels import random
 from imagemodels.digest import model_digest
 from imagemodels.errors import ConfigError
+from imagemodels.latents import LatentSource
 from imagemodels.memory import in_batches_that_fit
 from imagemodels.networks.architectures import Decoder
 from imagemodels.networks.blocks import weighted_layers
@@ -37,6 +38,7 @@ class Generator:
         self.runtime = runtime
         self.full_batch_size = batch_size or (CUDA_BATCH if runtime.torch_device.type == "cuda" else CPU_BATCH)
         self.batch_size = self.full_batch_size
+        self._latents = LatentSource(network)
         self._fast = _inference_copy(network, runtime)
 
     @property
@@ -81,7 +83,7 @@ class Generator:
     def _in_batches(
         self, seed: int, indices: NDArray[np.int64], labels: NDArray[np.int64] | None, size: int
     ) -> NDArray[np.uint8]:
-        latents = random.latents(seed, indices, self.network.spec.latent_size)
+        latents = self._latents.draw(seed, indices, labels)
         side = self.network.spec.image_size
         images = np.empty((len(indices), side, side, self.network.spec.channels), dtype=np.uint8)
         for start in range(0, len(indices), size):

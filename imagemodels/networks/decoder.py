@@ -10,15 +10,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imagemodels.networks.blocks import PlainUp, ResidualUp, doubling_convolution, initialise, normalisation
+from imagemodels.networks.prior import LatentDecoder
 from imagemodels.networks.sizes import SizePlan
 from imagemodels.networks.specs import DecoderSpec
 
 
-class ConvDecoder(nn.Module):
+class ConvDecoder(LatentDecoder):
     """Map latents (N, Z), and labels (N,) when there are classes, to images (N, C, S, S) in [-1, 1].
 
     The first layer is a linear one: on a 1×1 map it is the 4×4 transposed convolution of DCGAN, only faster.
     """
+
+    spec: DecoderSpec
 
     def __init__(self, spec: DecoderSpec) -> None:
         super().__init__()
@@ -39,9 +42,10 @@ class ConvDecoder(nn.Module):
         self.norm = normalisation(spec.norm, norm_width, spec.num_classes)
         self.to_pixels = _pixel_layer(widths[-1], spec)
         initialise(self, spec.initialisation)
+        self.use_prior(spec.prior_parts)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return images (N, C, S, S) in [-1, 1], float32, for standard normal latents (N, Z)."""
+        """Return images (N, C, S, S) in [-1, 1], float32, for latents (N, Z)."""
         maps = self._base(latents, labels)
         if not self.spec.residual:
             maps = functional.relu(self.norm(maps, labels), inplace=True)

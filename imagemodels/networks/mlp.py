@@ -11,12 +11,15 @@ from torch.nn import functional
 
 from imagemodels.networks.blocks import LEAK, initialise
 from imagemodels.networks.classes import with_classes
+from imagemodels.networks.prior import LatentDecoder
 from imagemodels.networks.specs import MlpDecoderSpec, MlpEncoderSpec
 from imagemodels.networks.spectral import apply_spectral_norm
 
 
-class MlpDecoder(nn.Module):
+class MlpDecoder(LatentDecoder):
     """Map latents (N, Z), and labels (N,) when there are classes, to images (N, C, S, S) in [-1, 1]."""
+
+    spec: MlpDecoderSpec
 
     def __init__(self, spec: MlpDecoderSpec) -> None:
         super().__init__()
@@ -27,9 +30,10 @@ class MlpDecoder(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(size, spec.width) for size in inputs)
         self.to_pixels = nn.Linear(spec.width, spec.channels * spec.image_size**2)
         initialise(self, spec.initialisation)
+        self.use_prior(spec.prior_parts)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return images (N, C, S, S) in [-1, 1], float32, for standard normal latents (N, Z)."""
+        """Return images (N, C, S, S) in [-1, 1], float32, for latents (N, Z)."""
         if self.embedding is not None:
             latents = torch.cat((latents, self.embedding(labels)), dim=1)
         hidden_NW = latents.to(self.to_pixels.weight.dtype)

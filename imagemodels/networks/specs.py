@@ -27,6 +27,7 @@ class DecoderSpec:
     upsample: Upsample = "nearest"
     residual: bool = False
     initialisation: Initialisation = "default"
+    prior_parts: int = 0  # Gaussians for each class from which latents are drawn; 0: the standard normal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class MlpDecoderSpec:
     num_classes: int = 0  # 0: unconditional
     class_size: int = 16  # numbers that stand for the class beside the latent vector
     initialisation: Initialisation = "default"
+    prior_parts: int = 0  # Gaussians for each class from which latents are drawn; 0: the standard normal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

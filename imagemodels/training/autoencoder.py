@@ -1,18 +1,29 @@
 """Training a variational autoencoder."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from imagemodels.memory import in_batches_that_fit
 from imagemodels.networks.architectures import new_decoder, new_encoder
+from imagemodels.networks.prior import LatentDecoder
 from imagemodels.networks.specs import EncoderSpec, MlpEncoderSpec
 from imagemodels.objectives import RECONSTRUCTION, bounded_log_variance, kl_beyond, kl_divergence, reparameterised
 from imagemodels.options import AutoencoderOptions
+from imagemodels.pixels import to_float
+from imagemodels.random import step_seed
 from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
-from imagemodels.training.stream import Batch
+from imagemodels.training.prior import Encoded, fit
+from imagemodels.training.stream import Batch, ImageStream
 from imagemodels.training.task import Task, adam, decoder_spec
+
+PRIOR_IMAGES = 4_000
+PRIOR_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,36 @@ class AutoencoderTask(Task):
     def product(self) -> nn.Module:
         """The decoder."""
         return self.decoder
+
+    @property
+    def prior_parts(self) -> int:
+        """The Gaussians of each class."""
+        return -(-self.options.mixture // max(1, self.config.num_classes))
+
+    def fit_prior(self, product: LatentDecoder, stream: ImageStream) -> None:
+        """Fit Gaussians to the latents of as many training images as tell enough about them."""
+        prior = product.use_prior(self.prior_parts)
+        if prior is not None:
+            fit(prior, self._encoded_part_of(stream))
+
+    def _encoded_part_of(self, stream: ImageStream) -> Encoded:
+        generator = torch.Generator().manual_seed(step_seed(self.config.seed, 0, "prior"))
+        chosen = torch.randperm(stream.count, generator=generator)[:PRIOR_IMAGES]
+        with torch.no_grad(), self.runtime.activated(), _at_rest(self.encoder):
+            parts, _size = in_batches_that_fit(
+                lambda size: [self._moments(*stream.pictures(part)) for part in torch.split(chosen, size)],
+                PRIOR_BATCH,
+                "the encoding of images",
+                self.runtime.torch_device,
+            )
+        mean_NZ, log_variance_NZ = torch.cat(parts).chunk(2, dim=1)
+        _pixels, labels_N = stream.pictures(chosen)
+        return Encoded(mean_NZ, bounded_log_variance(log_variance_NZ).exp(), labels_N)
+
+    def _moments(self, pixels: Tensor, labels: Tensor | None) -> Tensor:
+        with self.runtime.autocast():
+            moments: Tensor = self.encoder(to_float(pixels), labels)
+        return moments.float()
 
     def step(self, batch: Batch, micro_batch: int | None = None) -> dict[str, Tensor]:
         """Maximise the evidence lower bound; the losses are in nats per image."""
@@ -73,6 +114,16 @@ class AutoencoderTask(Task):
         warmup = self.options.kl_warmup_images
         share = min(1.0, batch.images_seen / warmup) if warmup else 1.0
         return self.options.kl_weight * share
+
+
+@contextmanager
+def _at_rest(network: nn.Module) -> Iterator[None]:
+    """Let a network in training look at images without learning anything about them."""
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train()
 
 
 def encoder_spec(config: TrainConfig, options: AutoencoderOptions) -> EncoderSpec | MlpEncoderSpec:

@@ -65,14 +65,18 @@ class ImageStream:
 
     def batch(self, step: int) -> Batch:
         """Return the batch of step number ``step``, counted from 0."""
-        chosen = self._runtime.put(self._indices(step))
-        # Channels innermost in memory, so that the permuted batch is already channels_last.
-        pixels = self._images_NHWC.index_select(0, chosen).permute(0, 3, 1, 2)
-        labels = self._labels.index_select(0, chosen) if self._labels is not None else None
+        pixels, labels = self.pictures(self._indices(step))
         images = to_float(self._flipped(pixels, step) if self.flips else pixels)
         return Batch(
             step=step, images_seen=step * self.batch_size, images=images, labels=labels, step_images=self.batch_size
         )
+
+    def pictures(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return images, uint8 (N, C, H, W), and labels (N,) or None, on the device, for ``indices`` (N,)."""
+        chosen = self._runtime.put(indices)
+        # Channels innermost in memory, so that what is permuted is already channels_last.
+        pixels = self._images_NHWC.index_select(0, chosen).permute(0, 3, 1, 2)
+        return pixels, self._labels.index_select(0, chosen) if self._labels is not None else None
 
     def reseed(self, seed: int) -> None:
         """Take the order and the flips of another seed from now on."""

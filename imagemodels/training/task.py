@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from imagemodels.networks.partial import part_of_a_batch
+from imagemodels.networks.prior import LatentDecoder
 from imagemodels.networks.specs import DecoderSpec, MlpDecoderSpec
 from imagemodels.options import AdversarialOptions, AutoencoderOptions, SharedOptions
 from imagemodels.random import step_seed
 from imagemodels.runtime import Runtime
 from imagemodels.training.adam import Adam
 from imagemodels.training.config import TrainConfig
-from imagemodels.training.stream import Batch
+from imagemodels.training.stream import Batch, ImageStream
 
 
 class Task(ABC):
@@ -48,6 +49,15 @@ class Task(ABC):
 
         At most ``micro_batch`` images are in the networks at a time; None: all of them.
         """
+
+    @property
+    def prior_parts(self) -> int:
+        """How many Gaussians ``fit_prior`` fits for each class; 0: latents stay standard normal."""
+        return 0
+
+    def fit_prior(self, product: LatentDecoder, stream: ImageStream) -> None:  # noqa: ARG002  it is for encoders
+        """Let a copy of the product draw its latents where those of the training images lie, if that is known."""
+        product.use_prior(self.prior_parts)
 
     @property
     def changed_early(self) -> list[Tensor]:

@@ -202,7 +202,8 @@ class Trainer:
             return
         self._meter.require_finite()
         self.measured_at = self.images_seen
-        yield self._measured(self._measure())
+        network = self._product("last")
+        yield self._measured(self._measure(network), network)
 
     def _is_due(self, last: int | None, every: int) -> bool:
         """Whether a multiple of ``every`` was passed since ``last``, or the run has ended after it."""
@@ -210,27 +211,34 @@ class Trainer:
             return False
         return last is None or self.finished or self.images_seen // every > last // every
 
-    def _measure(self) -> float:
-        if self.config.model.makes_images:
+    def _measure(self, network: torch.nn.Module) -> float:
+        if isinstance(network, Decoder):
             assert self._quality is not None
-            return float(self._quality(self.generator()))
+            return float(self._quality(Generator(network, self.runtime)))
+        assert isinstance(network, Encoder)
         assert self._test is not None
         images, labels = self._test
-        return float((self.classifier().predict(images) == labels).double().mean())
+        return float((Classifier(network, self.runtime).predict(images) == labels).double().mean())
 
-    def _measured(self, value: float) -> Quality:
+    def _measured(self, value: float, network: torch.nn.Module) -> Quality:
         sign = 1 if self.config.model.makes_images else -1  # accuracy: higher is better
         is_best = self.best is None or sign * value < sign * self.best.value
         if is_best:
-            self.best = Best(value, self.images_seen, deepcopy(dict(self.averaged.network.state_dict())))
+            self.best = Best(value, self.images_seen, dict(network.state_dict()))
         return Quality(self.images_seen, value, is_best)
 
     def _product(self, which: Which) -> torch.nn.Module:
+        """A copy of the averaged network, of now or of the best measurement, that draws its latents as it is to."""
         network = deepcopy(self.averaged.network)
-        if which == "best":
-            if self.best is None:
-                raise ConfigError("the best weights were asked for, but nothing was measured; set evaluate_every")
-            network.load_state_dict(self.best.weights)
+        if which == "last":
+            if isinstance(network, Decoder):
+                self.task.fit_prior(network, self.stream)
+            return network
+        if self.best is None:
+            raise ConfigError("the best weights were asked for, but nothing was measured; set evaluate_every")
+        if isinstance(network, Decoder):
+            network.use_prior(self.task.prior_parts)
+        network.load_state_dict(self.best.weights)
         return network
 
 

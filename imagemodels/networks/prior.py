@@ -1,0 +1,42 @@
+"""Where a decoder's latents come from: the standard normal distribution, or Gaussians fitted to the encoded data.
+
+Shapes: G groups (classes, or one), P parts of a group, Z latent size.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from imagemodels.networks.specs import DecoderSpec, MlpDecoderSpec
+
+
+class GaussianPrior(nn.Module):
+    """A mixture of P Gaussians for each of G groups of images; the standard normal one until it is filled."""
+
+    weights: Tensor
+    means: Tensor
+    factors: Tensor
+
+    def __init__(self, groups: int, parts: int, latent_size: int) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.full((groups, parts), 1.0 / parts))
+        self.register_buffer("means", torch.zeros(groups, parts, latent_size))
+        # Lower triangular: a factor times standard normal noise has the covariance of its part.
+        self.register_buffer("factors", torch.eye(latent_size).repeat(groups, parts, 1, 1))
+
+
+class LatentDecoder(nn.Module):
+    """What both decoders share: a spec with ``num_classes``, ``latent_size`` and ``prior_parts``, and the prior."""
+
+    spec: DecoderSpec | MlpDecoderSpec
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prior: GaussianPrior | None = None
+
+    def use_prior(self, parts: int) -> GaussianPrior | None:
+        """Draw from ``parts`` Gaussians for each class from now on, 0: from the standard normal; gives them to fill."""
+        self.spec = replace(self.spec, prior_parts=parts)
+        self.prior = GaussianPrior(max(1, self.spec.num_classes), parts, self.spec.latent_size) if parts else None
+        return self.prior

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import torch
+
+from imagemodels.latents import PIECE, LatentSource
+from imagemodels.networks.mlp import MlpDecoder
+from imagemodels.networks.specs import MlpDecoderSpec
+from imagemodels.random import latents, uniforms
+
+SIZE = 3
+
+
+def decoder(parts: int, num_classes: int = 0) -> MlpDecoder:
+    spec = MlpDecoderSpec(
+        image_size=8, channels=1, latent_size=SIZE, width=4, depth=1, num_classes=num_classes, prior_parts=parts
+    )
+    network = MlpDecoder(spec)
+    if network.prior is not None:
+        torch.manual_seed(1)
+        groups = max(1, num_classes)
+        network.prior.weights.copy_(torch.softmax(torch.randn(groups, parts), 1))
+        network.prior.means.copy_(torch.randn(groups, parts, SIZE) * 20)
+        network.prior.factors.copy_(torch.randn(groups, parts, SIZE, SIZE).tril())
+    return network
+
+
+def test_without_a_prior_latents_are_the_plain_ones() -> None:
+    indices = np.arange(50)
+    assert np.array_equal(LatentSource(decoder(0)).draw(4, indices, None), latents(4, indices, SIZE))
+
+
+def test_an_unfilled_prior_is_the_standard_normal() -> None:
+    network = decoder(0)
+    network.use_prior(5)
+    indices = np.arange(50)
+    np.testing.assert_allclose(LatentSource(network).draw(4, indices, None), latents(4, indices, SIZE), atol=1e-6)
+
+
+@pytest.mark.parametrize(("parts", "num_classes"), [(1, 0), (4, 0), (1, 3), (2, 3)])
+def test_any_split_and_order_of_the_numbers_gives_the_same_latents_bit_for_bit(parts: int, num_classes: int) -> None:
+    source = LatentSource(decoder(parts, num_classes))
+    indices = np.arange(PIECE + 300)
+    labels = indices * 7 % num_classes if num_classes else None
+    whole = source.draw(9, indices, labels)
+    assert whole.dtype == np.float32
+    shuffled = np.random.default_rng(0).permutation(len(indices))
+    for rows in (shuffled, indices[5:6], indices[17:90]):
+        part = source.draw(9, indices[rows], labels[rows] if labels is not None else None)
+        assert np.array_equal(part, whole[rows])
+    assert not np.array_equal(whole, source.draw(10, indices, labels))
+
+
+def test_each_class_is_drawn_from_its_own_gaussians_in_their_shares() -> None:
+    network = decoder(2, num_classes=3)
+    assert network.prior is not None
+    prior = network.prior
+    labels = np.arange(30_000) % 3
+    found = LatentSource(network).draw(0, np.arange(30_000), labels)
+    for label in range(3):
+        mine = torch.from_numpy(found[labels == label])
+        part = torch.cdist(mine, prior.means[label]).argmin(1)  # the means lie far apart
+        assert float((part == 0).float().mean()) == pytest.approx(float(prior.weights[label, 0]), abs=0.02)
+        for number in range(2):
+            chosen, factor = mine[part == number], prior.factors[label, number]
+            torch.testing.assert_close(chosen.mean(0), prior.means[label, number], atol=0.1, rtol=0)
+            torch.testing.assert_close(torch.cov(chosen.t()), factor @ factor.t(), atol=0.25, rtol=0.1)
+
+
+def test_uniform_numbers_are_uniform_and_belong_to_their_images() -> None:
+    whole = uniforms(3, np.arange(20_000), "parts")
+    assert whole.min() >= 0
+    assert whole.max() < 1
+    assert np.histogram(whole, 10, (0, 1))[0].min() > 1_800
+    assert np.array_equal(uniforms(3, np.array([7, 19_999, 0]), "parts"), whole[[7, 19_999, 0]])
+    assert not np.array_equal(whole, uniforms(3, np.arange(20_000), "others"))
