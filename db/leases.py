@@ -257,6 +257,7 @@ def _end(
         where=_MY_EPOCH,
         parameters={"of_epoch": lease.epoch},
         values=values,
+        is_waited_for=job.is_waited_for,
     )
     if task is None:
         if session.scalar(select(_attempts.c.outcome).where(*_MY_ATTEMPT), _key(lease)) is outcome:
@@ -264,7 +265,7 @@ def _end(
         raise _lost(lease)
     closed = {"outcome": outcome, "reason": reason, "message": message, "finished_at": _NOW}
     update_rows(session, _attempts, _MY_ATTEMPT, closed, _key(lease))
-    settle_job(session, job, actor=lease.worker_name)
+    settle_job(session, job, actor=lease.worker_name, just_moved={lease.task_id: target})
     return True
 
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import Select, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.dependencies import unblock_children_of_job, unblock_children_of_task
 from db.statements import Condition, fetch, insert_row, update_rows
-from db.tables import Event, Job, Task
+from db.tables import Event, Job, JobDependency, Task
 from db.types import now
 from pixmill.errors import NotFound
 from pixmill.states import TERMINAL, State, check_move, job_state
@@ -28,6 +28,7 @@ WAITING = (State.PENDING, State.HELD, State.QUEUED)
 _jobs: Any = Job.__table__
 _tasks: Any = Task.__table__
 _events: Any = Event.__table__
+_job_edges: Any = JobDependency.__table__
 _NOW = now()
 _STANDS = (_tasks.c.id == bindparam("of_task"), _tasks.c.state == bindparam("source"))
 _MOVED = (_tasks.c.id, _tasks.c.job_id, _tasks.c.dispatch_seq, _tasks.c.lease_epoch)
@@ -42,6 +43,8 @@ class LockedJob:
     id: int
     state: State
     cancel_requested: bool
+    has_one_task: bool = False
+    is_waited_for: bool = True  # by another job, or one of its tasks by another one, as far as is known
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,16 @@ def lock_job(session: Session, job_id: int) -> LockedJob:
 @cache
 def _lock_statement() -> "Select[Any]":
     # key_share: rows that merely refer to the job (shards, children) can still be added meanwhile.
-    columns = select(_jobs.c.id, _jobs.c.state, _jobs.c.cancel_requested)
+    other_tasks = exists().where(_tasks.c.job_id == _jobs.c.id, _tasks.c.number > 0)
+    other_jobs = exists().where(_job_edges.c.parent_id == _jobs.c.id)
+    # A job's tasks wait for each other alone.
+    columns = select(
+        _jobs.c.id,
+        _jobs.c.state,
+        _jobs.c.cancel_requested,
+        (~other_tasks).label("has_one_task"),
+        or_(other_jobs, other_tasks).label("is_waited_for"),
+    )
     return columns.where(_jobs.c.id == bindparam("job_id")).with_for_update(key_share=True)
 
 
@@ -88,11 +100,12 @@ def move_task(
     where: Sequence[Condition] = (),
     parameters: Mapping[str, Any] | None = None,
     values: Mapping[str, Any] | None = None,
+    is_waited_for: bool = True,
 ) -> Moved | None:
     """Move one task by compare-and-set and record the event; None when it is no longer as `source` and `where` say.
 
-    `parameters` fill the bound parameters of `where`. The caller holds the job's lock and calls `settle_job` when its
-    moves are made.  Raises InvalidMove.
+    `parameters` fill the bound parameters of `where`; `is_waited_for` is that of the job. The caller holds the job's
+    lock and calls `settle_job` when its moves are made.  Raises InvalidMove.
     """
     check_move(f"task {task_id}", source, target)
     changes: dict[str, Any] = {"state": target, **(values or {})}
@@ -107,7 +120,7 @@ def move_task(
     task = Moved(*row)
     states = {"from_state": source.value, "to_state": target.value}
     add_event(session, actor=actor, action=action, detail=detail, job_id=task.job_id, task_id=task_id, **states)
-    if target is State.SUCCEEDED:
+    if target is State.SUCCEEDED and is_waited_for:
         unblock_children_of_task(session, task_id)
     return task
 
@@ -119,12 +132,12 @@ def start_job(session: Session, job: LockedJob) -> None:
         update_rows(session, _jobs, _THIS_JOB, running, {"of_job": job.id})
 
 
-def settle_job(session: Session, job: LockedJob, *, actor: str) -> State:
+def settle_job(session: Session, job: LockedJob, *, actor: str, just_moved: Mapping[int, State] | None = None) -> State:
     """Make the job's row follow its tasks; a failed or cancelled task takes the waiting ones of its job along.
 
-    Gives the job's state afterwards.
+    Where the job has no other tasks than those `just_moved`, they are not read again. Gives the job's state afterwards.
     """
-    states = _task_states(session, job.id)
+    states = just_moved if just_moved and job.has_one_task else _task_states(session, job.id)
     if State.FAILED in states.values() or State.CANCELLED in states.values():
         _stop_the_rest(session, job, states, actor=actor)
         states = _task_states(session, job.id)
@@ -139,7 +152,7 @@ def settle_job(session: Session, job: LockedJob, *, actor: str) -> State:
         moved = {"from_state": job.state.value, "to_state": after.value}
         add_event(session, actor=actor, action=after.value, job_id=job.id, **moved)
     update_rows(session, _jobs, _THIS_JOB, changes, {"of_job": job.id})
-    if after in TERMINAL:
+    if after in TERMINAL and job.is_waited_for:
         unblock_children_of_job(session, job.id)
     return after
 

@@ -17,6 +17,7 @@ from sqlalchemy.sql.dml import ReturningUpdate, Update
 
 Condition = ColumnElement[bool]
 _Processor = Callable[[Any], Any]
+_CONNECTION = "pixmill_connection"
 _SHAPES = 256  # far more than there are; conditions that are made anew each time push each other out
 
 
@@ -26,7 +27,7 @@ def fetch(session: Session, statement: Any, parameters: Mapping[str, Any]) -> li
     Fast when the statement is the same object at every call. Unlike `Session.execute` it writes out no pending objects
     of the session first.  Raises sqlalchemy.exc.DBAPIError, or KeyError for a parameter that is not given.
     """
-    connection = session.connection()
+    connection = _connection(session)
     prepared = _prepared(statement, connection.dialect)
     cursor = connection.connection.cursor()
     values = prepared.values(parameters)
@@ -37,6 +38,14 @@ def fetch(session: Session, statement: Any, parameters: Mapping[str, Any]) -> li
         raise translated(connection, error, prepared.text, values, cursor) from error
     finally:
         cursor.close()
+
+
+def _connection(session: Session) -> Connection:
+    """The session's connection, remembered: asking it anew for every statement would cost more than to send one."""
+    known: Connection | None = session.info.get(_CONNECTION)
+    if known is None or known.closed:
+        known = session.info[_CONNECTION] = session.connection()
+    return known
 
 
 def translated(connection: Connection, error: Any, text: str, values: Any = None, cursor: Any = None) -> Exception:

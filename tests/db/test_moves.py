@@ -116,6 +116,15 @@ def test_two_tasks_that_end_at_once_end_their_job(database: Database) -> None:
     assert rows.job(database, job_id).state is S.SUCCEEDED
 
 
+def test_the_lock_tells_whether_there_is_more_to_look_at_when_a_task_ends(database: Database) -> None:
+    alone, parent = rows.add(database), rows.add(database)
+    rows.add(database, parents={parent: True})
+    chain = rows.add(database, tasks=rows.CHAIN)
+    with database.write() as session:
+        locked = [lock_job(session, job_id) for job_id in (alone, parent, chain)]
+    assert [(job.has_one_task, job.is_waited_for) for job in locked] == [(True, False), (True, True), (False, True)]
+
+
 @pytest.mark.parametrize("job_id", [999, 2**63, 10**30])
 def test_a_job_that_is_not_there_is_not_found(database: Database, job_id: int) -> None:
     with pytest.raises(NotFound, match=f"there is no job {job_id}"), database.write() as session:

@@ -44,6 +44,15 @@ def test_what_is_written_takes_part_in_the_transaction(database: Database) -> No
         assert session.scalars(select(Queue.name).where(Queue.name.in_(["gone", "stays"]))).all() == ["stays"]
 
 
+def test_a_session_that_goes_on_after_its_commit_is_served_by_its_next_connection(database: Database) -> None:
+    job_id = rows.add(database)
+    with Session(database.engine) as session:
+        for _ in range(3):
+            (found,) = fetch(session, BY_ID, {"job_id": job_id})
+            assert found.id == job_id
+            session.commit()
+
+
 def test_an_error_is_that_of_sqlalchemy(database: Database) -> None:
     add = insert(Queue).values(name=bindparam("name"))
     database.transact(lambda session: fetch(session, add, {"name": "twice"}))
