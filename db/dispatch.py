@@ -101,7 +101,7 @@ def queue_ready_tasks(session: Session, kind: DeviceKind, count: int) -> list[Wa
             values={"dispatch_seq": _NEXT_DISPATCH, "dispatched_at": None},
         )
         if task is not None:
-            settle_job(session, job, actor=ACTOR)
+            settle_job(session, job, actor=ACTOR, just_moved={task.id: State.QUEUED})
             wake_ups.append(WakeUp(task.id, task.dispatch_seq, kind))
     return wake_ups
 

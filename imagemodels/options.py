@@ -1,5 +1,6 @@
 """The options of each family of models, with ranges that are checked where a value enters. Free of torch."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any
@@ -17,6 +18,10 @@ PENALTY_NAMES = ("none", "r1", "r1r2", "gp")
 RECONSTRUCTION_NAMES = ("sigma", "mse", "l1", "bce")
 
 
+def _times(weight: float, name: str) -> str:
+    return name if weight == 1 else f"{weight:g} {name}"
+
+
 def within(lowest: float, highest: float) -> dict[str, float]:
     """Describe a number between ``lowest`` and ``highest``, both allowed; its type is that of the default."""
     return {"lowest": lowest, "highest": highest}
@@ -28,7 +33,7 @@ def among(choices: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SharedOptions:
+class SharedOptions(ABC):
     """What every model has."""
 
     batch_size: int = field(default=64, metadata=within(2, 4096))  # images of one optimizer step
@@ -42,6 +47,11 @@ class SharedOptions:
         default=10_000, metadata=within(0, 1_000_000_000)
     )  # of the averaged weights; 0: not averaged
     horizontal_flips: bool = False  # wrong for digits and letters, right for most photographs
+
+    @property
+    @abstractmethod
+    def objective(self) -> str:
+        """What is minimised, in the names of the objectives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +82,11 @@ class AutoencoderOptions(DecoderOptions):
     # Gaussians fitted to the latents afterwards, shared by the classes, at least one each; 0: the standard normal.
     mixture: int = field(default=10, metadata=within(0, 1000))
 
+    @property
+    def objective(self) -> str:
+        """What is minimised."""
+        return f"{self.reconstruction} + {_times(self.kl_weight, 'kl')}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HybridOptions(AutoencoderOptions):
@@ -84,6 +99,12 @@ class HybridOptions(AutoencoderOptions):
     discriminator_width: int = field(default=32, metadata=within(1, 4096))
     discriminator_norm: Norm = field(default="none", metadata=among(NORMS))
     spectral_norm: bool = True  # of every weight of the discriminator
+
+    @property
+    def objective(self) -> str:
+        """What is minimised."""
+        bound = f"{self.reconstruction} + {_times(self.kl_weight, 'kl')}"
+        return f"{bound} + {_times(self.adversarial_weight, self.adversarial)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +126,13 @@ class AdversarialOptions(DecoderOptions):
     cutout: float = field(default=0.0, metadata=within(0.0, 0.9))  # DiffAugment: side of the hole as a share; 0: off
     recolour: bool = False  # DiffAugment: brightness, saturation, contrast
 
+    @property
+    def objective(self) -> str:
+        """What is minimised."""
+        if self.penalty == "none":
+            return self.adversarial
+        return f"{self.adversarial} + {_times(self.penalty_weight, self.penalty)}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierOptions(SharedOptions):
@@ -112,6 +140,11 @@ class ClassifierOptions(SharedOptions):
 
     feature_size: int = field(default=64, metadata=within(1, 4096))  # of the penultimate layer
     weight_decay: float = field(default=0.0, metadata=within(0.0, 1.0))
+
+    @property
+    def objective(self) -> str:
+        """What is minimised."""
+        return "cross-entropy"
 
 
 CONV_ALONE = ("upsample", "norm", "residual", "discriminator_norm", "feature_size")

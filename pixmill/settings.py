@@ -67,7 +67,7 @@ class SchedulerSettings(Section):
     """The loop that decides what runs when."""
 
     tick_seconds: Seconds = 1.0  # the longest pause between two looks at the database
-    redispatch_seconds: Seconds = 15.0  # a wake-up that nobody claimed is sent again after this
+    redispatch_seconds: Seconds = 13.0  # a wake-up that nobody claimed is sent again; with a tick, within 15 seconds
     lease_seconds: Seconds = 30.0  # a worker silent for this long has lost its task
     max_lost_leases: Annotated[int, Field(ge=1)] = 3  # a task that takes down this many workers is poison
     canary_seconds: Seconds = 60.0  # between two messages that show that an idle worker still hears

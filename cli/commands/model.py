@@ -27,7 +27,13 @@ COLUMNS = [
     Column(title="JOB", align="right"),
     Column(title="AGE", align="right"),
 ]
-PRESET_COLUMNS = [Column(title="PRESET"), Column(title="FAMILY"), Column(title="SUMMARY", shrinks=True)]
+PRESET_COLUMNS = [
+    Column(title="PRESET"),
+    Column(title="FAMILY"),
+    Column(title="MINIMISES"),
+    Column(title="SUMMARY", shrinks=True),
+]
+PRESET_KEYS = ("name", "family", "objective", "summary", "paper")
 WIDE_PRESET_COLUMNS = [*PRESET_COLUMNS, Column(title="PAPER", shrinks=True), Column(title="OPTIONS", shrinks=True)]
 
 
@@ -94,6 +100,7 @@ def presets(output_format: str) -> None:
         {
             "name": preset.name,
             "family": preset.family,
+            "objective": preset.options.objective,
             "summary": preset.summary,
             "paper": preset.paper,
             "options": asdict(preset.options),
@@ -103,7 +110,7 @@ def presets(output_format: str) -> None:
     if output_format == "json":
         print_list("preset_list", items)
         return
-    rows = [[str(item[key]) for key in ("name", "family", "summary", "paper")] + [_options(item)] for item in items]
+    rows = [[str(item[key]) for key in PRESET_KEYS] + [_options(item)] for item in items]
     columns = WIDE_PRESET_COLUMNS if output_format == "wide" else PRESET_COLUMNS
     print_table(columns, [row[: len(columns)] for row in rows], empty="no presets")
 

@@ -304,6 +304,14 @@ def test_presets_are_listed_with_papers_and_options(run: Runner) -> None:
     assert {"vae", "dcgan", "sngan", "cnn"} <= set(items)
     assert "arXiv" in items["vae"]["paper"]
     assert items["vae"]["options"]["batch_size"] >= 2
+    objectives = {name: items[name]["objective"] for name in ("sngan", "wgan-gp", "beta-vae", "vae-gan", "cnn")}
+    assert objectives == {
+        "sngan": "hinge",
+        "wgan-gp": "wgan + 10 gp",
+        "beta-vae": "sigma + 4 kl",
+        "vae-gan": "sigma + kl + hinge",
+        "cnn": "cross-entropy",
+    }
     assert "batch_size=" in run("model", "presets", "-o", "wide").out
     assert "batch_size=" not in run("model", "presets").out
 
