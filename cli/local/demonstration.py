@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cli.submitting import summary
 from db.engine import Database
 from pixmill.settings import Settings
-from pixmill.specs import EvaluateSpec, GenerateSpec, JobOptions, OptionValue, Spec, TrainSpec
+from pixmill.specs import EvaluateSpec, GenerateSpec, JobOptions, Spec, TrainSpec
 from scheduler.submit import submit
 
 DATASET = "digits"  # handwritten digits that come with scikit-learn: nothing is downloaded
@@ -18,25 +18,21 @@ class Scale:
     """How much of everything."""
 
     budgets: dict[str, int]  # preset → images seen in training
-    options: dict[str, dict[str, OptionValue]]  # preset → what differs from its defaults
     image_size: int  # pixels
     images: int  # made by each model
     shard_size: int  # images
     judged: int  # of the images made
 
 
-# So few digits leave holes in a latent space that is filled as loosely as β = 1 allows: samples lose their class.
-OPTIONS: dict[str, dict[str, OptionValue]] = {"vae": {"kl_weight": 6.0}}
 # The GAN takes five times the work for an image that the VAE takes.
 FULL = Scale(
     budgets={"vae": 80_000, "sngan": 80_000},
-    options=OPTIONS,
     image_size=16,
     images=10_000,
     shard_size=2_500,
     judged=5_000,
 )
-QUICK = Scale(budgets={"vae": 20_000}, options=OPTIONS, image_size=16, images=1_000, shard_size=500, judged=1_000)
+QUICK = Scale(budgets={"vae": 20_000}, image_size=16, images=1_000, shard_size=500, judged=1_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +88,6 @@ class Demonstration:
                 image_size=scale.image_size,
                 conditional=True,
                 images=scale.budgets[preset],
-                options=scale.options.get(preset, {}),
             ),
         )
         yield train

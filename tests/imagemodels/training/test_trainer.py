@@ -28,7 +28,11 @@ SMALL: dict[str, dict[str, object]] = {
     "vae-gan": {"width": 4, "discriminator_width": 4, "latent_size": 4, "adversarial": "ns"},
     "cnn": {"width": 4},
 }
-KNOWS_DIFFERENCES_ALONE = {"wgan-gp", "r3gan"}  # between logits: what is added to all of them changes nothing
+KNOWS_DIFFERENCES_ALONE = {
+    "wgan-gp",
+    "r3gan",
+    "mlp-gan",
+}  # between logits: what is added to all of them changes nothing
 
 
 def brightness(generator: Generator) -> float:
