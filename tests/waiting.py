@@ -4,9 +4,19 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import psutil
+
 Found = TypeVar("Found")
 
 PAUSE = 0.005  # seconds between two looks
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it still runs; what waits for its parent to look is dead."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_until(condition: Callable[[], Found], timeout: float = 10.0, pause: float = PAUSE) -> Found:

@@ -8,9 +8,9 @@ from contextlib import suppress
 import psutil
 
 from tests.faults.plant import LEASE_SECONDS, Member
-from tests.faults.processes import is_alive
 from tests.faults.site import NotNow, Site, Steps
 from tests.faults.violation import Invariant, Violation
+from tests.waiting import is_alive
 
 RESTART_SHARE = 0.55  # CPU seconds a second that restarts may cost: the rest of two cores is for work
 # CPU seconds that a start takes, measured on the imports; most of it is torch.

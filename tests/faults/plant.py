@@ -25,12 +25,12 @@ from db.engine import Database, open_database
 from db.schema import upgrade_schema
 from db.workers import present_workers
 from pixmill.settings import Settings, load_settings
-from tests.faults.processes import is_alive, left_behind, processes_of
+from tests.faults.processes import left_behind, processes_of
 from tests.faults.proxy import Proxy
 from tests.faults.violation import Invariant, Violation
 from tests.faults.witness import install_witness
 from tests.servers import Postgres, Valkey, die_with_parent
-from tests.waiting import wait_until
+from tests.waiting import is_alive, wait_until
 from tests.worker.line import REPOSITORY
 
 Kind = Literal["sqlite", "postgresql"]

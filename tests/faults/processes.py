@@ -8,14 +8,7 @@ from pathlib import Path
 import psutil
 
 from tests.faults.violation import Invariant, Violation
-
-
-def is_alive(process: psutil.Process) -> bool:
-    """Whether it still runs; what waits for its parent to look is dead."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+from tests.waiting import is_alive
 
 
 def stands_still(pid: int) -> bool:

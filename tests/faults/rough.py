@@ -30,7 +30,7 @@ from tests.faults.hooks import Hooks
 from tests.faults.processes import stands_still
 from tests.faults.violation import Violation
 from tests.faults.witness import install_witness
-from tests.waiting import wait_until
+from tests.waiting import is_alive, wait_until
 from tests.worker.conftest import long_train
 from tests.worker.line import _SCHEDULER, _WORKER, JOB_SECONDS, Line
 
@@ -240,7 +240,7 @@ def stopped(*processes: psutil.Process) -> Iterator[None]:
         yield
     finally:
         for process in processes:
-            if not is_dead(process):
+            if is_alive(process):
                 process.resume()
 
 
@@ -281,14 +281,6 @@ def blocks_nobody(line: RoughLine) -> bool:
     ours = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {idle}"
     with line.database.read() as session:
         return not session.scalar(text(ours))
-
-
-def is_dead(process: psutil.Process) -> bool:
-    """Whether it runs no more, reaped or not."""
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def seconds_until(condition: Callable[[], object], timeout: float = JOB_SECONDS) -> float:

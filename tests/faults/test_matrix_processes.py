@@ -22,12 +22,11 @@ from tests.faults.rough import (
     Holder,
     RoughLine,
     frozen,
-    is_dead,
     seconds_until,
     seeded,
     stopped,
 )
-from tests.waiting import wait_until
+from tests.waiting import is_alive, wait_until
 from tests.worker.line import JOB_SECONDS, Line
 
 
@@ -49,7 +48,7 @@ def test_row_02_a_killed_worker_takes_its_child_along_and_its_task_runs_again(ei
     line.wait_for_training(job)
     holder = line.holder(job)
     holder.process.kill()
-    assert seconds_until(lambda: is_dead(holder.child)) < 1.0
+    assert seconds_until(lambda: not is_alive(holder.child)) < 1.0
     expired = seconds_until(lambda: line.task(job).lost_leases == 1)
     assert expired < LEASE_SECONDS + TICK_SECONDS + BREATH_SECONDS
     assert line.attempts(job)[0].message == "its worker went silent"
@@ -84,7 +83,7 @@ def test_row_04_a_worker_that_slept_through_two_leases_finds_its_task_taken(roug
         line.wait_for(lambda: time.monotonic() - slept_at > 2 * LEASE_SECONDS, job)
         published = [row.id for row in line.checkpoints(job) if row.lease_epoch == 1]
     wait_until(lambda: "lease lost; publishing nothing" in line.log(zombie.name))
-    wait_until(lambda: is_dead(zombie.child))
+    wait_until(lambda: not is_alive(zombie.child))
     assert line.wait(job) is State.SUCCEEDED, line.story(job)
     assert [row.id for row in line.checkpoints(job) if row.lease_epoch == 1 and row.id not in published] == []
     assert [attempt.outcome for attempt in line.attempts(job)] == [Outcome.LOST, Outcome.SUCCEEDED]
@@ -98,7 +97,7 @@ def test_row_06_sigterm_in_a_step_requeues_at_once_with_a_checkpoint(either_line
     holder.process.terminate()
     assert seconds_until(lambda: line.task(job).preemptions == 1) < 1.0
     assert holder.process.wait(JOB_SECONDS) == 0
-    assert is_dead(holder.child)
+    assert not is_alive(holder.child)
     expect_resumed_where_it_stopped(line, job)
 
 
@@ -124,7 +123,7 @@ def test_row_07_a_second_sigterm_while_draining_still_ends_within_the_grace(roug
         wait_until(lambda: line.log(log).count("asking to stop") > said)
         holder.process.terminate()
         assert seconds_until(lambda: holder.process.poll() is not None) < GRACE_SECONDS + BREATH_SECONDS
-        assert is_dead(holder.child)
+        assert not is_alive(holder.child)
     assert line.wait(job) is State.SUCCEEDED, line.story(job)
     assert line.task(job).failures == 0
 

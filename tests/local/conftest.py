@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from pixmill.settings import Settings, load_settings
+from tests.waiting import is_alive
 
 ROOT = Path(__file__).parents[2]
 _numbers = itertools.count()
@@ -44,13 +45,6 @@ def processes_of(home: Path) -> list[psutil.Process]:
         except psutil.NoSuchProcess:
             continue
     return [process for process in found.values() if is_alive(process)]
-
-
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @dataclass(frozen=True)

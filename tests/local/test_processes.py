@@ -17,8 +17,8 @@ from cli.local.processes import (
     wait_until_ended,
 )
 from pixmill.interpreter import python_command, with_our_code
-from tests.local.conftest import ROOT, is_alive
-from tests.waiting import wait_until
+from tests.local.conftest import ROOT
+from tests.waiting import is_alive, wait_until
 
 BIND_AND_WAIT = """
 import sys

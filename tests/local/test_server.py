@@ -17,14 +17,14 @@ from cli.local.server import answers, find_binary, start_server
 from pixmill.errors import AlreadyRunning, ConfigError, PermissionDenied
 from pixmill.settings import SOCKET_PATH_BYTES, Settings, load_settings
 from scheduler.broker import broker_facts
-from tests.local.conftest import ROOT, is_alive
-from tests.waiting import wait_until
+from tests.local.conftest import ROOT
+from tests.waiting import is_alive, wait_until
 
 START_AND_WAIT = """
 import sys
 from cli.local.server import answers, start_server
 from pixmill.settings import load_settings
-from tests.waiting import wait_until
+from tests.waiting import is_alive, wait_until
 settings = load_settings(flags={"home": sys.argv[1]})
 process = start_server(settings)
 wait_until(lambda: answers(settings))

@@ -9,8 +9,8 @@ import pytest
 
 from cli.local.record import UpRecord, record_path
 from pixmill.settings import Settings
-from tests.local.conftest import ROOT, clean_variables, is_alive
-from tests.waiting import wait_until
+from tests.local.conftest import ROOT, clean_variables
+from tests.waiting import is_alive, wait_until
 
 SLEEP = "sleep 600"
 # Says that it heard SIGTERM, and stays.

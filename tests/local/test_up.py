@@ -13,8 +13,8 @@ from cli.local.server import answers
 from db.engine import open_database
 from db.workers import latest_scheduler, present_workers
 from pixmill.settings import Settings, load_settings
-from tests.local.conftest import Pixmill, clean_variables, is_alive, processes_of
-from tests.waiting import wait_until
+from tests.local.conftest import Pixmill, clean_variables, processes_of
+from tests.waiting import is_alive, wait_until
 
 
 @pytest.fixture(scope="module")

@@ -116,7 +116,7 @@ def test_a_lost_wake_up_is_sent_again_after_its_time_and_not_before(
     own.tick()
     with valkey.client() as client:
         client.flushdb()
-    sent_long_ago(database, 14)
+    sent_long_ago(database, 12)
     assert own.tick() == 0
     sent_long_ago(database, 1)
     assert own.tick() == 1

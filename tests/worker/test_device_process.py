@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from pixmill.errors import UserError
-from tests.waiting import wait_until
+from tests.waiting import is_alive, wait_until
 from tests.worker.line import REPOSITORY
 from worker.parent.device_process import DeviceProcess, DeviceProcessRefused, lock_path
 from worker.parent.devices import choose_device
@@ -107,4 +107,4 @@ def test_it_is_bound_to_its_parent_before_its_first_line(tmp_path: Path) -> None
         assert parent.stdout is not None
         bound = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-        wait_until(lambda: not bound.is_running() or bound.status() == psutil.STATUS_ZOMBIE, timeout=1.0)
+        wait_until(lambda: not is_alive(bound), timeout=1.0)

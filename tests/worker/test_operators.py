@@ -4,7 +4,6 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-import psutil
 from sqlalchemy import select
 
 from db.control import (
@@ -23,7 +22,7 @@ from pixmill.specs import JobOptions, PingSpec
 from pixmill.states import State
 from scheduler.submit import submit_many
 from tests.servers import Valkey
-from tests.waiting import wait_until
+from tests.waiting import is_alive, wait_until
 from tests.worker.conftest import long_train
 from tests.worker.line import JOB_SECONDS, Line
 from worker.parent.heart import DEAF
@@ -83,7 +82,7 @@ def test_a_forced_cancel_ends_the_job_at_once_and_its_process_with_the_next_hear
     process = line.device_process
     line.database.transact(lambda session: cancel_job(session, job, force=True, **BY))
     assert line.job(job).state is State.CANCELLED
-    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, timeout=JOB_SECONDS)
+    wait_until(lambda: not is_alive(process), timeout=JOB_SECONDS)
     line.run(PingSpec())
     assert [attempt.outcome for attempt in line.attempts(job)] == [Outcome.CANCELLED]
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from pixmill.errors import Conflict, UserError
-from tests.waiting import wait_until
+from tests.waiting import is_alive, wait_until
 from worker.device import pinning
 from worker.device.pinning import environment_for, hold_device, parse_device
 
@@ -89,7 +89,7 @@ def test_the_child_dies_when_its_parent_is_killed(tmp_path: Path) -> None:
         child = psutil.Process(int(parent.stdout.readline()))
         assert parent.stdout.readline() == b"ready\n"
         parent.kill()
-        wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, timeout=5.0)
+        wait_until(lambda: not is_alive(child), timeout=5.0)
 
 
 def test_a_child_whose_parent_died_before_it_could_ask_ends_at_once() -> None:
