@@ -279,6 +279,7 @@ class Runner:
         Raises DatabaseUnreachable when the worker must stop and the database stays away.
         """
         given_up_at: float | None = None
+        pause = 0.0  # first: an answer that was lost is no outage, and a lease waits for it
         while True:
             try:
                 return (run or self._database.transact)(act)
@@ -288,4 +289,5 @@ class Runner:
                     given_up_at = given_up_at or time.monotonic() + self._settings.worker.stop_grace_seconds
                     if time.monotonic() >= given_up_at:
                         raise
-                self._process.listen(OUTAGE_PAUSE)
+                self._process.listen(pause)
+                pause = OUTAGE_PAUSE
