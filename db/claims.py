@@ -15,14 +15,23 @@ from db.tables import Attempt, Device, DeviceKind, Job, Queue, Task, Worker
 from db.types import now
 from pixmill.states import State
 
-_CLAIM_TRIES = 5
+CLAIM_TRIES = 5
 
 _tasks: Any = Task.__table__
 _jobs: Any = Job.__table__
 _queues: Any = Queue.__table__
 _attempts: Any = Attempt.__table__
+# What a claim has to know of a task, its job and its queue.
+FACTS: tuple[Any, ...] = (
+    *(_tasks.c[name] for name in ("job_id", "queue", "user_name", "role", "params", "time_limit_seconds")),
+    _tasks.c.checkpoint_floor,
+    *(_jobs.c[name] for name in ("name", "spec", "spec_digest", "cancel_requested")),
+    _jobs.c.state.label("job_state"),
+    *(_queues.c[name] for name in ("paused", "max_running", "max_running_per_user")),
+)
+WITH_JOB_AND_QUEUE = _tasks.join(_jobs, _jobs.c.id == _tasks.c.job_id).join(_queues, _queues.c.name == _tasks.c.queue)
 _HINTED = (_tasks.c.dispatch_seq == bindparam("hinted_seq"),)
-_CLAIMED = {
+CLAIMED = {
     "lease_epoch": _tasks.c.lease_epoch + 1,
     "heartbeat_count": _tasks.c.heartbeat_count + 1,
     "started_at": now(),
@@ -45,23 +54,25 @@ def claim(
     return None
 
 
-def unanswered_claim(session: Session, worker: Worker, known: Collection[tuple[int, int]]) -> Lease | None:
+def unanswered_claims(session: Session, worker: Worker, known: Collection[tuple[int, int]]) -> list[Lease]:
     """What this worker, which runs nothing, has claimed without hearing so: the answer to a commit can be lost.
 
     `known` are (task id, epoch) of leases that it did hear of, and could not bring to an end.
     """
+    leases = []
     for held in fetch(session, _held_statement(), {"worker_id": worker.id}):
         if (held.id, held.lease_epoch) not in known:
             (row,) = fetch(session, _facts_statement(patient=True), {"task_id": held.id})
-            return _lease(row, worker, held.id, held.lease_epoch, held.folder)
-    return None
+            leases.append(lease_of(row, worker, held.id, held.lease_epoch, held.folder))
+    return leases
 
 
 @cache
 def _held_statement() -> "Select[Any]":
     attempt = (_attempts.c.task_id == _tasks.c.id, _attempts.c.lease_epoch == _tasks.c.lease_epoch)
     held = select(_tasks.c.id, _tasks.c.lease_epoch, _attempts.c.folder).join(_attempts, and_(*attempt))
-    return held.where(_tasks.c.state == State.RUNNING, _tasks.c.worker_id == bindparam("worker_id"))
+    mine = (_tasks.c.state == State.RUNNING, _tasks.c.worker_id == bindparam("worker_id"))
+    return held.where(*mine).order_by(_tasks.c.rank, _tasks.c.id)
 
 
 def _candidates(
@@ -71,17 +82,18 @@ def _candidates(
     if hint is not None:
         yield hint[0], State.QUEUED, hint[1]
     kind = worker.device.kind
-    for row in fetch(session, _queued_statement(), {"kind": kind}):
+    for row in fetch(session, queued_statement(), {"kind": kind, "count": CLAIM_TRIES}):
         yield row.id, State.QUEUED, None
     # Nobody was woken for these yet; but this worker is free, so no wake-up is needed.
-    for ready in ready_tasks(session, kind, _CLAIM_TRIES):
+    for ready in ready_tasks(session, kind, CLAIM_TRIES):
         yield ready.task_id, State.PENDING, None
 
 
 @cache
-def _queued_statement() -> "Select[Any]":
+def queued_statement() -> "Select[Any]":
+    """The `count` best tasks that somebody was woken for, for a device of this `kind`."""
     queued = select(_tasks.c.id).where(_tasks.c.state == State.QUEUED, _runs_on(bindparam("kind")))
-    return queued.order_by(_tasks.c.rank, _tasks.c.id).limit(_CLAIM_TRIES)
+    return queued.order_by(_tasks.c.rank, _tasks.c.id).limit(bindparam("count"))
 
 
 def _claim_one(
@@ -109,20 +121,26 @@ def _claim_one(
         State.RUNNING,
         actor=worker.name,
         action="claim",
-        where=(*hinted, *_claimable(worker.id, worker.device.kind), *_within_limits(row)),
+        where=(*hinted, *claimable(worker.id, worker.device.kind), *_within_limits(row)),
         parameters={} if dispatch_seq is None else {"hinted_seq": dispatch_seq},
-        values={**_CLAIMED, "worker_id": worker.id},
+        values={**CLAIMED, "worker_id": worker.id},
     )
     if task is None:
         return None
     start_job(session, LockedJob(row.job_id, row.job_state, cancel_requested=False))
-    path = folder(task.job_id, task.id, task.lease_epoch)
-    attempt = {"task_id": task.id, "lease_epoch": task.lease_epoch, "worker_id": worker.id, "folder": path}
-    insert_row(session, _attempts, attempt)
-    return _lease(row, worker, task.id, task.lease_epoch, path)
+    lease = lease_of(row, worker, task.id, task.lease_epoch, folder(task.job_id, task.id, task.lease_epoch))
+    insert_row(session, _attempts, new_attempt(lease))
+    return lease
 
 
-def _lease(row: Any, worker: Worker, task_id: int, epoch: int, folder: str) -> Lease:
+def new_attempt(lease: Lease) -> dict[str, Any]:
+    """The row that records the beginning of a lease."""
+    about = {"task_id": lease.task_id, "lease_epoch": lease.epoch}
+    return {**about, "worker_id": lease.worker_id, "folder": lease.folder}
+
+
+def lease_of(row: Any, worker: Worker, task_id: int, epoch: int, folder: str) -> Lease:
+    """The lease of a task of which `row` gives the facts."""
     return Lease(
         task_id=task_id,
         job_id=row.job_id,
@@ -148,23 +166,12 @@ def _facts_statement(*, patient: bool) -> "Select[Any]":
 
     No row: the task is gone, or, where this is not patient, its job is locked by somebody else.
     """
-    of_task = ("job_id", "queue", "user_name", "role", "params", "time_limit_seconds", "checkpoint_floor")
-    return (
-        select(
-            *(_tasks.c[name] for name in of_task),
-            *(_jobs.c[name] for name in ("name", "spec", "spec_digest", "cancel_requested")),
-            _jobs.c.state.label("job_state"),
-            *(_queues.c[name] for name in ("paused", "max_running", "max_running_per_user")),
-        )
-        .join(_jobs, _jobs.c.id == _tasks.c.job_id)
-        .join(_queues, _queues.c.name == _tasks.c.queue)
-        .where(_tasks.c.id == bindparam("task_id"))
-        .with_for_update(key_share=True, of=_jobs, skip_locked=not patient)
-    )
+    facts = select(*FACTS).select_from(WITH_JOB_AND_QUEUE).where(_tasks.c.id == bindparam("task_id"))
+    return facts.with_for_update(key_share=True, of=_jobs, skip_locked=not patient)
 
 
 @lru_cache(maxsize=16)  # a worker parent has one
-def _claimable(worker_id: int, kind: DeviceKind) -> tuple[ColumnElement[bool], ...]:
+def claimable(worker_id: int, kind: DeviceKind) -> tuple[ColumnElement[bool], ...]:
     """Asked again in the very statement that claims: any of it may have changed a moment ago."""
     paused = exists().where(_queues.c.name == _tasks.c.queue, _queues.c.paused)
     cancelled = exists().where(_jobs.c.id == _tasks.c.job_id, _jobs.c.cancel_requested)

@@ -13,7 +13,7 @@ from db.dependencies import doomed_jobs, unblock_ready_tasks
 from db.leases import after_loss
 from db.moves import lock_job, move_task, settle_job
 from db.order import ready_tasks
-from db.statements import fetch, update_rows
+from db.statements import fetch, update_row
 from db.tables import Attempt, Device, DeviceKind, Outcome, Queue, Task, Worker
 from db.types import now
 from db.workers import BUSY, PRESENT
@@ -124,7 +124,7 @@ def mark_dispatched(session: Session, wake_ups: Iterable[WakeUp]) -> None:
     """Note that these wake-ups have left."""
     for wake_up in wake_ups:
         which = {"of_task": wake_up.task_id, "of_seq": wake_up.dispatch_seq}
-        update_rows(session, _tasks, _THIS_WAKE_UP, _JUST_NOW, which)
+        update_row(session, _tasks, _THIS_WAKE_UP, _JUST_NOW, which)
 
 
 def unqueue(session: Session, task: Queued, why: str) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from db.moves import lock_job, move_task, settle_job
-from db.statements import update_rows
+from db.statements import update_row
 from db.tables import (
     Attempt,
     Checkpoint,
@@ -42,9 +42,9 @@ _tasks: Any = Task.__table__
 _jobs: Any = Job.__table__
 _attempts: Any = Attempt.__table__
 _NOW = now()
-_MY_EPOCH = (_tasks.c.lease_epoch == bindparam("of_epoch"),)
-_MINE = (_tasks.c.id == bindparam("of_task"), _tasks.c.state == State.RUNNING, *_MY_EPOCH)
-_MY_ATTEMPT = (_attempts.c.task_id == bindparam("of_task"), _attempts.c.lease_epoch == bindparam("of_epoch"))
+MY_EPOCH = (_tasks.c.lease_epoch == bindparam("of_epoch"),)
+MINE = (_tasks.c.id == bindparam("of_task"), _tasks.c.state == State.RUNNING, *MY_EPOCH)
+MY_ATTEMPT = (_attempts.c.task_id == bindparam("of_task"), _attempts.c.lease_epoch == bindparam("of_epoch"))
 _BEAT = {"heartbeat_count": _tasks.c.heartbeat_count + 1}
 _ONE_MORE = {name: _tasks.c[name] + 1 for name in ("failures", "lost_leases", "preemptions")}
 
@@ -78,7 +78,7 @@ class Orders:
     stop: bool  # let it wait again, or be held
 
 
-def _key(lease: Lease) -> dict[str, Any]:
+def lease_key(lease: Lease) -> dict[str, Any]:
     """What the fence asks for."""
     return {"of_task": lease.task_id, "of_epoch": lease.epoch}
 
@@ -91,17 +91,17 @@ def heartbeat(session: Session, lease: Lease, progress: Mapping[str, Any] | None
     values: dict[str, Any] = dict(_BEAT)
     if progress is not None:
         values |= {"progress": dict(progress), "progress_done": done}
-    row = update_rows(session, _tasks, _MINE, values, _key(lease), (_tasks.c.stop_to,))
+    row = update_row(session, _tasks, MINE, values, lease_key(lease), (_tasks.c.stop_to,))
     if row is None:
-        raise _lost(lease)
+        raise lease_lost(lease)
     cancel = session.scalar(select(_jobs.c.cancel_requested).where(_jobs.c.id == lease.job_id))
     return Orders(cancel=bool(cancel), stop=row.stop_to is not None)
 
 
 def _hold_fence(session: Session, lease: Lease) -> None:
     """Take the task's row for the rest of the transaction, so that no reaper moves it between fence and insert."""
-    if update_rows(session, _tasks, _MINE, _BEAT, _key(lease), (_tasks.c.id,)) is None:
-        raise _lost(lease)
+    if update_row(session, _tasks, MINE, _BEAT, lease_key(lease), (_tasks.c.id,)) is None:
+        raise lease_lost(lease)
 
 
 def publish_checkpoint(session: Session, lease: Lease, row: Checkpoint) -> list[str]:
@@ -176,7 +176,7 @@ def _retry(session: Session, lease: Lease, reason: FailureReason | None) -> dict
     if reason is None or not reason.is_retried:
         return None
     columns = (_tasks.c.failures, _tasks.c.excused_failures, _tasks.c.retries, _tasks.c.retry_seconds)
-    row = session.execute(select(*columns, now().label("at")).where(*_MINE), _key(lease)).one_or_none()
+    row = session.execute(select(*columns, now().label("at")).where(*MINE), lease_key(lease)).one_or_none()
     if row is None or row.failures - row.excused_failures >= row.retries:
         return None
     seconds = backoff_seconds(row.retry_seconds, row.failures - row.excused_failures)
@@ -192,11 +192,12 @@ def backoff_seconds(first: float, earlier_failures: int) -> float:
     return float(min(LONGEST_BACKOFF_SECONDS, first * 2.0 ** min(earlier_failures, 30)))
 
 
-def give_back(session: Session, lease: Lease) -> None:
+def give_back(session: Session, lease: Lease, why: str = "its worker was told to stop") -> None:
     """Return a task that was stopped at a checkpoint, at once and not as a failure.  Raises LeaseLost."""
-    wanted = session.scalar(select(_tasks.c.stop_to).where(*_MINE), _key(lease))
+    wanted = session.scalar(select(_tasks.c.stop_to).where(*MINE), lease_key(lease))
     values = {"preemptions": _ONE_MORE["preemptions"], **_REQUEUED}
-    why = "its worker was told to stop" if wanted is None else "an operator had it stopped"
+    if wanted is not None:
+        why = "an operator had it stopped"
     _end(session, lease, Outcome.PREEMPTED, wanted or State.PENDING, values, None, why)
 
 
@@ -254,20 +255,21 @@ def _end(
         actor=lease.worker_name,
         action=outcome.value,
         detail=message,
-        where=_MY_EPOCH,
+        where=MY_EPOCH,
         parameters={"of_epoch": lease.epoch},
         values=values,
         is_waited_for=job.is_waited_for,
     )
     if task is None:
-        if session.scalar(select(_attempts.c.outcome).where(*_MY_ATTEMPT), _key(lease)) is outcome:
+        if session.scalar(select(_attempts.c.outcome).where(*MY_ATTEMPT), lease_key(lease)) is outcome:
             return False
-        raise _lost(lease)
+        raise lease_lost(lease)
     closed = {"outcome": outcome, "reason": reason, "message": message, "finished_at": _NOW}
-    update_rows(session, _attempts, _MY_ATTEMPT, closed, _key(lease))
+    update_row(session, _attempts, MY_ATTEMPT, closed, lease_key(lease))
     settle_job(session, job, actor=lease.worker_name, just_moved={lease.task_id: target})
     return True
 
 
-def _lost(lease: Lease) -> LeaseLost:
+def lease_lost(lease: Lease) -> LeaseLost:
+    """What is raised when the fence holds a lease back."""
     return LeaseLost(f"task {lease.task_id} is no longer held under epoch {lease.epoch}")

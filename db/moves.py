@@ -16,9 +16,9 @@ from sqlalchemy import Select, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.dependencies import unblock_children_of_job, unblock_children_of_task
-from db.statements import Condition, fetch, insert_row, update_rows
+from db.statements import Condition, fetch, insert_rows, update_row
 from db.tables import Event, Job, JobDependency, Task
-from db.types import now
+from db.types import among, now
 from pixmill.errors import NotFound
 from pixmill.states import TERMINAL, State, check_move, job_state
 
@@ -33,7 +33,7 @@ _NOW = now()
 _STANDS = (_tasks.c.id == bindparam("of_task"), _tasks.c.state == bindparam("source"))
 _MOVED = (_tasks.c.id, _tasks.c.job_id, _tasks.c.dispatch_seq, _tasks.c.lease_epoch)
 _THIS_JOB = (_jobs.c.id == bindparam("of_job"),)
-_STARTED = func.coalesce(_jobs.c.started_at, _NOW)
+STARTED = func.coalesce(_jobs.c.started_at, _NOW)
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,19 @@ class Moved:
 
 def lock_job(session: Session, job_id: int) -> LockedJob:
     """Lock the job's row.  Raises NotFound."""
-    found = fetch(session, _lock_statement(), {"job_id": job_id}) if job_id <= LARGEST_ID else []
+    found = lock_jobs(session, [job_id]) if job_id <= LARGEST_ID else {}
     if not found:
         raise NotFound(f"there is no job {job_id}", hint="pixmill ps --all")
-    return LockedJob(*found[0])
+    return found[job_id]
+
+
+def lock_jobs(session: Session, job_ids: Sequence[int]) -> dict[int, LockedJob]:
+    """Lock the rows of jobs, one after the other in the order of their ids, so that nobody waits in a ring.
+
+    What is gone is left out.
+    """
+    found = fetch(session, _lock_statement(), {"job_ids": job_ids})
+    return {row.id: LockedJob(*row) for row in found}
 
 
 @cache
@@ -78,14 +87,33 @@ def _lock_statement() -> "Select[Any]":
         (~other_tasks).label("has_one_task"),
         or_(other_jobs, other_tasks).label("is_waited_for"),
     )
-    return columns.where(_jobs.c.id == bindparam("job_id")).with_for_update(key_share=True)
+    return columns.where(among(_jobs.c.id, "job_ids")).order_by(_jobs.c.id).with_for_update(key_share=True)
 
 
 def add_event(
     session: Session, *, actor: str, action: str, detail: str | None = None, job_id: int | None = None, **more: Any
 ) -> None:
     """Record who did what, and why; `more` are task_id, from_state and to_state."""
-    insert_row(session, _events, {"actor": actor, "action": action, "detail": detail, "job_id": job_id, **more})
+    add_events(session, [{"actor": actor, "action": action, "detail": detail, "job_id": job_id, **more}])
+
+
+def add_events(session: Session, events: Sequence[Mapping[str, Any]]) -> None:
+    """Record events that all name the same columns."""
+    insert_rows(session, _events, events)
+
+
+def task_event(
+    actor: str, action: str, detail: str | None, job_id: int, task_id: int, source: State, target: State
+) -> dict[str, Any]:
+    """The event of a task that moves."""
+    about = {"actor": actor, "action": action, "detail": detail, "job_id": job_id, "task_id": task_id}
+    return {**about, "from_state": source.value, "to_state": target.value}
+
+
+def job_event(actor: str, job: "LockedJob", target: State) -> dict[str, Any]:
+    """The event of a job that ends."""
+    about = {"actor": actor, "action": target.value, "detail": None, "job_id": job.id}
+    return {**about, "from_state": job.state.value, "to_state": target.value}
 
 
 def move_task(
@@ -114,12 +142,11 @@ def move_task(
     if target in TERMINAL:
         changes.setdefault("finished_at", _NOW)
     stands = {"of_task": task_id, "source": source, **(parameters or {})}
-    row = update_rows(session, _tasks, (*_STANDS, *where), changes, stands, _MOVED)
+    row = update_row(session, _tasks, (*_STANDS, *where), changes, stands, _MOVED)
     if row is None:
         return None
     task = Moved(*row)
-    states = {"from_state": source.value, "to_state": target.value}
-    add_event(session, actor=actor, action=action, detail=detail, job_id=task.job_id, task_id=task_id, **states)
+    add_events(session, [task_event(actor, action, detail, task.job_id, task_id, source, target)])
     if target is State.SUCCEEDED and is_waited_for:
         unblock_children_of_task(session, task_id)
     return task
@@ -128,8 +155,8 @@ def move_task(
 def start_job(session: Session, job: LockedJob) -> None:
     """Make the row of a job follow a task that has just begun to run: all that `settle_job` would do then."""
     if job.state is not State.RUNNING:
-        running = {"state": State.RUNNING, "started_at": _STARTED}
-        update_rows(session, _jobs, _THIS_JOB, running, {"of_job": job.id})
+        running = {"state": State.RUNNING, "started_at": STARTED}
+        update_row(session, _jobs, _THIS_JOB, running, {"of_job": job.id})
 
 
 def settle_job(session: Session, job: LockedJob, *, actor: str, just_moved: Mapping[int, State] | None = None) -> State:
@@ -146,12 +173,11 @@ def settle_job(session: Session, job: LockedJob, *, actor: str, just_moved: Mapp
         return after
     changes: dict[str, Any] = {"state": after}
     if after is State.RUNNING:
-        changes["started_at"] = _STARTED
+        changes["started_at"] = STARTED
     if after in TERMINAL:
         changes |= {"finished_at": _NOW, **_explanation(session, job.id, after)}
-        moved = {"from_state": job.state.value, "to_state": after.value}
-        add_event(session, actor=actor, action=after.value, job_id=job.id, **moved)
-    update_rows(session, _jobs, _THIS_JOB, changes, {"of_job": job.id})
+        add_events(session, [job_event(actor, job, after)])
+    update_row(session, _jobs, _THIS_JOB, changes, {"of_job": job.id})
     if after in TERMINAL and job.is_waited_for:
         unblock_children_of_job(session, job.id)
     return after
@@ -173,7 +199,7 @@ def _stop_the_rest(session: Session, job: LockedJob, states: Mapping[int, State]
             detail = "another task of the job did not succeed"
             move_task(session, task_id, state, State.CANCELLED, actor=actor, action="cancel", detail=detail)
     if State.RUNNING in states.values():  # their workers read this with the next heartbeat
-        update_rows(session, _jobs, _THIS_JOB, {"cancel_requested": True}, {"of_job": job.id})
+        update_row(session, _jobs, _THIS_JOB, {"cancel_requested": True}, {"of_job": job.id})
 
 
 def _explanation(session: Session, job_id: int, state: State) -> dict[str, str | None]:

@@ -6,7 +6,8 @@ values are turned into the driver's, and errors into SQLAlchemy's, by SQLAlchemy
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any
 
@@ -29,13 +30,35 @@ def fetch(session: Session, statement: Any, parameters: Mapping[str, Any]) -> li
     """
     connection = _connection(session)
     prepared = _prepared(statement, connection.dialect)
-    cursor = connection.connection.cursor()
     values = prepared.values(parameters)
-    try:
+    with _cursor(connection, prepared.text, values) as cursor:
         cursor.execute(prepared.text, values)
         return prepared.rows(cursor) if prepared.returns_rows else []
+
+
+def send_each(session: Session, statement: Any, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Run a statement that returns nothing once for each set of parameters; gives how many rows it changed in all.
+
+    They leave together, so that nobody waits for one answer after the other.  Raises as `fetch`.
+    """
+    if not rows:
+        return 0
+    connection = _connection(session)
+    prepared = _prepared(statement, connection.dialect)
+    values = [prepared.values(row) for row in rows]
+    with _cursor(connection, prepared.text, values) as cursor:
+        cursor.executemany(prepared.text, values)
+        return int(cursor.rowcount)
+
+
+@contextmanager
+def _cursor(connection: Connection, text: str, values: Any) -> Iterator[Any]:
+    """The driver's cursor; its errors leave as SQLAlchemy's."""
+    cursor = connection.connection.cursor()
+    try:
+        yield cursor
     except connection.dialect.loaded_dbapi.Error as error:
-        raise translated(connection, error, prepared.text, values, cursor) from error
+        raise translated(connection, error, text, values, cursor) from error
     finally:
         cursor.close()
 
@@ -59,7 +82,7 @@ def translated(connection: Connection, error: Any, text: str, values: Any = None
     return made
 
 
-def update_rows(
+def update_row(
     session: Session,
     table: Any,
     where: tuple[Condition, ...],
@@ -67,22 +90,71 @@ def update_rows(
     parameters: Mapping[str, Any],
     returning: tuple[Any, ...] = (),
 ) -> Any:
-    """Set `values` (plain, or SQL expressions) where all conditions hold; gives what one row returned, or None.
-
-    `parameters` fill the bound parameters of the conditions, whose names must not be those of columns. Fast when
-    conditions and expressions are the same objects at every call.
-    """
-    expressions = tuple((name, value) for name, value in values.items() if isinstance(value, ClauseElement))
-    plain = {f"new_{name}": value for name, value in values.items() if not isinstance(value, ClauseElement)}
-    statement = _update(table, where, tuple(plain), expressions, returning)
-    found = fetch(session, statement, {**parameters, **plain})
+    """As `update_all`, where no more than one row can match; gives what it returned, or None."""
+    found = update_all(session, table, where, values, parameters, returning)
     assert len(found) <= 1
     return found[0] if found else None
 
 
+def update_all(
+    session: Session,
+    table: Any,
+    where: tuple[Condition, ...],
+    values: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    returning: tuple[Any, ...] = (),
+) -> list[Any]:
+    """Set `values` (plain, or SQL expressions) where all conditions hold; gives what the rows returned.
+
+    `parameters` fill the bound parameters of the conditions, whose names must not be those of columns. Fast when
+    conditions and expressions are the same objects at every call.
+    """
+    statement, plain = _update_of(table, where, values, returning)
+    return fetch(session, statement, {**parameters, **plain})
+
+
+def update_each(
+    session: Session,
+    table: Any,
+    where: tuple[Condition, ...],
+    values: Mapping[str, Any],
+    rows: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+) -> int:
+    """As `update_all` once for each (parameters, values of this row alone); gives how many rows were changed.
+
+    All rows name the same columns.
+    """
+    if not rows:
+        return 0
+    statement, plain = _update_of(table, where, {**values, **rows[0][1]}, ())
+    own = [{**parameters, **plain, **_new(changes)} for parameters, changes in rows]
+    return send_each(session, statement, own)
+
+
 def insert_row(session: Session, table: Any, values: Mapping[str, Any]) -> None:
     """Add one row."""
-    fetch(session, _insert(table, tuple(values)), values)
+    insert_rows(session, table, [values])
+
+
+def insert_rows(session: Session, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add rows that all name the same columns."""
+    if len(rows) == 1:
+        fetch(session, _insert(table, tuple(rows[0])), rows[0])
+    elif rows:
+        send_each(session, _insert(table, tuple(rows[0])), rows)
+
+
+def _update_of(
+    table: Any, where: tuple[Condition, ...], values: Mapping[str, Any], returning: tuple[Any, ...]
+) -> tuple[Any, dict[str, Any]]:
+    """The statement, and the values of its plain parameters."""
+    expressions = tuple((name, value) for name, value in values.items() if isinstance(value, ClauseElement))
+    plain = _new({name: value for name, value in values.items() if not isinstance(value, ClauseElement)})
+    return _update(table, where, tuple(plain), expressions, returning), plain
+
+
+def _new(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"new_{name}": value for name, value in values.items()}
 
 
 @lru_cache(maxsize=_SHAPES)

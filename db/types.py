@@ -1,15 +1,17 @@
 """Column types and SQL functions that mean the same on SQLite and on PostgreSQL."""
 
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, Enum
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import JSON, BigInteger, Boolean, ColumnElement, DateTime, Dialect, Enum, Text, bindparam
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -50,6 +52,44 @@ def _now_postgresql(_element: now, _compiler: SQLCompiler, **_options: Any) -> s
 def _now_sqlite(_element: now, _compiler: SQLCompiler, **_options: Any) -> str:
     # Same width as the values that SQLAlchemy writes, so that text order is time order.
     return "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"
+
+
+class _IdList(TypeDecorator[Sequence[int]]):
+    """Many ids in one parameter: an array on PostgreSQL, JSON on SQLite."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> "TypeEngine[Any]":
+        """The type that this kind of database has for it."""
+        return dialect.type_descriptor(ARRAY(BigInteger()) if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: Sequence[int] | None, dialect: Dialect) -> Any:
+        """A list for PostgreSQL's driver, text for SQLite's."""
+        ids = list(value or ())
+        return ids if dialect.name == "postgresql" else json.dumps(ids)
+
+
+class _Among(FunctionElement[bool]):
+    type = Boolean()
+    inherit_cache = True
+
+
+def among(column: ColumnElement[int], parameter: str) -> ColumnElement[bool]:
+    """The column's value is one of those in the named parameter: as IN, with one text however many they are."""
+    return _Among(column, bindparam(parameter, type_=_IdList()))
+
+
+@compiles(_Among, "postgresql")
+def _among_postgresql(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    column, ids = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} = ANY ({ids})"
+
+
+@compiles(_Among, "sqlite")
+def _among_sqlite(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    column, ids = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({ids}))"  # noqa: S608  made of what SQLAlchemy has compiled
 
 
 Json = JSON().with_variant(JSONB(), "postgresql")

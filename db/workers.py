@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from db.engine import insert_absent
 from db.order import faded
-from db.statements import fetch, update_rows
+from db.statements import fetch, update_row
 from db.tables import Account, Device, DeviceKind, Scheduler, Task, Worker
 from db.types import now
 from pixmill import __version__
@@ -164,7 +164,7 @@ def register_scheduler(session: Session, host: str, pid: int) -> Scheduler:
 def beat_scheduler(session: Session, scheduler_id: int, broker_error: str | None) -> None:
     """Say that the scheduler is alive, and whether it reaches the broker."""
     values = {"seen_at": _NOW, "broker_error": broker_error, "stopped_at": None}
-    update_rows(session, _schedulers, _THIS_SCHEDULER, values, {"of_scheduler": scheduler_id})
+    update_row(session, _schedulers, _THIS_SCHEDULER, values, {"of_scheduler": scheduler_id})
 
 
 def stop_scheduler(session: Session, scheduler_id: int) -> None:

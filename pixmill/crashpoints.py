@@ -31,6 +31,7 @@ class CrashPoint(StrEnum):
     WORKER_HEARD_SHARD = "worker.heard_shard"  # not published
     WORKER_PUBLISHED_SHARD = "worker.published_shard"
     WORKER_HEARD_RESULT = "worker.heard_result"  # not published
+    WORKER_KEPT_RESULT = "worker.kept_result"  # to be published with those that follow
     WORKER_FINISHED = "worker.finished"  # the scheduler is not told
     DEVICE_BEGUN = "device.begun"
     DEVICE_WROTE_CHECKPOINT = "device.wrote_checkpoint"  # on disk, not announced

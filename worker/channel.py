@@ -21,7 +21,6 @@ class Channel:
         self._socket = end
         self._sending = threading.Lock()
         self._heard = bytearray()
-        self._lines = 0  # whole ones in what was heard
         self._bell, self._bell_rope = socket.socketpair()
         self._bell_rope.setblocking(False)
         self._poll = select.poll()
@@ -41,13 +40,12 @@ class Channel:
         None: none came in time, somebody has woken the reader, or the other end is closed.
         """
         until = None if seconds is None else time.monotonic() + seconds
-        while not self._lines:
+        while not self._has_line():
             if self.is_at_end or not self._hear(until):
                 return None
         end = self._heard.index(b"\n") + 1
         line = bytes(self._heard[:end])
         del self._heard[:end]
-        self._lines -= 1
         message: dict[str, Any] = json.loads(line)
         return message
 
@@ -59,9 +57,12 @@ class Channel:
 
     def has_message(self) -> bool:
         """Whether `receive` has a message to give."""
-        while not self._lines and not self.is_at_end and self._take_in():
+        while not self._has_line() and not self.is_at_end and self._take_in():
             pass
-        return self._lines > 0
+        return self._has_line()
+
+    def _has_line(self) -> bool:
+        return b"\n" in self._heard
 
     def wake(self) -> None:
         """Let `receive` return at once, as if its time were over; from any thread, and safe in a signal handler."""
@@ -100,5 +101,4 @@ class Channel:
             self.is_at_end = True
             self._poll.unregister(self._socket)
         self._heard += piece
-        self._lines += piece.count(b"\n")
         return True

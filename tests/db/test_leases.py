@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from db import claims
-from db.claims import claim, unanswered_claim
+from db.claims import claim, unanswered_claims
 from db.control import cancel_job
 from db.dispatch import Sighting, expire_lease, sight_running
 from db.engine import Database, open_database
@@ -94,12 +94,12 @@ def test_a_claim_that_its_worker_does_not_know_of_is_found(database: Database) -
     rows.add(database)
     worker, other = rows.add_worker(database), rows.add_worker(database, host="other")
     lease = rows.claimed(database, worker)
-    assert act(database, unanswered_claim, worker, ()) == lease
-    assert act(database, unanswered_claim, worker, {(lease.task_id, lease.epoch)}) is None
-    assert act(database, unanswered_claim, other, ()) is None
+    assert act(database, unanswered_claims, worker, ()) == [lease]
+    assert act(database, unanswered_claims, worker, {(lease.task_id, lease.epoch)}) == []
+    assert act(database, unanswered_claims, other, ()) == []
     act(database, heartbeat, lease, None, 0)
     end(database, lease)
-    assert act(database, unanswered_claim, worker, ()) is None
+    assert act(database, unanswered_claims, worker, ()) == []
 
 
 def test_a_stale_wake_up_claims_nothing_that_it_names(database: Database) -> None:

@@ -26,8 +26,9 @@ from sqlalchemy import delete, select, update
 from db.control import cancel_job, hold_job, release_job, requeue_job, retry_job
 from db.dispatch import Sighting, expire_lease, fail_doomed_jobs, queued_tasks, sight_running, unqueue
 from db.engine import open_database
+from db.handfuls import Success, claim_alike, succeed_all
 from db.leases import Lease, finish, give_back, heartbeat, lose, publish_shard
-from db.tables import Attempt, Event, Job, JobDependency, Outcome, Shard, Table, Task
+from db.tables import Attempt, Event, Job, JobDependency, Outcome, Role, Shard, Table, Task
 from pixmill.errors import Conflict, InvalidMove, LeaseLost
 from pixmill.settings import load_settings
 from pixmill.states import ALLOWED_MOVES, TERMINAL, FailureReason, State, job_state
@@ -97,20 +98,26 @@ class LeaseMachine(RuleBasedStateMachine):
         hint = (task_id, rows.task(self.database, task_id).dispatch_seq - stale)
         lease = rows.try_claim(self.database, self.workers[choice % WORKERS], hint)
         if lease is not None:
-            assert lease.task_id not in self.holder, "two workers hold one task"
-            self.holder[lease.task_id] = lease.epoch
-            self.alive_at[lease.task_id] = self.at
-            self.leases.append(lease)
+            self.take(lease)
 
     @rule(choice=choices)
     def help_itself(self, choice: int) -> None:
         """A worker that has just ended a task takes the best that waits, without being woken."""
         lease = rows.try_claim(self.database, self.workers[choice % WORKERS])
         if lease is not None:
-            assert lease.task_id not in self.holder, "two workers hold one task"
-            self.holder[lease.task_id] = lease.epoch
-            self.alive_at[lease.task_id] = self.at
-            self.leases.append(lease)
+            self.take(lease)
+
+    @rule(choice=choices, count=st.integers(2, 4), role=st.sampled_from([Role.TRAIN, Role.GENERATE]))
+    def help_itself_to_a_handful(self, choice: int, count: int, role: Role) -> None:
+        worker = self.workers[choice % WORKERS]
+        for lease in act(self.database, claim_alike, worker, role, count, rows.folder):
+            self.take(lease)
+
+    def take(self, lease: Lease) -> None:
+        assert lease.task_id not in self.holder, "two workers hold one task"
+        self.holder[lease.task_id] = lease.epoch
+        self.alive_at[lease.task_id] = self.at
+        self.leases.append(lease)
 
     @contextmanager
     def fenced(self, lease: Lease, *, repeat_is_fine: bool = False) -> Iterator[None]:
@@ -156,6 +163,34 @@ class LeaseMachine(RuleBasedStateMachine):
         with self.fenced(lease, repeat_is_fine=repeat):
             act(self.database, finish, lease, outcome, reason=reason, publish=rows.nothing)
         self.release_hold(lease)
+
+    @precondition(lambda self: self.leases)
+    @rule(picked=st.sets(choices, min_size=2, max_size=4), published=st.booleans())
+    def end_together(self, picked: set[int], published: bool) -> None:
+        leases = list({lease.task_id: lease for lease in map(self.pick, sorted(picked))}.values())
+        brings: dict[str, Any] = {"publish": rows.nothing} if published else {"result": {}}
+        ends = [Success(lease=lease, done=1, **brings) for lease in leases]
+        held = all(self.holder.get(lease.task_id) == lease.epoch for lease in leases)
+        repeated = published and all(
+            self.holder.get(lease.task_id) == lease.epoch or self.outcome_of(lease) is Outcome.SUCCEEDED
+            for lease in leases
+        )
+        try:
+            act(self.database, succeed_all, ends)
+        except LeaseLost:
+            assert not held, "holders were refused"
+        else:
+            assert held or repeated or self.has_ended_before(leases), "a zombie was let in"
+            for lease in leases:
+                self.release_hold(lease)
+
+    def has_ended_before(self, leases: list[Lease]) -> bool:
+        """Whether all that is no longer held had succeeded, in a job of several tasks."""
+        return all(
+            self.holder.get(lease.task_id) == lease.epoch
+            or (self.outcome_of(lease) is Outcome.SUCCEEDED and len(rows.tasks(self.database, lease.job_id)) > 1)
+            for lease in leases
+        )
 
     @precondition(lambda self: self.leases)
     @rule(choice=choices)

@@ -17,14 +17,16 @@ SKEW_SECONDS = 600.0
 
 def no_fence() -> None:
     """An old epoch is as good as the present one: whoever says that it has the task is believed."""
-    from db import leases
+    from db import handfuls, leases
     from db.tables import Task
     from pixmill.states import State
 
     any_epoch = (Task.lease_epoch >= bindparam("of_epoch"),)
     running = (Task.id == bindparam("of_task"), Task.state == State.RUNNING)
-    assert {"_MY_EPOCH", "_MINE"} <= vars(leases).keys()  # else nothing would be taken out
-    vars(leases).update(_MY_EPOCH=any_epoch, _MINE=(*running, *any_epoch))
+    assert {"MY_EPOCH", "MINE"} <= vars(leases).keys()  # else nothing would be taken out
+    vars(leases).update(MY_EPOCH=any_epoch, MINE=(*running, *any_epoch))
+    assert "MINE" in vars(handfuls)
+    vars(handfuls).update(MINE=(*running, *any_epoch))
 
 
 def attempt_fence() -> None:
@@ -48,14 +50,15 @@ def publish_first() -> None:
     from db.leases import Lease
     from worker.parent import runner
     from worker.parent.publishing import publisher
+    from worker.parent.watch import Watch
 
     succeed = runner.Runner._succeed
 
-    def publish_and_succeed(self: runner.Runner, lease: Lease, result: dict[str, Any], done: int) -> None:
+    def publish_and_succeed(self: runner.Runner, lease: Lease, watch: Watch, result: dict[str, Any]) -> None:
         publish = publisher(lease.role)
         if publish is not None:
             result = self._database.transact(lambda session: publish(session, lease, result))
-        succeed(self, lease, result, done)
+        succeed(self, lease, watch, result)
 
     vars(runner).update(publisher=lambda _role: None)
     runner.Runner._succeed = publish_and_succeed  # type: ignore[method-assign]

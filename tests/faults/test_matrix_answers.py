@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import make_url, select
 from sqlalchemy.orm import Session
 
-from db.claims import claim, unanswered_claim
+from db.claims import unanswered_claims
 from db.engine import Database, open_database
+from db.handfuls import Success, claim_alike, succeed, succeed_all
 from db.leases import Lease, finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
-from db.tables import Attempt, Checkpoint, Event, Outcome, Shard
-from pixmill.errors import DatabaseUnreachable
+from db.tables import Attempt, Checkpoint, Event, Outcome, Role, Shard
+from pixmill.errors import DatabaseUnreachable, LeaseLost
 from pixmill.settings import load_settings
 from pixmill.specs import JobOptions, PingSpec
 from pixmill.states import FailureReason, State
@@ -109,8 +110,7 @@ def test_row_18_a_claim_without_an_answer_is_found_again_and_blocks_no_other(
     with pytest.raises(DatabaseUnreachable):
         rows.try_claim(cut_database, worker)
     assert rows.claimed(cut_database, rows.add_worker(cut_database, host="other")).job_id == second
-    lease = act(cut_database, unanswered_claim, worker, ())
-    assert lease is not None
+    (lease,) = act(cut_database, unanswered_claims, worker, ())
     assert (lease.job_id, lease.epoch) == (first, 1)
     act(cut_database, finish, lease, Outcome.SUCCEEDED, publish=rows.nothing)
     assert rows.states(cut_database, first) == [State.SUCCEEDED]
@@ -119,22 +119,27 @@ def test_row_18_a_claim_without_an_answer_is_found_again_and_blocks_no_other(
 def test_row_18_an_end_whose_answer_is_lost_keeps_what_was_claimed_with_it(
     cut_database: Database, cutter: CommitCutter
 ) -> None:
-    first, second, third = (rows.add(cut_database) for _ in range(3))
+    *jobs, last = (rows.add(cut_database, **NO_WORK) for _ in range(7))
     worker = rows.add_worker(cut_database)
-    lease = rows.claimed(cut_database, worker)
+    held = act(cut_database, claim_alike, worker, Role.PING, 3, rows.folder)
+    successes = [Success(lease=lease, done=1, result={}) for lease in held]
 
-    def finish_and_go_on(session: Session) -> Lease | None:
-        finish(session, lease, Outcome.SUCCEEDED, publish=rows.nothing)
-        held = unanswered_claim(session, worker, ())
-        return held or claim(session, worker, None, rows.folder, patient=False)
+    def end_and_go_on(session: Session) -> list[Lease]:
+        succeed_all(session, successes)
+        return claim_alike(session, worker, Role.PING, 3, rows.folder, patient=False)
 
     cutter.cut_next()
     with pytest.raises(DatabaseUnreachable):
-        cut_database.transact(finish_and_go_on)
-    following = cut_database.transact(finish_and_go_on)
-    assert following is not None
-    assert (lease.job_id, following.job_id, following.epoch) == (first, second, 1)
-    assert rows.states(cut_database, third) == [State.PENDING]
+        cut_database.transact(end_and_go_on)
+    with pytest.raises(LeaseLost):  # they have ended: each says so by itself
+        cut_database.transact(end_and_go_on)
+    for success in successes:
+        act(cut_database, succeed, success)
+    found = act(cut_database, unanswered_claims, worker, ())
+    assert [lease.job_id for lease in held] == jobs[:3]
+    assert [(lease.job_id, lease.epoch) for lease in found] == [(job, 1) for job in jobs[3:]]
+    assert rows.states(cut_database, last) == [State.PENDING]
+    assert check_history(read_history(cut_database)) == []
 
 
 def remembered(database: Database, lease: Lease) -> tuple[int, ...]:
@@ -165,8 +170,9 @@ def test_row_18_short_tasks_lose_no_lease_to_lost_answers(
     line = rough_postgresql
     before = standing_cutter.cuts
     standing_cutter.cut_every(5)
-    jobs = line.submit_all([PingSpec()] * 30)
+    jobs = line.submit_all([PingSpec()] * 150)
     line.wait_for_all(jobs)
     standing_cutter.cut_every(0)
     assert standing_cutter.cuts - before >= 5
-    assert [(line.task(job).lease_epoch, line.task(job).lost_leases) for job in jobs] == [(1, 0)] * 30
+    tasks = [line.task(job) for job in jobs]
+    assert [(task.lease_epoch - task.preemptions, task.lost_leases) for task in tasks] == [(1, 0)] * 150

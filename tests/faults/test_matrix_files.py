@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from pixmill.crashpoints import CRASHED, CrashPoint
-from pixmill.specs import GenerateSpec, PingSpec, TrainSpec
+from pixmill.specs import PingSpec, Spec
 from pixmill.states import State
 from storage.checkpoints import open_verified
 from tests.faults.rough import SLOW, RoughLine
@@ -71,7 +71,7 @@ def full_disk(process: psutil.Process) -> Iterator[None]:
 
 
 # The job that comes by each place, and the n-th time that it does so where the first is not enough.
-_TRAIN, _GENERATE, _PING = "train", "generate", "ping"
+_TRAIN, _GENERATE, _PING, _PINGS = "train", "generate", "ping", "many pings"
 _WAYS: dict[CrashPoint, tuple[str, int]] = {
     CrashPoint.SCHEDULER_QUEUED: (_PING, 1),
     CrashPoint.SCHEDULER_SENT: (_PING, 1),
@@ -85,6 +85,7 @@ _WAYS: dict[CrashPoint, tuple[str, int]] = {
     CrashPoint.WORKER_HEARD_SHARD: (_GENERATE, 2),
     CrashPoint.WORKER_PUBLISHED_SHARD: (_GENERATE, 1),
     CrashPoint.WORKER_HEARD_RESULT: (_TRAIN, 1),
+    CrashPoint.WORKER_KEPT_RESULT: (_PINGS, 3),
     CrashPoint.WORKER_FINISHED: (_GENERATE, 1),
     CrashPoint.DEVICE_BEGUN: (_GENERATE, 1),
     CrashPoint.DEVICE_WROTE_CHECKPOINT: (_TRAIN, 2),
@@ -104,12 +105,13 @@ _QUICK = (
     CrashPoint.WORKER_PUBLISHED_CHECKPOINT,
     CrashPoint.WORKER_HEARD_SHARD,
     CrashPoint.WORKER_HEARD_RESULT,
+    CrashPoint.WORKER_KEPT_RESULT,
     CrashPoint.DEVICE_WROTE_CHECKPOINT,
     CrashPoint.DEVICE_ANNOUNCED_SHARD,
     CrashPoint.FILE_WRITTEN,
 )
 _ON_SQLITE = tuple(_WAYS) if SLOW else _QUICK
-_ON_POSTGRESQL = tuple(_WAYS) if SLOW else (CrashPoint.WORKER_FINISHED,)
+_ON_POSTGRESQL = tuple(_WAYS) if SLOW else (CrashPoint.WORKER_KEPT_RESULT, CrashPoint.WORKER_FINISHED)
 _OF_ITS_OWN = (CrashPoint.SUBMIT_COMMITTED, CrashPoint.SCHEDULER_EXPIRED)
 
 
@@ -130,29 +132,32 @@ def test_row_22_a_crash_loses_and_doubles_nothing_on_postgresql(rough_postgresql
 def crash_and_recover(line: RoughLine, point: CrashPoint) -> None:
     """Run a job past the armed point, see a process die there, start it again, and see the job succeed."""
     kind, number = _WAYS[point]
-    spec, statuses = _spec(line, kind), len(line.statuses)
+    specs, statuses = _specs(line, kind), len(line.statuses)
     is_parent = not point.startswith(("device.", "file."))
     with armed(line, point, number) as mark:
-        job = line.submit(spec)
-        line.wait_for(mark.exists, job)
-        line.tend_until(lambda: line.job(job).state.is_terminal)
+        jobs = line.submit_all(specs)
+        line.wait_for(mark.exists, jobs[0])
+        line.tend_until(lambda: all(line.job(job).state.is_terminal for job in jobs))
         line.tend_until(lambda: not is_parent or len(line.statuses) > statuses)
-    assert line.job(job).state is State.SUCCEEDED, line.story(job)
+    for job in jobs:
+        assert line.job(job).state is State.SUCCEEDED, line.story(job)
     if is_parent:
         assert line.statuses[statuses:] == [CRASHED]
     else:
-        ends = [str(attempt.message) for attempt in line.attempts(job)]
+        ends = [str(attempt.message) for job in jobs for attempt in line.attempts(job)]
         assert f"its device process was ended with status {CRASHED}" in ends
 
 
-def _spec(line: RoughLine, kind: str) -> TrainSpec | GenerateSpec | PingSpec:
+def _specs(line: RoughLine, kind: str) -> list[Spec]:
     match kind:
         case "train":
-            return line.training()
+            return [line.training()]
         case "generate":
-            return small_generate(digits_model(line), n=500, shard_size=100)
+            return [small_generate(digits_model(line), n=500, shard_size=100)]
+        case "ping":
+            return [PingSpec()]
         case _:
-            return PingSpec()
+            return [PingSpec() for _ in range(40)]  # held by the handful
 
 
 @contextmanager

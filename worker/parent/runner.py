@@ -4,48 +4,45 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.claims import claim, unanswered_claim
 from db.engine import Database
+from db.handfuls import Success
 from db.leases import Lease, finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
 from db.tables import Checkpoint, CheckpointKind, Outcome, Worker
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import DatabaseUnreachable, LeaseLost, PixmillError
 from pixmill.settings import Settings
-from pixmill.states import FailureReason, State
+from pixmill.states import FailureReason
 from storage.paths import Layout
 from worker.assignment import Assignment
 from worker.parent.device_process import DeviceProcess, lock_path
+from worker.parent.holding import Holding, tell_lost
 from worker.parent.inputs import build_assignment, shard_row
 from worker.parent.meter import Meter
 from worker.parent.publishing import publisher
+from worker.parent.stubborn import Stubborn
 from worker.parent.watch import Watch
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-Act = Callable[[Session], T]
-
-OUTAGE_PAUSE = 1.0  # seconds between two tries while the database is away
-
 
 class Runner:
-    """The working half of a worker parent: at most one lease at a time."""
+    """The working half of a worker parent: it runs one task at a time, and holds short ones by the handful."""
 
     def __init__(self, database: Database, settings: Settings, worker: Worker, process: DeviceProcess) -> None:
         self._database = database
         self._settings = settings
-        self._worker = worker
         self._process = process
         self._layout = Layout(settings.storage_root)
         self._stopping = threading.Event()
         self._idle_since: float | None = time.monotonic()
-        self._next: Lease | None = None  # claimed with the end of the task before
-        self._is_claim_unanswered = False  # from a claim until its commit is known
-        self._abandoned: set[tuple[int, int]] = set()  # (task, epoch) of leases that have to run out
+        self._next: Lease | None = None  # held already when the task before it has ended
+        grace = settings.worker.stop_grace_seconds
+        self._stubborn = Stubborn(database, self._stopping, grace, self._listen)
+        self._holding = Holding(database, worker, self._stubborn, self._stopping.is_set)
         self.meter = Meter()
 
     def run_all(self, hint: tuple[int, int], after_each: Callable[[], None]) -> None:
@@ -59,7 +56,8 @@ class Runner:
             lease = self._take_up(hint)
             while lease is not None:
                 lease = self._run(lease) or self._take_up(None)
-                after_each()
+                if not self._holding.has_unstored:
+                    after_each()
         finally:
             self._idle_since = time.monotonic()
 
@@ -68,23 +66,10 @@ class Runner:
         if self._stopping.is_set():
             return None
         self._revive()  # before the claim: a broken device must not spoil one task after the other
-        was_unanswered = self._is_claim_unanswered
-        try:
-            lease = self._database.transact(lambda session: self._claim(session, hint))
-        except DatabaseUnreachable:
-            if was_unanswered or not self._is_claim_unanswered:
-                raise
-            return self._take_up(hint)  # if the claim went through, nobody will wake this worker for it again
-        self._is_claim_unanswered = False
-        return lease
-
-    def _claim(self, session: Session, hint: tuple[int, int] | None, *, patient: bool = True) -> Lease | None:
-        lease = unanswered_claim(session, self._worker, self._abandoned) if self._is_claim_unanswered else None
-        self._is_claim_unanswered = True
-        return lease or claim(session, self._worker, hint, Layout.run_path, patient=patient)
+        return self._holding.take_up(hint)
 
     def _run(self, lease: Lease) -> Lease | None:
-        """Run a claimed task to its end; gives the one that was claimed together with that.  Raises as `run_all`."""
+        """Run a claimed task to its end; gives the next one, if it is held already.  Raises as `run_all`."""
         reach(CrashPoint.WORKER_CLAIMED)
         log.info("claimed", extra={"job": lease.job_id, "task": lease.task_id, "epoch": lease.epoch})
         self._next = None
@@ -93,10 +78,11 @@ class Runner:
             with self.meter.running(lease.queue, lease.user_name):
                 self._execute(lease)
         except LeaseLost as error:
-            log.warning("lease lost; publishing nothing", extra={"task": lease.task_id, "reason": error.message})
+            tell_lost(lease, error)
             self._process.kill()
+            self._holding.put_down()
         except Exception:
-            self._abandoned.add((lease.task_id, lease.epoch))
+            self._holding.abandon(lease)
             self._process.kill()  # what it still says must not be taken for the next task's
             raise
         return self._next
@@ -116,13 +102,18 @@ class Runner:
         """End the device process."""
         self._process.close()
 
+    def _listen(self, seconds: float) -> None:
+        """Let the time pass while the device process goes on."""
+        self._process.listen(seconds)
+
     def _execute(self, lease: Lease) -> None:
         try:
-            assignment = self._stubbornly(lambda session: self._assignment(session, lease), self._database.consult)
+            assignment = self._stubborn.consult(lambda session: self._assignment(session, lease))
         except DatabaseUnreachable:
             raise
         except PixmillError as error:
-            return self._fail(lease, FailureReason.USER_ERROR, error.message)
+            self._holding.put_down()
+            return self._holding.fail(lease, FailureReason.USER_ERROR, error.message)
         self._process.run(assignment)
         reach(CrashPoint.WORKER_ASSIGNED)
         self._follow(lease, Watch(self._settings, lease.time_limit_seconds))
@@ -144,14 +135,20 @@ class Runner:
     def _follow(self, lease: Lease, watch: Watch) -> None:
         """Listen to the device process until it says how the attempt ended, or is gone."""
         while True:
-            message = self._process.receive(watch.until_beat())
+            message = self._process.receive(self._patience(watch))
             if message is not None:
                 watch.heard()
                 if self._take(lease, watch, message):
                     return None
             elif not self._process.is_heard:
+                self._holding.put_down()
                 return self._end_dead(lease, watch)
             self._keep_alive(lease, watch)
+
+    def _patience(self, watch: Watch) -> float:
+        """Seconds until something must be done, whatever the device process says."""
+        left = self._holding.seconds_left()
+        return watch.until_beat() if left is None else min(left, watch.until_beat())
 
     def _take(self, lease: Lease, watch: Watch, message: dict[str, Any]) -> bool:
         """Act on one message; True when it ended the attempt."""
@@ -163,19 +160,23 @@ class Runner:
             case "shard":
                 self._publish_shard(lease, message["record"])
             case "succeeded":
-                self._succeed(lease, message["result"], watch.facts()[1])
+                self._succeed(lease, watch, message["result"])
                 return True
             case "failed":
-                self._fail(lease, FailureReason(message["reason"]), message["message"])
+                self._holding.put_down()
+                self._holding.fail(lease, FailureReason(message["reason"]), message["message"])
                 if message.get("ends"):
                     self._process.kill()  # it cannot be trusted any more; the next task gets a new one
                 return True
             case "stopped":
+                self._holding.put_down()
                 self._end_stopped(lease, watch)
                 return True
         return False
 
     def _keep_alive(self, lease: Lease, watch: Watch) -> None:
+        if self._stopping.is_set() or self._holding.seconds_left() == 0:
+            self._holding.put_down()
         if watch.beat_is_due():
             self._beat(lease, watch)
         if (watch.wants_stop or self._stopping.is_set()) and not watch.asked_to_stop:
@@ -212,7 +213,7 @@ class Runner:
             "size_bytes": message["size_bytes"],
         }
         reach(CrashPoint.WORKER_HEARD_CHECKPOINT)
-        old = self._stubbornly(lambda session: publish_checkpoint(session, lease, Checkpoint(**row)))
+        old = self._stubborn.transact(lambda session: publish_checkpoint(session, lease, Checkpoint(**row)))
         reach(CrashPoint.WORKER_PUBLISHED_CHECKPOINT)
         for path in old:
             self._layout.resolve(path).unlink(missing_ok=True)
@@ -220,47 +221,29 @@ class Runner:
 
     def _publish_shard(self, lease: Lease, record: dict[str, Any]) -> None:
         reach(CrashPoint.WORKER_HEARD_SHARD)
-        self._stubbornly(lambda session: publish_shard(session, lease, shard_row(lease, record)))
+        self._stubborn.transact(lambda session: publish_shard(session, lease, shard_row(lease, record)))
         reach(CrashPoint.WORKER_PUBLISHED_SHARD)
 
-    def _succeed(self, lease: Lease, result: dict[str, Any], done: int) -> None:
+    def _succeed(self, lease: Lease, watch: Watch, result: dict[str, Any]) -> None:
         publish = publisher(lease.role)
-        how: dict[str, Any] = {"result": result}
-        if publish is not None:
-            how = {"publish": lambda session: publish(session, lease, result)}
+        success = Success(
+            lease=lease,
+            done=watch.facts()[1],
+            result=result if publish is None else None,
+            publish=None if publish is None else lambda session: publish(session, lease, result),
+        )
         reach(CrashPoint.WORKER_HEARD_RESULT)
-
-        def finish_and_go_on(session: Session) -> Lease | None:
-            finish(session, lease, Outcome.SUCCEEDED, done=done, **how)
-            # One commit for both: where tasks are short, most of the time goes into commits.
-            return None if self._stopping.is_set() else self._claim(session, None, patient=False)
-
-        try:
-            self._next = self._stubbornly(finish_and_go_on)
-            self._is_claim_unanswered = False
-        except (LeaseLost, DatabaseUnreachable):
-            raise
-        except PixmillError as error:  # what it refers to is gone
-            return self._fail(lease, FailureReason.ERROR, error.message)
-        reach(CrashPoint.WORKER_FINISHED)
-        log.info("succeeded", extra={"job": lease.job_id, "task": lease.task_id})
-        return None
-
-    def _fail(self, lease: Lease, reason: FailureReason, message: str) -> None:
-        state = self._stubbornly(lambda session: finish(session, lease, Outcome.FAILED, reason=reason, message=message))
-        told = {"job": lease.job_id, "task": lease.task_id, "reason": reason.value}
-        if state is State.PENDING:
-            log.warning("failed; will be tried again", extra=told)
-        else:
-            log.error("failed", extra=told)
+        self._next = self._holding.succeed(success, watch.seconds())
 
     def _end_stopped(self, lease: Lease, watch: Watch) -> None:
         if watch.cancelled:
-            self._stubbornly(lambda session: finish(session, lease, Outcome.CANCELLED))
+            self._stubborn.transact(lambda session: finish(session, lease, Outcome.CANCELLED))
         elif watch.is_over_time:
-            self._fail(lease, FailureReason.TIME_LIMIT, f"it ran longer than its limit of {watch.time_limit:g} s")
+            self._holding.fail(
+                lease, FailureReason.TIME_LIMIT, f"it ran longer than its limit of {watch.time_limit:g} s"
+            )
         else:
-            self._stubbornly(lambda session: give_back(session, lease))
+            self._stubborn.transact(lambda session: give_back(session, lease))
         log.info("stopped", extra={"task": lease.task_id, "cancelled": watch.cancelled})
 
     def _end_dead(self, lease: Lease, watch: Watch) -> None:
@@ -270,24 +253,5 @@ class Runner:
         reason = FailureReason.NO_PROGRESS if watch.verdict else FailureReason.WORKER_LOST
         log.warning("device process died", extra={"task": lease.task_id, "reason": message})
         limit = self._settings.scheduler.max_lost_leases
-        self._stubbornly(lambda session: lose(session, lease, message, reason=reason, max_lost_leases=limit))
+        self._stubborn.transact(lambda session: lose(session, lease, message, reason=reason, max_lost_leases=limit))
         return None
-
-    def _stubbornly(self, act: Act[T], run: Callable[[Act[T]], T] | None = None) -> T:
-        """Do it, in a write transaction or by `run`, once the database answers: an outage loses nothing of the work.
-
-        Raises DatabaseUnreachable when the worker must stop and the database stays away.
-        """
-        given_up_at: float | None = None
-        pause = 0.0  # first: an answer that was lost is no outage, and a lease waits for it
-        while True:
-            try:
-                return (run or self._database.transact)(act)
-            except DatabaseUnreachable as error:
-                log.warning("the database is away", extra={"reason": error.message})
-                if self._stopping.is_set():
-                    given_up_at = given_up_at or time.monotonic() + self._settings.worker.stop_grace_seconds
-                    if time.monotonic() >= given_up_at:
-                        raise
-                self._process.listen(pause)
-                pause = OUTAGE_PAUSE

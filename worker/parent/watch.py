@@ -24,6 +24,10 @@ class Watch:
         self.requeued = False
         self.verdict: str | None = None
 
+    def seconds(self) -> float:
+        """For how long the attempt has run."""
+        return time.monotonic() - self._started_at
+
     def until_beat(self) -> float:
         """Seconds until the next heartbeat is due."""
         return max(0.0, self._next_beat - time.monotonic())
