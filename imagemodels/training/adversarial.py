@@ -10,7 +10,7 @@ from imagemodels.options import AdversarialOptions
 from imagemodels.runtime import Runtime
 from imagemodels.training.augmentation import cut_out, recoloured, translated
 from imagemodels.training.config import TrainConfig
-from imagemodels.training.discriminating import discriminator_spec, frozen, judged, moved_by
+from imagemodels.training.discriminating import deceiving, discriminator_spec, judged, moved_by
 from imagemodels.training.stream import Batch
 from imagemodels.training.task import Task, adam, decoder_spec
 
@@ -100,15 +100,10 @@ class AdversarialTask(Task):
 
     def _generator_losses(self, part: Batch, fakes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         fakes = self._augmented(part, fakes, "generator")
-        # Half of the discriminator's backward pass is gradients for weights that are not updated here.
-        with frozen(self.discriminator), self.runtime.autocast():
-            if self.objective.relative:
-                reals = self._augmented(part, part.images, "reals")
-                real_logits, fake_logits = judged(self.discriminator, (reals, fakes), part.labels)
-                fake_logits = fake_logits.float() - real_logits.float()
-            else:
-                fake_logits = self.discriminator(fakes, part.labels)
-        loss = self.objective.generator(fake_logits.float())
+        reals = self._augmented(part, part.images, "reals") if self.objective.relative else None
+        with self.runtime.autocast():
+            (fake_logits,) = deceiving(self.discriminator, [fakes], part.labels, reals)
+        loss = self.objective.generator(fake_logits)
         return loss, {"generator": loss}
 
     def _augmented(self, batch: Batch, images: Tensor, purpose: str) -> Tensor:

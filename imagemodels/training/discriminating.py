@@ -26,6 +26,21 @@ def judged(discriminator: Encoder, kinds: Sequence[Tensor], labels: Tensor | Non
     return logits.chunk(len(kinds))
 
 
+def deceiving(
+    discriminator: Encoder, fakes: Sequence[Tensor], labels: Tensor | None, reals: Tensor | None
+) -> Sequence[Tensor]:
+    """Return the fp32 logits that the generator's loss takes of each kind of fakes (N, C, S, S).
+
+    Where the game is relative they are those of ``fakes`` less those of ``reals`` (N, C, S, S); else ``reals`` is None,
+    and not judged at all. The discriminator's weights get no gradient.
+    """
+    with frozen(discriminator):  # half of its backward pass would be gradients for weights that are not updated here
+        if reals is None:
+            return [logits.float() for logits in judged(discriminator, fakes, labels)]
+        real_logits, *fake_logits = judged(discriminator, (reals, *fakes), labels)
+    return [logits.float() - real_logits.float() for logits in fake_logits]
+
+
 def moved_by(discriminator: nn.Module, optimizer: Adam) -> list[Tensor]:
     """What a discriminator's own step changes, before that of the network that it judges."""
     moments = [value for state in optimizer.state.values() for value in state.values()]

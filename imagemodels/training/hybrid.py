@@ -13,7 +13,7 @@ from imagemodels.options import HybridOptions
 from imagemodels.runtime import Runtime
 from imagemodels.training.autoencoder import AutoencoderTask, Posterior
 from imagemodels.training.config import TrainConfig
-from imagemodels.training.discriminating import discriminator_spec, frozen, judged, moved_by
+from imagemodels.training.discriminating import deceiving, discriminator_spec, judged, moved_by
 from imagemodels.training.stream import Batch
 from imagemodels.training.task import adam
 
@@ -92,10 +92,9 @@ class HybridTask(AutoencoderTask):
 
     def _joint_losses(self, part: Batch, made: Made) -> tuple[Tensor, dict[str, Tensor]]:
         bound, shown = self.bound(part, made.posterior, made.decoded)
-        with frozen(self.discriminator), self.runtime.autocast():
-            real, decoded, dreamt = judged(self.discriminator, (part.images, made.decoded, made.dreamt), part.labels)
-        reference = real.float() if self.objective.relative else 0.0
-        fakes = (decoded.float() - reference, dreamt.float() - reference)
+        reals = part.images if self.objective.relative else None
+        with self.runtime.autocast():
+            fakes = deceiving(self.discriminator, (made.decoded, made.dreamt), part.labels, reals)
         deceit = torch.stack([self.objective.generator(fake) for fake in fakes]).mean()
         balance = _length_by(shown["reconstruction"], made.decoded) / _length_by(deceit, made.decoded)
         return bound + self.options.adversarial_weight * balance * deceit, {**shown, "generator": deceit}

@@ -42,6 +42,17 @@ def test_both_gradients_by_the_decoded_pixels_are_of_one_length(adversarial: str
     torch.testing.assert_close(_length_by(pull, made.decoded), expected, rtol=1e-3, atol=0.0)
 
 
+@pytest.mark.parametrize(("adversarial", "kinds"), [("hinge", 2), ("rp", 3)])
+def test_real_images_are_judged_for_the_joint_step_in_a_relative_game_alone(adversarial: str, kinds: int) -> None:
+    trainer, task = hybrid(adversarial=adversarial)
+    part = trainer.stream.batch(0)
+    made = task._made(part)
+    seen: list[int] = []
+    task.discriminator.register_forward_pre_hook(lambda _network, inputs: seen.append(len(inputs[0])))
+    task._joint_losses(part, made)
+    assert seen == [kinds * len(part.images)]
+
+
 def test_the_joint_step_leaves_the_discriminator_without_gradients() -> None:
     trainer, task = hybrid()
     loss, _shown = task._joint_losses(part := trainer.stream.batch(0), task._made(part))
