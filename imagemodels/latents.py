@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from imagemodels import random
 from imagemodels.networks.prior import LatentDecoder
 
-PIECE = 1024  # images at a time: each takes a copy of its Gaussian's factor
+PIECE_VALUES = 262_144  # of factors at a time: each image takes a copy of its Gaussian's, Z×Z values
 
 
 class LatentSource:
@@ -29,9 +29,15 @@ class LatentSource:
         uniform_N = random.uniforms(seed, indices, "parts")
         part_N = (uniform_N[:, None] >= weights.cumsum(1)[group_N, :-1]).sum(1)
         found = np.empty_like(noise_NZ)
-        for first in range(0, len(indices), PIECE):
-            rows = slice(first, first + PIECE)
+        piece = piece_images(self._size)
+        for first in range(0, len(indices), piece):
+            rows = slice(first, first + piece)
             chosen = group_N[rows], part_N[rows]
             # Not as a product of matrices, whose last bits depend on how many rows there are.
             found[rows] = means[chosen] + np.einsum("nij,nj->ni", factors[chosen], noise_NZ[rows])
         return found
+
+
+def piece_images(latent_size: int) -> int:
+    """Return how many images of that latent size are drawn at a time."""
+    return max(1, PIECE_VALUES // latent_size**2)

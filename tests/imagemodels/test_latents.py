@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from imagemodels.latents import PIECE, LatentSource
+from imagemodels.latents import LatentSource, piece_images
 from imagemodels.networks.mlp import MlpDecoder
 from imagemodels.networks.specs import MlpDecoderSpec
 from imagemodels.random import latents, uniforms
@@ -10,17 +10,17 @@ from imagemodels.random import latents, uniforms
 SIZE = 3
 
 
-def decoder(parts: int, num_classes: int = 0) -> MlpDecoder:
+def decoder(parts: int, num_classes: int = 0, size: int = SIZE) -> MlpDecoder:
     spec = MlpDecoderSpec(
-        image_size=8, channels=1, latent_size=SIZE, width=4, depth=1, num_classes=num_classes, prior_parts=parts
+        image_size=8, channels=1, latent_size=size, width=4, depth=1, num_classes=num_classes, prior_parts=parts
     )
     network = MlpDecoder(spec)
     if network.prior is not None:
         torch.manual_seed(1)
         groups = max(1, num_classes)
         network.prior.weights.copy_(torch.softmax(torch.randn(groups, parts), 1))
-        network.prior.means.copy_(torch.randn(groups, parts, SIZE) * 20)
-        network.prior.factors.copy_(torch.randn(groups, parts, SIZE, SIZE).tril())
+        network.prior.means.copy_(torch.randn(groups, parts, size) * 20)
+        network.prior.factors.copy_(torch.randn(groups, parts, size, size).tril())
     return network
 
 
@@ -36,18 +36,25 @@ def test_an_unfilled_prior_is_the_standard_normal() -> None:
     np.testing.assert_allclose(LatentSource(network).draw(4, indices, None), latents(4, indices, SIZE), atol=1e-6)
 
 
-@pytest.mark.parametrize(("parts", "num_classes"), [(1, 0), (4, 0), (1, 3), (2, 3)])
-def test_any_split_and_order_of_the_numbers_gives_the_same_latents_bit_for_bit(parts: int, num_classes: int) -> None:
-    source = LatentSource(decoder(parts, num_classes))
-    indices = np.arange(PIECE + 300)
+@pytest.mark.parametrize(("parts", "num_classes", "size"), [(1, 0, 16), (4, 0, 64), (1, 3, 16), (2, 3, 65)])
+def test_any_split_and_order_of_the_numbers_gives_the_same_latents_bit_for_bit(
+    parts: int, num_classes: int, size: int
+) -> None:
+    source = LatentSource(decoder(parts, num_classes, size))
+    indices = np.arange(2 * piece_images(size) + 100)
     labels = indices * 7 % num_classes if num_classes else None
     whole = source.draw(9, indices, labels)
     assert whole.dtype == np.float32
     shuffled = np.random.default_rng(0).permutation(len(indices))
-    for rows in (shuffled, indices[5:6], indices[17:90]):
+    for rows in (shuffled, indices[5:6], indices[17:90], indices[-1:]):
         part = source.draw(9, indices[rows], labels[rows] if labels is not None else None)
         assert np.array_equal(part, whole[rows])
     assert not np.array_equal(whole, source.draw(10, indices, labels))
+
+
+@pytest.mark.parametrize("size", [2, 64, 512, 4096])
+def test_the_copies_of_the_factors_stay_small_however_large_the_latents(size: int) -> None:
+    assert piece_images(size) == 1 or piece_images(size) * size**2 * 4 <= 2**20  # bytes
 
 
 def test_each_class_is_drawn_from_its_own_gaussians_in_their_shares() -> None:
