@@ -16,6 +16,7 @@ UPSAMPLES = ("nearest", "transposed")
 ADVERSARIAL_NAMES = ("ns", "ls", "hinge", "wgan", "rp")
 PENALTY_NAMES = ("none", "r1", "r1r2", "gp")
 RECONSTRUCTION_NAMES = ("sigma", "mse", "l1", "bce")
+LARGEST_PRIOR = 64_000_000  # covariances of all Gaussians: half a gigabyte while they are fitted, in float64
 
 
 def _times(weight: float, name: str) -> str:
@@ -86,6 +87,20 @@ class AutoencoderOptions(DecoderOptions):
     def objective(self) -> str:
         """What is minimised."""
         return f"{self.reconstruction} + {_times(self.kl_weight, 'kl')}"
+
+    def prior_parts(self, num_classes: int) -> int:
+        """How many Gaussians are fitted for each of so many classes, 0: unconditional."""
+        return -(-self.mixture // max(1, num_classes))
+
+    def check_prior(self, num_classes: int) -> None:
+        """Raise ConfigError when the covariances of all Gaussians are more than a machine may be asked to hold."""
+        gaussians = self.prior_parts(num_classes) * max(1, num_classes)
+        values = gaussians * self.latent_size**2
+        if values > LARGEST_PRIOR:
+            raise ConfigError(
+                f"{gaussians} Gaussians over {self.latent_size} latents have {values:,} covariances,"
+                f" at most {LARGEST_PRIOR:,} are allowed; lower latent_size, or set mixture to 0"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

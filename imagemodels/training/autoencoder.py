@@ -55,7 +55,7 @@ class AutoencoderTask(Task):
     @property
     def prior_parts(self) -> int:
         """The Gaussians of each class."""
-        return -(-self.options.mixture // max(1, self.config.num_classes))
+        return self.options.prior_parts(self.config.num_classes)
 
     def fit_prior(self, product: LatentDecoder, stream: ImageStream) -> None:
         """Fit Gaussians to the latents of as many training images as tell enough about them."""

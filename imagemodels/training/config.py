@@ -7,6 +7,7 @@ from typing import Any
 
 from imagemodels.errors import ConfigError
 from imagemodels.names import did_you_mean
+from imagemodels.options import AutoencoderOptions
 from imagemodels.presets import Preset, check_shape, resolve
 
 LARGEST_BATCH = 4096  # images
@@ -47,6 +48,8 @@ class TrainConfig:
             raise ConfigError(f"batch_size lies between 2 and {LARGEST_BATCH}, got {self.batch_size}")
         if not self.model.makes_images and self.num_classes < 2:
             raise ConfigError(f"preset {self.preset!r} is a classifier and needs num_classes of at least 2, got 0")
+        if isinstance(self.model.options, AutoencoderOptions):
+            self.model.options.check_prior(self.num_classes)
 
     @property
     def model(self) -> Preset:

@@ -59,6 +59,23 @@ def test_what_cannot_be_trained_is_refused(changes: dict[str, object], message: 
         config(**changes)
 
 
+HUGE = {"latent_size": 4096, "mixture": 10}
+
+
+@pytest.mark.parametrize(("preset", "num_classes"), [("vae", 0), ("vae", 3), ("vae-gan", 100)])
+def test_a_prior_that_no_memory_holds_is_refused(preset: str, num_classes: int) -> None:
+    gaussians = {0: 10, 3: 12, 100: 100}[num_classes]
+    with pytest.raises(ConfigError, match=rf"{gaussians} Gaussians over 4096 latents have [\d,]+ covariances, at most"):
+        config(preset=preset, num_classes=num_classes, overrides=HUGE)
+
+
+@pytest.mark.parametrize(
+    "overrides", [HUGE | {"mixture": 0}, HUGE | {"mixture": 3}, {"latent_size": 64, "mixture": 1000}]
+)
+def test_a_prior_that_fits_passes(overrides: dict[str, object]) -> None:
+    assert config(overrides=overrides).model.makes_images
+
+
 def test_an_unknown_preset_is_refused_at_once() -> None:
     with pytest.raises(UnknownPreset):
         config(preset="biggan")
