@@ -97,8 +97,7 @@ class Trainer:
         cannot even be taken image by image.
         """
         while True:
-            yield from self._due_samples()
-            yield from self._due_quality()
+            yield from self._due()
             if self.finished:
                 break
             yield self._advance()
@@ -188,22 +187,31 @@ class Trainer:
         losses, speed = self._meter.report()
         return Progress(self.images_seen, self.config.total_images, losses, speed, self.micro_batch)
 
-    def _due_samples(self) -> Iterator[Samples]:
-        if not self.config.model.makes_images or not self._is_due(self.sampled_at, self.config.samples_every):
+    def _due(self) -> Iterator[Samples | Quality]:
+        """A sample grid and a measurement where they are due, both of one copy: a prior is not fitted to it twice."""
+        samples, quality = self._samples_are_due(), self._quality_is_due()
+        if not samples and not quality:
             return
         self._meter.require_finite()
-        self.sampled_at = self.images_seen
-        indices = np.arange(self.config.sample_count, dtype=np.int64)
-        yield Samples(self.images_seen, self.generator().sample(self.config.seed, indices))
-
-    def _due_quality(self) -> Iterator[Quality]:
-        measurable = self._quality is not None if self.config.model.makes_images else self._test is not None
-        if not measurable or not self._is_due(self.measured_at, self.config.evaluate_every):
-            return
-        self._meter.require_finite()
-        self.measured_at = self.images_seen
         network = self._product("last")
-        yield self._measured(self._measure(network), network)
+        if samples:
+            self.sampled_at = self.images_seen
+            yield self._samples(network)
+        if quality:
+            self.measured_at = self.images_seen
+            yield self._measured(self._measure(network), network)
+
+    def _samples_are_due(self) -> bool:
+        return self.config.model.makes_images and self._is_due(self.sampled_at, self.config.samples_every)
+
+    def _quality_is_due(self) -> bool:
+        measurable = self._quality is not None if self.config.model.makes_images else self._test is not None
+        return measurable and self._is_due(self.measured_at, self.config.evaluate_every)
+
+    def _samples(self, network: torch.nn.Module) -> Samples:
+        assert isinstance(network, Decoder)
+        indices = np.arange(self.config.sample_count, dtype=np.int64)
+        return Samples(self.images_seen, Generator(network, self.runtime).sample(self.config.seed, indices))
 
     def _is_due(self, last: int | None, every: int) -> bool:
         """Whether a multiple of ``every`` was passed since ``last``, or the run has ended after it."""

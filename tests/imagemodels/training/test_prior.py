@@ -6,8 +6,9 @@ from imagemodels.networks.prior import GaussianPrior
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training.autoencoder import AutoencoderTask
+from imagemodels.training.events import Quality, Samples
 from imagemodels.training.prior import Encoded, fit, nearest_centres
-from tests.imagemodels.training.test_trainer import SMALL, new_trainer, small_config
+from tests.imagemodels.training.test_trainer import BATCH, SMALL, new_trainer, small_config
 
 
 def cloud(count: int, mean: list[float], spread: list[list[float]], seed: int) -> torch.Tensor:
@@ -93,6 +94,20 @@ def test_an_autoencoder_draws_from_its_images_and_training_goes_on_untouched(
     for name, trained in asked.task.networks.items():
         states = zip(trained.state_dict().items(), plain.task.networks[name].state_dict().values(), strict=True)
         assert [key for (key, mine), theirs in states if not torch.equal(mine, theirs)] == []
+
+
+def test_a_sample_grid_and_a_measurement_of_one_step_share_one_fit() -> None:
+    trainer = new_trainer(small_config("vae", 4, evaluate_every=2 * BATCH, samples_every=2 * BATCH))
+    encoded: list[int] = []
+
+    def count(network: torch.nn.Module, images: tuple[torch.Tensor]) -> None:
+        if not network.training:
+            encoded.append(len(images[0]))
+
+    trainer.task.networks["encoder"].register_forward_pre_hook(count)
+    kinds = [type(event) for event in trainer.run()]
+    assert (kinds.count(Samples), kinds.count(Quality)) == (3, 2)
+    assert encoded == [trainer.stream.count] * 3
 
 
 def test_samples_lie_nearer_to_the_data_than_those_of_the_standard_normal() -> None:
