@@ -146,7 +146,7 @@ class ZipFiles(_ArchiveFiles):
             raise BadImage(f"too large: {member.file_size:,} bytes is more than {MAX_FILE_BYTES:,}")
         try:
             content = self._zip.read(member)  # no more than it promised: zipfile stops there
-        except (*DAMAGED_ZIP, RuntimeError, NotImplementedError) as error:  # encrypted, or of an unknown method
+        except (*DAMAGED_ZIP, RuntimeError) as error:  # encrypted; NotImplementedError: of an unknown method
             raise BadImage(f"cannot be read from the archive: {error}") from error
         return _not_empty(content)
 
