@@ -33,7 +33,7 @@ def among(choices: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     return {"choices": choices}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SharedOptions(ABC):
     """What every model has."""
 
@@ -55,7 +55,7 @@ class SharedOptions(ABC):
         """What is minimised, in the names of the objectives."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DecoderOptions(SharedOptions):
     """What every model that makes images has."""
 
@@ -69,7 +69,18 @@ class DecoderOptions(SharedOptions):
     initialisation: Initialisation = field(default="default", metadata=among(INITIALISATIONS))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
+class JudgedOptions(DecoderOptions):
+    """What every model has whose images a discriminator judges."""
+
+    adversarial: str = field(default="hinge", metadata=among(ADVERSARIAL_NAMES))
+    discriminator_learning_rate: float = field(default=4e-4, metadata=within(1e-7, 1.0))
+    discriminator_width: int = field(default=32, metadata=within(1, 4096))
+    discriminator_norm: Norm = field(default="none", metadata=among(NORMS))
+    spectral_norm: bool = True  # of every weight of the discriminator
+
+
+@dataclass(frozen=True, kw_only=True)
 class AutoencoderOptions(DecoderOptions):
     """A variational autoencoder."""
 
@@ -103,34 +114,23 @@ class AutoencoderOptions(DecoderOptions):
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HybridOptions(AutoencoderOptions):
+@dataclass(frozen=True, kw_only=True)
+class HybridOptions(AutoencoderOptions, JudgedOptions):
     """A variational autoencoder whose images a discriminator judges as well."""
 
-    adversarial: str = field(default="hinge", metadata=among(ADVERSARIAL_NAMES))
     # Of the adversarial gradient, against that of the reconstruction by the same pixels.
     adversarial_weight: float = field(default=1.0, metadata=within(0.0, 1000.0))
-    discriminator_learning_rate: float = field(default=4e-4, metadata=within(1e-7, 1.0))
-    discriminator_width: int = field(default=32, metadata=within(1, 4096))
-    discriminator_norm: Norm = field(default="none", metadata=among(NORMS))
-    spectral_norm: bool = True  # of every weight of the discriminator
 
     @property
     def objective(self) -> str:
         """What is minimised."""
-        bound = f"{self.reconstruction} + {_times(self.kl_weight, 'kl')}"
-        return f"{bound} + {_times(self.adversarial_weight, self.adversarial)}"
+        return f"{super().objective} + {_times(self.adversarial_weight, self.adversarial)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdversarialOptions(DecoderOptions):
+@dataclass(frozen=True, kw_only=True)
+class AdversarialOptions(JudgedOptions):
     """A generator against a discriminator; ``learning_rate`` is the generator's."""
 
-    adversarial: str = field(default="hinge", metadata=among(ADVERSARIAL_NAMES))
-    discriminator_learning_rate: float = field(default=4e-4, metadata=within(1e-7, 1.0))
-    discriminator_width: int = field(default=32, metadata=within(1, 4096))
-    discriminator_norm: Norm = field(default="none", metadata=among(NORMS))
-    spectral_norm: bool = True  # of every weight of the discriminator
     penalty: str = field(default="none", metadata=among(PENALTY_NAMES))  # on the discriminator's slope
     penalty_weight: float = field(default=1.0, metadata=within(0.0, 10_000.0))  # γ of R1 and R2, λ of GP
     penalty_every: int = field(default=1, metadata=within(1, 1000))  # steps, and then by as much heavier
@@ -149,7 +149,7 @@ class AdversarialOptions(DecoderOptions):
         return f"{self.adversarial} + {_times(self.penalty_weight, self.penalty)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ClassifierOptions(SharedOptions):
     """A convolutional classifier."""
 

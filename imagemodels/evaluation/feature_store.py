@@ -19,7 +19,7 @@ from torch import Tensor
 
 from imagemodels.data.fingerprint import settings_digest
 from imagemodels.errors import CorruptCheckpoint
-from imagemodels.networks.specs import EncoderSpec
+from imagemodels.networks.specs import ConvEncoderSpec
 
 RECIPE = 1  # raised when the way in which a feature net is made changes, so that old ones are not taken for new
 
@@ -30,7 +30,7 @@ class FeatureRecord:
 
     kind: Literal["cnn", "rnd"]
     digest: str
-    spec: EncoderSpec
+    spec: ConvEncoderSpec
     accuracy: float | None
     scale: float
     weights: dict[str, Tensor]
@@ -73,7 +73,7 @@ def find_features(cache_dir: Path, identity: Mapping[str, object]) -> FeatureRec
         return FeatureRecord(
             kind=document["kind"],
             digest=document["digest"],
-            spec=EncoderSpec(**document["spec"]),
+            spec=ConvEncoderSpec(**document["spec"]),
             accuracy=document["accuracy"],
             scale=document["scale"],
             weights=weights,

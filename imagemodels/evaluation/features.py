@@ -14,7 +14,7 @@ from imagemodels.data.dataset import ImageDataset
 from imagemodels.errors import DataError
 from imagemodels.evaluation.feature_store import FeatureRecord, find_features, keep_features
 from imagemodels.networks.encoder import ConvEncoder
-from imagemodels.networks.specs import EncoderSpec
+from imagemodels.networks.specs import ConvEncoderSpec
 from imagemodels.runtime import Runtime
 
 Images = npt.NDArray[np.uint8]
@@ -143,7 +143,7 @@ def _trained_network(
 
 
 def _random_network(dataset: ImageDataset, runtime: Runtime, seed: int) -> Classifier:
-    spec = EncoderSpec(
+    spec = ConvEncoderSpec(
         image_size=dataset.image_size,
         channels=dataset.channels,
         outputs=2,

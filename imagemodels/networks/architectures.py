@@ -6,25 +6,25 @@ from typing import Any
 from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.networks.encoder import ConvEncoder
 from imagemodels.networks.mlp import MlpDecoder, MlpEncoder
-from imagemodels.networks.specs import DecoderSpec, EncoderSpec, MlpDecoderSpec, MlpEncoderSpec
+from imagemodels.networks.specs import ConvDecoderSpec, ConvEncoderSpec, MlpDecoderSpec, MlpEncoderSpec
 
 Decoder = ConvDecoder | MlpDecoder  # from latent vectors to images
 Encoder = ConvEncoder | MlpEncoder  # from images to vectors
 Network = Decoder | Encoder
 
 ARCHITECTURES: Mapping[str, Callable[[Mapping[str, Any]], Network]] = {
-    "ConvDecoder": lambda values: ConvDecoder(DecoderSpec(**values)),
-    "ConvEncoder": lambda values: ConvEncoder(EncoderSpec(**values)),
+    "ConvDecoder": lambda values: ConvDecoder(ConvDecoderSpec(**values)),
+    "ConvEncoder": lambda values: ConvEncoder(ConvEncoderSpec(**values)),
     "MlpDecoder": lambda values: MlpDecoder(MlpDecoderSpec(**values)),
     "MlpEncoder": lambda values: MlpEncoder(MlpEncoderSpec(**values)),
 }
 
 
-def new_decoder(spec: DecoderSpec | MlpDecoderSpec) -> Decoder:
+def new_decoder(spec: ConvDecoderSpec | MlpDecoderSpec) -> Decoder:
     """Return a freshly initialised network from latent vectors to images."""
-    return ConvDecoder(spec) if isinstance(spec, DecoderSpec) else MlpDecoder(spec)
+    return ConvDecoder(spec) if isinstance(spec, ConvDecoderSpec) else MlpDecoder(spec)
 
 
-def new_encoder(spec: EncoderSpec | MlpEncoderSpec) -> Encoder:
+def new_encoder(spec: ConvEncoderSpec | MlpEncoderSpec) -> Encoder:
     """Return a freshly initialised network from images to vectors."""
-    return ConvEncoder(spec) if isinstance(spec, EncoderSpec) else MlpEncoder(spec)
+    return ConvEncoder(spec) if isinstance(spec, ConvEncoderSpec) else MlpEncoder(spec)

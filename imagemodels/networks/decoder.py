@@ -12,7 +12,7 @@ from torch.nn import functional
 from imagemodels.networks.blocks import PlainUp, ResidualUp, doubling_convolution, initialise, normalisation
 from imagemodels.networks.prior import LatentDecoder
 from imagemodels.networks.sizes import SizePlan
-from imagemodels.networks.specs import DecoderSpec
+from imagemodels.networks.specs import ConvDecoderSpec
 
 
 class ConvDecoder(LatentDecoder):
@@ -21,9 +21,9 @@ class ConvDecoder(LatentDecoder):
     The first layer is a linear one: on a 1×1 map it is the 4×4 transposed convolution of DCGAN, only faster.
     """
 
-    spec: DecoderSpec
+    spec: ConvDecoderSpec
 
-    def __init__(self, spec: DecoderSpec) -> None:
+    def __init__(self, spec: ConvDecoderSpec) -> None:
         super().__init__()
         self.spec = spec
         self.plan = SizePlan.of(spec.image_size)
@@ -71,14 +71,14 @@ class ConvDecoder(LatentDecoder):
         return images[:, :, start:stop, start:stop]
 
 
-def _up_stages(chain: tuple[int, ...], spec: DecoderSpec) -> list[nn.Module]:
+def _up_stages(chain: tuple[int, ...], spec: ConvDecoderSpec) -> list[nn.Module]:
     pairs = pairwise(chain)
     if spec.residual:
         return [ResidualUp(inputs, outputs, spec.norm, spec.num_classes) for inputs, outputs in pairs]
     return [PlainUp(inputs, outputs, spec.upsample, spec.norm, spec.num_classes) for inputs, outputs in pairs]
 
 
-def _pixel_layer(width: int, spec: DecoderSpec) -> nn.Module:
+def _pixel_layer(width: int, spec: ConvDecoderSpec) -> nn.Module:
     if spec.residual:
         return nn.Conv2d(width, spec.channels, 3, padding=1)
     # DCGAN's last layer has neither norm nor bias.

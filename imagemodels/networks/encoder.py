@@ -1,6 +1,6 @@
 """One convolutional encoder for five uses: discriminator, VAE encoder, classifier, feature net, perceptual net.
 
-Shapes: N images, C channels, S side in pixels, B base side, F features, O outputs, K classes.
+Shapes: N images, C channels, S side in pixels, B base side, F features, O outputs.
 """
 
 from itertools import pairwise
@@ -8,38 +8,29 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imagemodels.networks.blocks import LEAK, PlainDown, ResidualDown, initialise
-from imagemodels.networks.classes import with_classes
+from imagemodels.networks.blocks import LEAK, PlainDown, ResidualDown
+from imagemodels.networks.features import FeatureEncoder
 from imagemodels.networks.sizes import SizePlan
-from imagemodels.networks.specs import EncoderSpec
-from imagemodels.networks.spectral import apply_spectral_norm
+from imagemodels.networks.specs import ConvEncoderSpec
 
 
-class ConvEncoder(nn.Module):
+class ConvEncoder(FeatureEncoder):
     """Map images (N, C, S, S) in [-1, 1] to outputs (N, O).
 
     ``feature_size`` puts one more linear layer in front of the outputs; its F activations are the features.
-    Classes enter as ``with_classes`` says.
     """
 
-    def __init__(self, spec: EncoderSpec) -> None:
+    spec: ConvEncoderSpec
+
+    def __init__(self, spec: ConvEncoderSpec) -> None:
         super().__init__()
         self.spec = spec
         self.plan = SizePlan.of(spec.image_size)
         widths = self.plan.widths(spec.width)
         self.stages = nn.Sequential(*_down_stages((spec.channels, *widths), spec))
         pooled_size = widths[-1] * (self.plan.base_side**2 if spec.pooling == "flatten" else 1)
-        self.feature_size = spec.feature_size or pooled_size
         self.hidden = nn.Linear(pooled_size, spec.feature_size) if spec.feature_size else None
-        self.head = nn.Linear(self.feature_size, spec.outputs)
-        self.embedding = nn.Embedding(spec.num_classes, self.feature_size) if spec.num_classes else None
-        initialise(self, spec.initialisation)
-        if spec.spectral:
-            apply_spectral_norm(self)
-
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return outputs (N, O) for images (N, C, S, S) in [-1, 1] and labels (N,) of a conditional encoder."""
-        return with_classes(self.head, self.embedding, self.features(images), labels)
+        self._complete(spec.feature_size or pooled_size)
 
     def features(self, images: Tensor) -> Tensor:
         """Return the activations (N, F) in front of the output layer."""
@@ -61,7 +52,7 @@ class ConvEncoder(nn.Module):
         return maps_NCBB.permute(0, 2, 3, 1).flatten(1)
 
 
-def _down_stages(widths: tuple[int, ...], spec: EncoderSpec) -> list[nn.Module]:
+def _down_stages(widths: tuple[int, ...], spec: ConvEncoderSpec) -> list[nn.Module]:
     pairs = list(pairwise(widths))
     if spec.residual:
         return [ResidualDown(inputs, outputs, first=i == 0) for i, (inputs, outputs) in enumerate(pairs)]

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imagemodels.networks.blocks import LEAK, initialise
-from imagemodels.networks.classes import with_classes
+from imagemodels.networks.features import FeatureEncoder
 from imagemodels.networks.prior import LatentDecoder
 from imagemodels.networks.specs import MlpDecoderSpec, MlpEncoderSpec
-from imagemodels.networks.spectral import apply_spectral_norm
 
 
 class MlpDecoder(LatentDecoder):
@@ -43,23 +42,17 @@ class MlpDecoder(LatentDecoder):
         return torch.tanh(self.to_pixels(hidden_NW).float()).view(-1, self.spec.channels, side, side)
 
 
-class MlpEncoder(nn.Module):
-    """Map images (N, C, S, S) in [-1, 1] to outputs (N, O); classes enter as ``with_classes`` says."""
+class MlpEncoder(FeatureEncoder):
+    """Map images (N, C, S, S) in [-1, 1] to outputs (N, O)."""
+
+    spec: MlpEncoderSpec
 
     def __init__(self, spec: MlpEncoderSpec) -> None:
         super().__init__()
         self.spec = spec
         inputs = [spec.channels * spec.image_size**2, *[spec.width] * (spec.depth - 1)]
         self.hidden = nn.ModuleList(nn.Linear(size, spec.width) for size in inputs)
-        self.head = nn.Linear(spec.width, spec.outputs)
-        self.embedding = nn.Embedding(spec.num_classes, spec.width) if spec.num_classes else None
-        initialise(self, spec.initialisation)
-        if spec.spectral:
-            apply_spectral_norm(self)
-
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return outputs (N, O) for images (N, C, S, S) in [-1, 1] and labels (N,) of a conditional encoder."""
-        return with_classes(self.head, self.embedding, self.features(images), labels)
+        self._complete(spec.width)
 
     def features(self, images: Tensor) -> Tensor:
         """Return the activations (N, W) of the last hidden layer."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from imagemodels.networks.specs import DecoderSpec, MlpDecoderSpec
+from imagemodels.networks.specs import DecoderSpec
 
 
 class GaussianPrior(nn.Module):
@@ -27,9 +27,9 @@ class GaussianPrior(nn.Module):
 
 
 class LatentDecoder(nn.Module):
-    """What both decoders share: a spec with ``num_classes``, ``latent_size`` and ``prior_parts``, and the prior."""
+    """What both decoders share: the prior of their latents."""
 
-    spec: DecoderSpec | MlpDecoderSpec
+    spec: DecoderSpec
 
     def __init__(self) -> None:
         super().__init__()

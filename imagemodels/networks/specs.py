@@ -20,14 +20,27 @@ class DecoderSpec:
     image_size: int  # pixels
     channels: int
     latent_size: int
-    width: int  # channels of the map at full size; doubled with each halving
+    width: int  # channels of the map at full size, doubled with each halving; of an MLP, of each hidden layer
     num_classes: int = 0  # 0: unconditional
     class_size: int = 16  # numbers that stand for the class beside the latent vector
+    initialisation: Initialisation = "default"
+    prior_parts: int = 0  # Gaussians for each class from which latents are drawn; 0: the standard normal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvDecoderSpec(DecoderSpec):
+    """A convolutional decoder."""
+
     norm: Norm = "batch"  # class-conditional when there are classes
     upsample: Upsample = "nearest"
     residual: bool = False
-    initialisation: Initialisation = "default"
-    prior_parts: int = 0  # Gaussians for each class from which latents are drawn; 0: the standard normal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MlpDecoderSpec(DecoderSpec):
+    """A fully connected decoder."""
+
+    depth: int  # hidden layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,40 +50,24 @@ class EncoderSpec:
     image_size: int  # pixels
     channels: int
     outputs: int
-    width: int  # channels after the first halving; doubled with each further one
+    width: int  # channels after the first halving, doubled with each further one; of an MLP, of each hidden layer
     num_classes: int = 0  # 0: the class is not an input
-    norm: Norm = "batch"
     spectral: bool = False  # spectral normalisation of every weight
+    initialisation: Initialisation = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvEncoderSpec(EncoderSpec):
+    """A convolutional encoder."""
+
+    norm: Norm = "batch"
     residual: bool = False
     pooling: Pooling = "flatten"
     feature_size: int | None = None  # None: the pooled maps themselves are the features
-    initialisation: Initialisation = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MlpDecoderSpec:
-    """A fully connected network from a latent vector (and a class) to an image in [-1, 1]."""
+class MlpEncoderSpec(EncoderSpec):
+    """A fully connected encoder; its last hidden layer's activations are the features."""
 
-    image_size: int  # pixels
-    channels: int
-    latent_size: int
-    width: int  # of each hidden layer
     depth: int  # hidden layers
-    num_classes: int = 0  # 0: unconditional
-    class_size: int = 16  # numbers that stand for the class beside the latent vector
-    initialisation: Initialisation = "default"
-    prior_parts: int = 0  # Gaussians for each class from which latents are drawn; 0: the standard normal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MlpEncoderSpec:
-    """A fully connected network from an image in [-1, 1] (and a class) to a vector."""
-
-    image_size: int  # pixels
-    channels: int
-    outputs: int
-    width: int  # of each hidden layer; the last one's activations are the features
-    depth: int  # hidden layers
-    num_classes: int = 0  # 0: the class is not an input
-    spectral: bool = False  # spectral normalisation of every weight
-    initialisation: Initialisation = "default"

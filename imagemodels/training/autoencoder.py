@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from imagemodels.memory import in_batches_that_fit
 from imagemodels.networks.architectures import new_decoder, new_encoder
 from imagemodels.networks.prior import LatentDecoder
-from imagemodels.networks.specs import EncoderSpec, MlpEncoderSpec
+from imagemodels.networks.specs import ConvEncoderSpec, MlpEncoderSpec
 from imagemodels.objectives import RECONSTRUCTION, bounded_log_variance, kl_beyond, kl_divergence, reparameterised
 from imagemodels.options import AutoencoderOptions
 from imagemodels.pixels import to_float
@@ -126,7 +126,7 @@ def _at_rest(network: nn.Module) -> Iterator[None]:
         network.train()
 
 
-def encoder_spec(config: TrainConfig, options: AutoencoderOptions) -> EncoderSpec | MlpEncoderSpec:
+def encoder_spec(config: TrainConfig, options: AutoencoderOptions) -> ConvEncoderSpec | MlpEncoderSpec:
     """Return what the encoder of this run is made of; it gives mean and log variance."""
     shared: dict[str, Any] = {
         "image_size": config.image_size,
@@ -138,4 +138,4 @@ def encoder_spec(config: TrainConfig, options: AutoencoderOptions) -> EncoderSpe
     }
     if options.backbone == "mlp":
         return MlpEncoderSpec(**shared, depth=options.depth)
-    return EncoderSpec(**shared, feature_size=options.feature_size)
+    return ConvEncoderSpec(**shared, feature_size=options.feature_size)

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imagemodels.networks.encoder import ConvEncoder
-from imagemodels.networks.specs import EncoderSpec
+from imagemodels.networks.specs import ConvEncoderSpec
 from imagemodels.options import ClassifierOptions
 from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
@@ -39,9 +39,9 @@ class ClassifierTask(Task):
         return loss, {"cross_entropy": loss}
 
 
-def classifier_spec(config: TrainConfig, options: ClassifierOptions) -> EncoderSpec:
+def classifier_spec(config: TrainConfig, options: ClassifierOptions) -> ConvEncoderSpec:
     """Return what the classifier of this run is made of."""
-    return EncoderSpec(
+    return ConvEncoderSpec(
         image_size=config.image_size,
         channels=config.channels,
         outputs=config.num_classes,

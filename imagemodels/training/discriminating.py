@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from imagemodels.networks.architectures import Encoder
 from imagemodels.networks.blocks import separate_statistics
-from imagemodels.networks.specs import EncoderSpec, MlpEncoderSpec, Pooling
-from imagemodels.options import AdversarialOptions, HybridOptions
+from imagemodels.networks.specs import ConvEncoderSpec, MlpEncoderSpec, Pooling
+from imagemodels.options import JudgedOptions
 from imagemodels.training.adam import Adam
 from imagemodels.training.config import TrainConfig
 
@@ -60,9 +60,7 @@ def frozen(network: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def discriminator_spec(
-    config: TrainConfig, options: AdversarialOptions | HybridOptions
-) -> EncoderSpec | MlpEncoderSpec:
+def discriminator_spec(config: TrainConfig, options: JudgedOptions) -> ConvEncoderSpec | MlpEncoderSpec:
     """Return what the discriminator of this run is made of."""
     shared: dict[str, Any] = {
         "image_size": config.image_size,
@@ -76,4 +74,4 @@ def discriminator_spec(
     if options.backbone == "mlp":
         return MlpEncoderSpec(**shared, depth=options.depth)
     pooling: Pooling = "sum" if options.residual else "flatten"
-    return EncoderSpec(**shared, norm=options.discriminator_norm, residual=options.residual, pooling=pooling)
+    return ConvEncoderSpec(**shared, norm=options.discriminator_norm, residual=options.residual, pooling=pooling)

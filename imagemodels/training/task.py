@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from imagemodels.networks.partial import part_of_a_batch
 from imagemodels.networks.prior import LatentDecoder
-from imagemodels.networks.specs import DecoderSpec, MlpDecoderSpec
-from imagemodels.options import AdversarialOptions, AutoencoderOptions, SharedOptions
+from imagemodels.networks.specs import ConvDecoderSpec, MlpDecoderSpec
+from imagemodels.options import DecoderOptions, SharedOptions
 from imagemodels.random import step_seed
 from imagemodels.runtime import Runtime
 from imagemodels.training.adam import Adam
@@ -122,7 +122,7 @@ def adam(network: nn.Module, options: SharedOptions, learning_rate: float, weigh
     return Adam(network.parameters(), learning_rate, betas=betas, weight_decay=weight_decay)
 
 
-def decoder_spec(config: TrainConfig, options: AdversarialOptions | AutoencoderOptions) -> DecoderSpec | MlpDecoderSpec:
+def decoder_spec(config: TrainConfig, options: DecoderOptions) -> ConvDecoderSpec | MlpDecoderSpec:
     """Return what the image-making network of this run is made of."""
     shared: dict[str, Any] = {
         "image_size": config.image_size,
@@ -135,4 +135,4 @@ def decoder_spec(config: TrainConfig, options: AdversarialOptions | AutoencoderO
     }
     if options.backbone == "mlp":
         return MlpDecoderSpec(**shared, depth=options.depth)
-    return DecoderSpec(**shared, norm=options.norm, upsample=options.upsample, residual=options.residual)
+    return ConvDecoderSpec(**shared, norm=options.norm, upsample=options.upsample, residual=options.residual)

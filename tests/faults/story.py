@@ -18,7 +18,7 @@ from db.views import job_shards
 from imagemodels.card import Metadata
 from imagemodels.export import save_model
 from imagemodels.networks.decoder import ConvDecoder
-from imagemodels.networks.specs import DecoderSpec
+from imagemodels.networks.specs import ConvDecoderSpec
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from storage.atomic import write_atomic
@@ -99,7 +99,7 @@ def _checkpoint(database: Database, layout: Layout, lease: Lease, journal: Journ
 
 def _model(layout: Layout, lease: Lease) -> dict[str, Any]:
     torch.manual_seed(0)
-    network = ConvDecoder(DecoderSpec(image_size=8, channels=1, latent_size=2, width=2, num_classes=0))
+    network = ConvDecoder(ConvDecoderSpec(image_size=8, channels=1, latent_size=2, width=2, num_classes=0))
     model = Generator(network, Runtime(threads=1))
     metadata = Metadata(
         preset="vae", images_seen=200, seed=0, class_names=(), dataset="digits", dataset_fingerprint="f" * 64

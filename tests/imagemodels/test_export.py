@@ -12,7 +12,7 @@ from imagemodels.errors import CorruptCheckpoint
 from imagemodels.export import load_model, save_model
 from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.networks.encoder import ConvEncoder
-from imagemodels.networks.specs import DecoderSpec, EncoderSpec
+from imagemodels.networks.specs import ConvDecoderSpec, ConvEncoderSpec
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 
@@ -25,7 +25,7 @@ RUNTIME = Runtime(threads=1)
 def new_generator(seed: int = 0) -> Generator:
     torch.manual_seed(seed)
     network = ConvDecoder(
-        DecoderSpec(image_size=9, channels=3, latent_size=5, width=4, num_classes=2, initialisation="orthogonal")
+        ConvDecoderSpec(image_size=9, channels=3, latent_size=5, width=4, num_classes=2, initialisation="orthogonal")
     )
     network(torch.randn(32, 5), torch.arange(32) % 2)
     RUNTIME.place(network)
@@ -33,7 +33,9 @@ def new_generator(seed: int = 0) -> Generator:
 
 
 def new_classifier() -> Classifier:
-    return Classifier(ConvEncoder(EncoderSpec(image_size=9, channels=1, outputs=3, width=4, feature_size=64)), RUNTIME)
+    return Classifier(
+        ConvEncoder(ConvEncoderSpec(image_size=9, channels=1, outputs=3, width=4, feature_size=64)), RUNTIME
+    )
 
 
 def rewritten_card(folder: Path, **changes: object) -> None:

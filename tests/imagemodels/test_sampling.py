@@ -6,11 +6,11 @@ import torch
 
 from imagemodels.errors import ConfigError
 from imagemodels.networks.decoder import ConvDecoder
-from imagemodels.networks.specs import DecoderSpec
+from imagemodels.networks.specs import ConvDecoderSpec
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 
-SPEC = DecoderSpec(image_size=20, channels=3, latent_size=9, width=8, num_classes=4)
+SPEC = ConvDecoderSpec(image_size=20, channels=3, latent_size=9, width=8, num_classes=4)
 SPECS = {
     "plain": SPEC,
     "transposed": replace(SPEC, upsample="transposed"),
@@ -20,7 +20,7 @@ SPECS = {
 INDICES = np.arange(37)
 
 
-def new_generator(spec: DecoderSpec = SPEC, precision: str = "fp32", batch_size: int = 16) -> Generator:
+def new_generator(spec: ConvDecoderSpec = SPEC, precision: str = "fp32", batch_size: int = 16) -> Generator:
     torch.manual_seed(3)
     network = ConvDecoder(spec)
     network(torch.randn(64, spec.latent_size), torch.arange(64) % 4)  # batch statistics that are not the initial ones

@@ -19,7 +19,7 @@ import torch
 from imagemodels.classifier import Classifier
 from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.networks.encoder import ConvEncoder
-from imagemodels.networks.specs import DecoderSpec, EncoderSpec
+from imagemodels.networks.specs import ConvDecoderSpec, ConvEncoderSpec
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training.config import TrainConfig
@@ -58,7 +58,7 @@ def images_of(count: int, side: int) -> torch.Tensor:
 def new_generator(batch_size: int = BATCH) -> Generator:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = ConvDecoder(DecoderSpec(image_size=SIDE, channels=1, latent_size=8, width=32))
+        network = ConvDecoder(ConvDecoderSpec(image_size=SIDE, channels=1, latent_size=8, width=32))
     runtime = Runtime(threads=1)
     runtime.place(network)
     return Generator(network, runtime, batch_size)
@@ -67,7 +67,7 @@ def new_generator(batch_size: int = BATCH) -> Generator:
 def new_classifier() -> Classifier:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = ConvEncoder(EncoderSpec(image_size=64, channels=1, outputs=CLASSES, width=64, feature_size=8))
+        network = ConvEncoder(ConvEncoderSpec(image_size=64, channels=1, outputs=CLASSES, width=64, feature_size=8))
     runtime = Runtime(threads=1)
     runtime.place(network)
     return Classifier(network, runtime)

@@ -6,7 +6,7 @@ import torch
 from imagemodels.card import Metadata
 from imagemodels.export import load_model
 from imagemodels.networks.decoder import ConvDecoder
-from imagemodels.networks.specs import DecoderSpec
+from imagemodels.networks.specs import ConvDecoderSpec
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from pixmill.errors import StorageError
@@ -22,7 +22,7 @@ METADATA = Metadata(
 def generator() -> Generator:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = ConvDecoder(DecoderSpec(image_size=8, channels=1, latent_size=4, width=4))
+        network = ConvDecoder(ConvDecoderSpec(image_size=8, channels=1, latent_size=4, width=4))
     return Generator(network, Runtime("cpu", precision="fp32", threads=1))
 
 

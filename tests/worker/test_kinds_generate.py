@@ -9,7 +9,7 @@ from imagemodels.card import Metadata
 from imagemodels.classifier import Classifier
 from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.networks.encoder import ConvEncoder
-from imagemodels.networks.specs import DecoderSpec, EncoderSpec
+from imagemodels.networks.specs import ConvDecoderSpec, ConvEncoderSpec
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import CPU_BATCH, Generator
 from pixmill.specs import GenerateSpec
@@ -38,7 +38,7 @@ def exported(root: Path, model: Generator | Classifier) -> ModelInput:
 
 
 def generator() -> Generator:
-    return Generator(ConvDecoder(DecoderSpec(image_size=8, channels=1, latent_size=4, width=4)), RUNTIME)
+    return Generator(ConvDecoder(ConvDecoderSpec(image_size=8, channels=1, latent_size=4, width=4)), RUNTIME)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_warm_model_uses_full_batches_again(tmp_path: Path) -> None:
 
 def test_a_classifier_makes_no_images(generate: Any) -> None:
     with torch.random.fork_rng():
-        network = ConvEncoder(EncoderSpec(image_size=8, channels=1, outputs=2, width=4, feature_size=8))
+        network = ConvEncoder(ConvEncoderSpec(image_size=8, channels=1, outputs=2, width=4, feature_size=8))
     answer = generate(Classifier(network, RUNTIME)).run().answer
     assert (answer["say"], answer["reason"]) == ("failed", "UserError")
     assert "model one@1 is a classifier: it makes no images" in answer["message"]

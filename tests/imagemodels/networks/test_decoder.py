@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from imagemodels.networks.decoder import ConvDecoder
-from imagemodels.networks.specs import DecoderSpec
+from imagemodels.networks.specs import ConvDecoderSpec
 
-BASIC = DecoderSpec(image_size=8, channels=1, latent_size=6, width=4)
+BASIC = ConvDecoderSpec(image_size=8, channels=1, latent_size=6, width=4)
 KINDS = {
     "plain nearest": BASIC,
     "plain transposed": replace(BASIC, upsample="transposed", initialisation="normal"),
@@ -48,7 +48,7 @@ def test_the_class_changes_the_image(kind: str) -> None:
 
 
 def test_dcgan_has_the_layers_of_the_paper() -> None:
-    spec = DecoderSpec(image_size=64, channels=3, latent_size=100, width=64, upsample="transposed")
+    spec = ConvDecoderSpec(image_size=64, channels=3, latent_size=100, width=64, upsample="transposed")
     shapes = [tuple(weight.shape) for weight in ConvDecoder(spec).parameters() if weight.ndim == 4]
     assert shapes == [(512, 256, 4, 4), (256, 128, 4, 4), (128, 64, 4, 4), (64, 3, 4, 4)]
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from imagemodels.networks.encoder import ConvEncoder
-from imagemodels.networks.specs import EncoderSpec
+from imagemodels.networks.specs import ConvEncoderSpec
 
-BASIC = EncoderSpec(image_size=8, channels=1, outputs=1, width=4)
+BASIC = ConvEncoderSpec(image_size=8, channels=1, outputs=1, width=4)
 KINDS = {
     "dcgan discriminator": replace(BASIC, initialisation="normal"),
     "sngan discriminator": replace(BASIC, norm="none", spectral=True, residual=True, pooling="sum"),

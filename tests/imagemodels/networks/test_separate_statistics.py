@@ -6,12 +6,12 @@ import torch
 
 from imagemodels.networks.blocks import separate_statistics
 from imagemodels.networks.encoder import ConvEncoder
-from imagemodels.networks.specs import EncoderSpec
+from imagemodels.networks.specs import ConvEncoderSpec
 
 
 def test_it_equals_two_passes() -> None:
     torch.manual_seed(1)
-    spec = EncoderSpec(image_size=16, channels=1, outputs=1, width=8, norm="batch")
+    spec = ConvEncoderSpec(image_size=16, channels=1, outputs=1, width=8, norm="batch")
     twice = ConvEncoder(spec).train()
     once = copy.deepcopy(twice)
     reals, fakes = torch.randn(6, 1, 16, 16), 3 + torch.randn(6, 1, 16, 16)
@@ -31,7 +31,7 @@ def test_it_equals_two_passes() -> None:
 
 def test_it_ends_with_the_context() -> None:
     torch.manual_seed(1)
-    network = ConvEncoder(EncoderSpec(image_size=16, channels=1, outputs=1, width=8, norm="batch")).train()
+    network = ConvEncoder(ConvEncoderSpec(image_size=16, channels=1, outputs=1, width=8, norm="batch")).train()
     mixed = torch.cat([torch.zeros(4, 1, 16, 16), 3 * torch.randn(4, 1, 16, 16)])
     with separate_statistics(network, 2):
         apart = network(mixed)

@@ -1,0 +1,34 @@
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from imagemodels.digest import identity
+from imagemodels.networks.architectures import ARCHITECTURES
+from imagemodels.networks.specs import (
+    ConvDecoderSpec,
+    ConvEncoderSpec,
+    DecoderSpec,
+    EncoderSpec,
+    MlpDecoderSpec,
+    MlpEncoderSpec,
+)
+
+DECODER: dict[str, Any] = {"image_size": 8, "channels": 1, "latent_size": 4, "width": 2}
+ENCODER: dict[str, Any] = {"image_size": 8, "channels": 1, "outputs": 1, "width": 2}
+# The identities by which exported models of these specs are known.
+KNOWN: dict[str, tuple[DecoderSpec | EncoderSpec, str]] = {
+    "ConvDecoder": (ConvDecoderSpec(**DECODER), "658bcc29cd5078be"),
+    "ConvEncoder": (ConvEncoderSpec(**ENCODER), "c02fd2bc25ec4436"),
+    "MlpDecoder": (MlpDecoderSpec(**DECODER, depth=1), "691930cb53270ee6"),
+    "MlpEncoder": (MlpEncoderSpec(**ENCODER, depth=1), "c444c0dfb742c973"),
+}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_spec_keeps_its_identity_and_builds_its_network_again(architecture: str) -> None:
+    spec, known = KNOWN[architecture]
+    assert identity(architecture, asdict(spec), "")[:16] == known
+    network = ARCHITECTURES[architecture](asdict(spec))
+    assert type(network).__name__ == architecture
+    assert network.spec == spec
