@@ -181,7 +181,8 @@ def held_out_bound(bound: Bound, data: ImageDataset) -> float:
 def _all_errors(bound: Bound, data: ImageDataset, indices: Labels) -> tuple[Tensor, Tensor]:
     torch.manual_seed(0)
     pixels, labels = _tensors(data, indices)
-    parts = [bound(to_float(some), of) for some, of in zip(pixels.split(256), labels.split(256), strict=True)]  # type: ignore[no-untyped-call]
+    batches = zip(torch.split(pixels, 256), torch.split(labels, 256), strict=True)
+    parts = [bound(to_float(some), of) for some, of in batches]
     errors, divergences = zip(*parts, strict=True)
     return torch.cat(errors), torch.cat(divergences)
 
@@ -195,17 +196,17 @@ class Contest:
         self.net = net
         self.arguments = arguments
         self.controls: dict[str, float] = {}
+        self._quality = quality_metric(data, net, count=1000, seed=0)
 
     def run(self, contender: str, seed: int) -> Found:
         """Train and judge."""
         made = self._contender(contender, seed)
-        quality = quality_metric(self.data, self.net, count=1000, seed=0)
         distances, seconds = [], 0.0
         for part in range(1, MEASUREMENTS + 1):
             began = time.perf_counter()
             made.advance(self.arguments.images * part // MEASUREMENTS)
             seconds += time.perf_counter() - began
-            distances.append(quality(made.sampler()))
+            distances.append(self._quality(made.sampler()))
         values = self._judged(made.sampler(), seed)
         values["end/best"] = distances[-1] / max(min(distances), 1e-4)
         values["images/s"] = self.arguments.images / seconds
@@ -241,7 +242,7 @@ def _short(name: str) -> str:
 
 def print_table(contest: Contest, found: Sequence[Found]) -> None:
     """One row a contender: means over the seeds, and the deviation of the kernel distance."""
-    print(f"\n{contest.data.name} ({contest.net.name}, accuracy {contest.net.accuracy:.3f})")
+    print(f"\n{contest.name} ({contest.net.name}, accuracy {contest.net.accuracy:.3f})")
     print(" ".join([f"{'':12}", *(f"{column:>17}" for column in COLUMNS)]))
     for name in dict.fromkeys(one.contender for one in found):
         print(_row(name, [one.values for one in found if one.contender == name]))
