@@ -91,13 +91,13 @@ def test_each_device_has_a_lock_of_its_own(tmp_path: Path) -> None:
 
 
 START_AND_STOP = """
-import os, signal, sys, time
+import os, signal, sys
 from pathlib import Path
 from worker.parent.device_process import DeviceProcess
 process = DeviceProcess("cpu", 1, Path(sys.argv[1]))._process
 os.kill(process.pid, signal.SIGSTOP)  # before the interpreter has come to its first line
 print(process.pid, flush=True)
-time.sleep(60)
+signal.pause()
 """
 
 

@@ -4,6 +4,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -23,8 +24,8 @@ def write_zip(path: Path, contents: Contents) -> str:
     return f"zip:{path}"
 
 
-def write_tar(path: Path, contents: Contents, mode: str = "w") -> str:
-    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+def write_tar(path: Path, contents: Contents, mode: Literal["w", "w:gz", "w:xz"] = "w") -> str:
+    with tarfile.open(path, mode) as archive:
         for name, content in contents.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(content)

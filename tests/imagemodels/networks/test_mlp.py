@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -7,14 +8,14 @@ from imagemodels.networks.mlp import MlpDecoder, MlpEncoder
 from imagemodels.networks.specs import MlpDecoderSpec, MlpEncoderSpec
 
 
-def decoder(**changes: object) -> MlpDecoder:
-    values: dict[str, object] = {"image_size": 9, "channels": 3, "latent_size": 5, "width": 16, "depth": 2}
-    return MlpDecoder(MlpDecoderSpec(**{**values, **changes}))  # type: ignore[arg-type]
+def decoder(**changes: Any) -> MlpDecoder:
+    values: dict[str, Any] = {"image_size": 9, "channels": 3, "latent_size": 5, "width": 16, "depth": 2}
+    return MlpDecoder(MlpDecoderSpec(**{**values, **changes}))
 
 
-def encoder(**changes: object) -> MlpEncoder:
-    values: dict[str, object] = {"image_size": 9, "channels": 3, "outputs": 1, "width": 16, "depth": 2}
-    return MlpEncoder(MlpEncoderSpec(**{**values, **changes}))  # type: ignore[arg-type]
+def encoder(**changes: Any) -> MlpEncoder:
+    values: dict[str, Any] = {"image_size": 9, "channels": 3, "outputs": 1, "width": 16, "depth": 2}
+    return MlpEncoder(MlpEncoderSpec(**{**values, **changes}))
 
 
 @pytest.mark.parametrize("depth", [1, 4])
