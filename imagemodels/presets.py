@@ -43,8 +43,8 @@ _ALL = (
         family="autoencoder",
         summary="variational autoencoder with an optimal-variance decoder; quick, stable, a little soft",
         paper="Kingma & Welling, arXiv 1312.6114; Rybkin et al., arXiv 2006.13202",
-        # The bound itself (β = 1). A heavier KL term, such as kl_weight=6, keeps the latents nearer to their prior:
-        # samples stay more surely of their class, reconstructions get softer.
+        # The bound itself (β = 1): images are drawn from Gaussians fitted to the latents afterwards, so that no heavier
+        # KL term has to bring the latents near to a prior.
         options=AutoencoderOptions(latent_size=64, class_size=64),
     ),
     Preset(
@@ -110,7 +110,7 @@ _ALL = (
     Preset(
         name="wgan-gp",
         family="adversarial",
-        summary="Wasserstein GAN with gradient penalty; steady, and slow: five steps of the critic for one",
+        summary="Wasserstein GAN with gradient penalty; slow: five steps of the critic for one; not tuned",
         paper="Arjovsky et al., arXiv 1701.07875; Gulrajani et al., arXiv 1704.00028",
         options=AdversarialOptions(
             adversarial="wgan",
@@ -133,7 +133,7 @@ _ALL = (
     Preset(
         name="r3gan",
         family="adversarial",
-        summary="relativistic GAN with slope penalties on real and generated images, and no normalisation at all",
+        summary="relativistic GAN with slope penalties on real and generated images, no normalisation; not tuned",
         paper="Huang et al., arXiv 2501.05441; Jolicoeur-Martineau, arXiv 1807.00734",
         options=AdversarialOptions(
             adversarial="rp",
@@ -172,7 +172,7 @@ _ALL = (
         family="adversarial",
         summary="fully connected GAN: the first one's networks, held together by slope penalties",
         paper="Goodfellow et al., arXiv 1406.2661; the game: Huang et al., arXiv 2501.05441",
-        # With the losses of its own time it makes the same few digits over and over, spectral norm or not.
+        # Under spectral norm, `ns` and `hinge` made the same few digits over and over.
         options=AdversarialOptions(
             backbone="mlp",
             adversarial="rp",
