@@ -36,6 +36,16 @@ class Layout:
         return self.root / "features"
 
     @property
+    def datasets(self) -> Path:
+        """Downloaded data sets, each in a folder of its name."""
+        return self.root / "datasets"
+
+    @property
+    def packed(self) -> Path:
+        """Decoded images of large data sets; made again where they are missing."""
+        return self.root / "packed"
+
+    @property
     def logs(self) -> Path:
         """Log files."""
         return self.root / "logs"

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from imagemodels.data.dataset import ImageDataset, dataset_from_arrays
     from imagemodels.data.errors import BadImage, DatasetMissing, DownloadFailed, UnknownDataset
     from imagemodels.data.loading import load_dataset
+    from imagemodels.data.packed import PackedStore
     from imagemodels.data.source import DATASET_KINDS, check_dataset_name
 
 _HOMES = {
@@ -18,6 +19,7 @@ _HOMES = {
     "DatasetMissing": "errors",
     "DownloadFailed": "errors",
     "ImageDataset": "dataset",
+    "PackedStore": "packed",
     "UnknownDataset": "errors",
     "check_dataset_name": "source",
     "dataset_from_arrays": "dataset",
@@ -30,6 +32,7 @@ __all__ = [
     "DatasetMissing",
     "DownloadFailed",
     "ImageDataset",
+    "PackedStore",
     "UnknownDataset",
     "check_dataset_name",
     "dataset_from_arrays",

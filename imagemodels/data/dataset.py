@@ -1,6 +1,5 @@
 """A set of real images in memory, with its held-out part and its identity."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imagemodels.data.fingerprint import array_digest, item_digests, settings_digest
+from imagemodels.data.fingerprint import array_digest, arrays_fingerprints, item_digests
 from imagemodels.data.split import HELD_OUT_SHARE, content_split
 from imagemodels.errors import DataError
 
@@ -29,6 +28,8 @@ class ImageDataset:
     split          how the two were parted: "official", "folders", or "content" with its seed and share
     fingerprint    sha256 of contents, decode settings and split: equal fingerprints mean equal pixels in equal roles
     bad_images     (relative path, reason) of each file that was skipped at the user's wish
+    content_fingerprint  the same without the decode settings: equal at every size and number of channels
+    is_packed      whether the images lie in a file, of which only what is looked at is in memory
 
     Raises DataError when the parts contradict one another.
     """
@@ -42,6 +43,8 @@ class ImageDataset:
     split: str
     fingerprint: str
     bad_images: tuple[tuple[str, str], ...] = ()
+    content_fingerprint: str = ""
+    is_packed: bool = False
 
     def __post_init__(self) -> None:
         _check_images(self.name, self.images)
@@ -97,6 +100,7 @@ class ImageDataset:
         return {
             "name": self.name,
             "fingerprint": self.fingerprint,
+            "content_fingerprint": self.content_fingerprint,
             "images": len(self),
             "image_size": self.image_size,
             "channels": self.channels,
@@ -122,6 +126,7 @@ def dataset_from_arrays(
     names = tuple(class_names) or numbered_names(labels)
     train_indices, test_indices = content_split(item_digests(images), labels, seed)
     split = content_split_text(seed)
+    sums = arrays_fingerprints(images, labels, {"split": split}, {})
     return ImageDataset(
         name=name,
         images=images,
@@ -130,21 +135,14 @@ def dataset_from_arrays(
         train_indices=train_indices,
         test_indices=test_indices,
         split=split,
-        fingerprint=arrays_fingerprint(images, labels, {"split": split}),
+        fingerprint=sums.exact,
+        content_fingerprint=sums.content,
     )
 
 
 def content_split_text(seed: int) -> str:
     """Return the words that record a split by content."""
     return f"content seed={seed} share={HELD_OUT_SHARE}"
-
-
-def arrays_fingerprint(images: Images, labels: Indices | None, settings: dict[str, object]) -> str:
-    """Return the sha256 that identifies decoded arrays together with the settings that they were read under."""
-    digest = hashlib.sha256(array_digest(images).encode())
-    digest.update(b"" if labels is None else array_digest(labels).encode())
-    digest.update(settings_digest(settings).encode())
-    return digest.hexdigest()
 
 
 def numbered_names(labels: Indices | None) -> tuple[str, ...]:

@@ -73,7 +73,8 @@ def check_memory(count: int, image_size: int, channels: int) -> None:
     if needed > MAX_DATASET_BYTES:
         raise DataError(
             f"{count:,} images of {image_size} × {image_size} × {channels} take {needed / 1e9:.1f} GB in memory; "
-            f"the limit is {MAX_DATASET_BYTES / 1e9:.0f} GB: give a smaller image size or fewer images"
+            f"the limit is {MAX_DATASET_BYTES / 1e9:.0f} GB: give a smaller image size, fewer images, or (of a folder, "
+            "a zip or a tar) a PackedStore to keep them in a file"
         )
 
 

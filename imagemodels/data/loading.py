@@ -9,9 +9,10 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
+from imagemodels.data.archive_files import ZipFiles
 from imagemodels.data.cifar import CLASS_NAMES as CIFAR10_CLASSES
 from imagemodels.data.cifar import read_cifar10
-from imagemodels.data.dataset import ImageDataset, arrays_fingerprint, content_split_text, numbered_names
+from imagemodels.data.dataset import ImageDataset, content_split_text, numbered_names
 from imagemodels.data.decoding import (
     DECODE_RULE,
     check_channels,
@@ -20,10 +21,11 @@ from imagemodels.data.decoding import (
     resize_array,
 )
 from imagemodels.data.digits import read_digits
-from imagemodels.data.fingerprint import item_digests
+from imagemodels.data.fingerprint import arrays_fingerprints, item_digests
 from imagemodels.data.idx import labels_beside, read_idx_images, read_idx_labels, require_idx
-from imagemodels.data.picture_files import FolderFiles, PictureFiles, TarFiles, ZipFiles
-from imagemodels.data.picture_reading import OnBadImage, Progress, read_pictures
+from imagemodels.data.packed import PackedStore
+from imagemodels.data.picture_files import FolderFiles, PictureFiles
+from imagemodels.data.picture_reading import OnBadImage, PictureRequest, Progress, read_pictures
 from imagemodels.data.published import (
     PUBLICATIONS,
     TEST_IMAGES,
@@ -35,6 +37,7 @@ from imagemodels.data.published import (
 )
 from imagemodels.data.source import check_dataset_name, parse_dataset_name
 from imagemodels.data.split import content_split
+from imagemodels.data.tar_files import TarFiles
 from imagemodels.errors import DataError
 
 ON_BAD_IMAGE = get_args(OnBadImage)
@@ -64,15 +67,18 @@ def load_dataset(
     on_bad_image: OnBadImage = "fail",
     seed: int = 0,
     progress: Progress | None = None,
+    packed: PackedStore | None = None,
 ) -> ImageDataset:
     """Read a data set by its name, or by its kind and place.
 
     Names: ``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``. Places: ``folder:PATH``, ``zip:PATH``, ``tar:PATH``,
-    ``idx:PATH``. Images are cropped to their centred square and resized (Lanczos to shrink, bicubic to enlarge).
+    ``idx:PATH``; of ``tar:`` also a folder or a pattern of WebDataset shards. Images are cropped to their centred
+    square and resized (Lanczos to shrink, bicubic to enlarge).
     image_size None keeps the source's size, which must then be one and square; channels None gives gray when all
     images are gray.
     The official held-out part is kept where there is one; otherwise a fifth of each class is held out by a hash of
     seed and content. Published files are sought in root/NAME and fetched, checksums verified, when absent.
+    packed keeps decoded images that take much memory in a file, to be read in place; without it they must fit.
     progress is told (phase, share of it done); whatever it raises ends the reading.
 
     Raises UnknownDataset, DatasetMissing, DownloadFailed, BadImage (on_bad_image "fail": one error for all files),
@@ -88,7 +94,7 @@ def load_dataset(
     tell = progress or _tell_nobody
     if source.kind in PICTURE_KINDS and source.path is not None:
         with closing(PICTURE_KINDS[source.kind](source.path)) as files:
-            return read_pictures(files, image_size, channels, on_bad_image, seed, tell)
+            return read_pictures(files, PictureRequest(image_size, channels, on_bad_image, seed), tell, packed)
     arrays = _read_arrays(source.kind, source.path, root, tell)
     return _from_arrays(str(source), arrays, image_size, channels, seed)
 
@@ -147,13 +153,9 @@ def _from_arrays(name: str, arrays: _Arrays, image_size: int | None, channels: i
     check_memory(len(arrays.images), size, depth)
     split = content_split_text(seed) if arrays.test_count is None else "official"
     train_indices, test_indices = _split(arrays, seed)
-    settings: dict[str, object] = {
-        "image_size": size,
-        "channels": depth,
-        "rule": DECODE_RULE,
-        "split": split,
-        "test_count": arrays.test_count,
-    }
+    roles: dict[str, object] = {"split": split, "test_count": arrays.test_count}
+    decoding: dict[str, object] = {"image_size": size, "channels": depth, "rule": DECODE_RULE}
+    sums = arrays_fingerprints(arrays.images, arrays.labels, roles, decoding)
     return ImageDataset(
         name=name,
         images=resize_array(arrays.images, size, depth),
@@ -162,7 +164,8 @@ def _from_arrays(name: str, arrays: _Arrays, image_size: int | None, channels: i
         train_indices=train_indices,
         test_indices=test_indices,
         split=split,
-        fingerprint=arrays_fingerprint(arrays.images, arrays.labels, settings),
+        fingerprint=sums.exact,
+        content_fingerprint=sums.content,
     )
 
 

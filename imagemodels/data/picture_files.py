@@ -1,25 +1,35 @@
-"""Where image files come from: a folder, a zip or a tar archive. Each lists names and gives a file's bytes."""
+"""Where image files come from. Each source lists names, gives a file's bytes by its number, and may name classes."""
 
-import lzma
+import hashlib
 import os
-import tarfile
-import threading
-import zipfile
-import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterator
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from imagemodels.data.decoding import MAX_DATASET_BYTES, MAX_FILE_BYTES, SUFFIXES, read_bytes
-from imagemodels.data.errors import BadImage, DatasetMissing
-from imagemodels.data.tar_reading import UNREADABLE, is_plain, open_tar, regular_members
+import numpy as np
+import numpy.typing as npt
 
-DAMAGED_ZIP = (zipfile.BadZipFile, EOFError, OSError, zlib.error, lzma.LZMAError)
+from imagemodels.data.columns import TextColumn
+from imagemodels.data.decoding import SUFFIXES, read_bytes
+from imagemodels.data.errors import BadImage, DatasetMissing
+
 OUTSIDE_LINK = "a link that leads out of the folder; copy the image into it"
-OUTSIDE_NAME = "a name that leads out of the archive"
+NOT_UTF8 = "its name is no text in UTF-8; rename it"
+
+
+@dataclass(frozen=True)
+class FileClasses:
+    """The classes that a source itself gives its files, instead of by their folders.
+
+    names    in the order of their numbers; empty when the files have no classes
+    numbers  int64 (N,), an index into names; None without classes
+    """
+
+    names: tuple[str, ...]
+    numbers: npt.NDArray[np.int64] | None
 
 
 class PictureFiles(ABC):
@@ -29,21 +39,30 @@ class PictureFiles(ABC):
     paths    sorted
     refused  (path, reason) of what must not be read
     others   how many files were passed over
+    classes  None where folders are classes
     """
 
     def __init__(self, place: str) -> None:
         self.place = place
-        self.paths: tuple[str, ...] = ()
+        self.paths = TextColumn()
         self.refused: tuple[tuple[str, str], ...] = ()
         self.others = 0
+        self.classes: FileClasses | None = None
 
     @abstractmethod
-    def read(self, path: str) -> bytes:
-        """Return the bytes of one of ``paths``; any thread may call.  Raises BadImage with a reason."""
+    def read(self, number: int) -> bytes:
+        """Return the bytes of the file at this place of ``paths``; any thread may call.
 
-    def open(self, path: str) -> IO[bytes]:
+        Raises BadImage with a reason.
+        """
+
+    def open(self, number: int) -> IO[bytes]:
         """Return one of ``paths`` opened, for a look at its beginning.  Raises BadImage, or OSError."""
-        return BytesIO(self.read(path))
+        return BytesIO(self.read(number))
+
+    @abstractmethod
+    def stamp(self) -> str:
+        """Return a text that changes whenever a file may have changed, found without reading any."""
 
     @abstractmethod
     def close(self) -> None:
@@ -58,172 +77,122 @@ class FolderFiles(PictureFiles):
         super().__init__(f"folder:{self._root}")
         if not self._root.is_dir():
             raise DatasetMissing(f"data set {self.place}: there is no such folder")
-        self._walk()
+        self._outside: list[tuple[str, str]] = []
+        self.paths = TextColumn(self._walk())
+        self.refused = tuple(sorted(self._outside))
 
-    def read(self, path: str) -> bytes:
+    def read(self, number: int) -> bytes:
         """Return the bytes of a file.  Raises BadImage."""
-        return read_bytes(self._root / path)
+        return read_bytes(self._root / self.paths[number])
 
-    def open(self, path: str) -> IO[bytes]:
+    def open(self, number: int) -> IO[bytes]:
         """Return a file opened.  Raises BadImage or OSError."""
-        file = self._root / path
+        file = self._root / self.paths[number]
         if not file.is_file():  # a pipe would keep its reader waiting for ever
             raise BadImage("not a regular file")
         return file.open("rb")
 
+    def stamp(self) -> str:
+        """Return a hash of all names, sizes and times of change."""
+        digest = hashlib.sha256()
+        for path in self.paths:
+            digest.update(f"{path}\0{file_stamp(self._root / path)}\n".encode())
+        for path, reason in self.refused:
+            digest.update(f"{path}\0{reason}\n".encode())
+        return digest.hexdigest()
+
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _walk(self) -> None:
-        paths, outside = [], []
-        for folder, folder_names, file_names in os.walk(self._root):
-            visible = sorted(name for name in folder_names if not _is_hidden(name))
-            folder_names[:] = visible  # os.walk descends only into what is left here
-            outside += [self._relative(folder, name) for name in visible if Path(folder, name).is_symlink()]
-            for name in file_names:
-                if not _is_picture(name):
-                    self.others += 1
-                elif Path(folder, name).resolve().is_relative_to(self._root):
-                    paths.append(self._relative(folder, name))
-                else:
-                    outside.append(self._relative(folder, name))
-        self.paths = tuple(sorted(paths))
-        self.refused = tuple((path, OUTSIDE_LINK) for path in sorted(outside))
-
-    def _relative(self, folder: str, name: str) -> str:
-        return Path(folder, name).relative_to(self._root).as_posix()
-
-
-class _ArchiveFiles(PictureFiles):
-    """What both kinds of archive share: names are sorted out, nothing is ever written.
-
-    A single folder at the top, as archivers make, is no part of the paths.
-    """
-
-    def __init__(self, kind: str, archive: Path) -> None:
-        self._archive = archive.absolute()
-        super().__init__(f"{kind}:{self._archive}")
-        if not self._archive.is_file():
-            raise DatasetMissing(f"data set {self.place}: there is no such file")
-        self._top = ""
-
-    def _sort_out(self, names: Iterable[str]) -> None:
-        paths, outside = [], []
-        for name in names:
-            path = PurePosixPath(name)
-            if not _is_picture(path.name) or any(_is_hidden(part) for part in path.parts[:-1] if part != ".."):
-                self.others += 1
-            elif path.is_absolute() or ".." in path.parts:
-                outside.append(name)
+    def _walk(self) -> Iterator[str]:
+        """Yield the paths in their order; of the names, those of one branch are in memory at a time."""
+        branch = [iter(self._names_in(""))]
+        while branch:
+            path = next(branch[-1], None)
+            if path is None:
+                branch.pop()
+            elif path.endswith("/"):
+                branch.append(iter(self._names_in(path)))
             else:
-                paths.append(str(path))
-        tops = {PurePosixPath(path).parts[0] if "/" in path else "" for path in paths}
-        self._top = f"{tops.pop()}/" if len(tops) == 1 and "" not in tops and _are_deep(paths) else ""
-        self.paths = tuple(sorted(path.removeprefix(self._top) for path in paths))
-        self.refused = tuple((path, OUTSIDE_NAME) for path in sorted(outside))
+                yield path
 
-    def _damaged(self, error: Exception) -> BadImage:
-        return BadImage(f"data set {self.place}: damaged or truncated archive: {error}")
-
-
-class ZipFiles(_ArchiveFiles):
-    """The image files of a zip archive.  Raises DatasetMissing, or BadImage for what is no zip archive."""
-
-    def __init__(self, archive: Path) -> None:
-        super().__init__("zip", archive)
+    def _names_in(self, prefix: str) -> list[str]:
+        """Return the paths in one folder, sorted as whole paths are: a folder's ends with its slash."""
+        found = []
         try:
-            self._zip = zipfile.ZipFile(self._archive)
-        except DAMAGED_ZIP as error:
-            raise self._damaged(error) from error
-        files = (member for member in self._zip.infolist() if not member.is_dir())
-        self._members = {str(PurePosixPath(member.filename)): member for member in files}
-        self._sort_out(self._members)
+            with os.scandir(self._root / prefix) as entries:
+                for entry in entries:
+                    path = self._accepted(entry, prefix + entry.name)
+                    if path is not None:
+                        found.append(path)
+        except OSError as error:
+            self._outside.append((prefix or ".", f"cannot be read: {error.strerror or error}"))
+        found.sort()
+        return found
 
-    def read(self, path: str) -> bytes:
-        """Return the bytes of a member.  Raises BadImage."""
-        member = self._members[self._top + path]
-        if member.file_size > MAX_FILE_BYTES:
-            raise BadImage(f"too large: {member.file_size:,} bytes is more than {MAX_FILE_BYTES:,}")
-        try:
-            content = self._zip.read(member)  # no more than it promised: zipfile stops there
-        except (*DAMAGED_ZIP, RuntimeError) as error:  # encrypted; NotImplementedError: of an unknown method
-            raise BadImage(f"cannot be read from the archive: {error}") from error
-        return _not_empty(content)
+    def _accepted(self, entry: "os.DirEntry[str]", path: str) -> str | None:
+        """Return the path of what is to be read or walked through; None, and a note where it must not be."""
+        is_folder = _is_folder(entry)
+        if is_folder and is_hidden(entry.name):
+            return None
+        if not is_folder and not is_picture(entry.name):
+            self.others += 1
+            return None
+        if not is_text(path):
+            self._outside.append((readable(path), NOT_UTF8))
+            return None
+        if entry.is_symlink() and (is_folder or not self._is_inside(path)):
+            self._outside.append((path, OUTSIDE_LINK))
+            return None
+        return f"{path}/" if is_folder else path
 
-    def close(self) -> None:
-        """Close the archive."""
-        self._zip.close()
-
-
-class TarFiles(_ArchiveFiles):
-    """The image files of a tar archive, compressed or not.  Raises DatasetMissing, or BadImage for what is none.
-
-    A plain archive is read where the files lie; a compressed one can only be read from its beginning to its end, so its
-    image files are kept in memory, as they are compressed themselves.
-    """
-
-    def __init__(self, archive: Path) -> None:
-        super().__init__("tar", archive)
-        self._reading = threading.Lock()
-        self._kept: dict[str, bytes] = {}
-        self._members: dict[str, tarfile.TarInfo] = {}
-        with ExitStack() as on_error:
-            try:
-                self._tar = on_error.enter_context(open_tar(self._archive))
-                self._take_members()
-            except UNREADABLE as error:
-                raise self._damaged(error) from error
-            on_error.pop_all()
-        self._sort_out(self._members)
-
-    def read(self, path: str) -> bytes:
-        """Return the bytes of a member.  Raises BadImage."""
-        name = self._top + path
-        if name in self._kept:
-            return _not_empty(self._kept[name])
-        return _not_empty(self._content(self._members[name]))
-
-    def close(self) -> None:
-        """Close the archive."""
-        self._tar.close()
-
-    def _take_members(self) -> None:
-        held = 0
-        for member in regular_members(self._tar):
-            name = str(PurePosixPath(member.name))
-            self._members[name] = member
-            if not is_plain(self._tar) and _is_picture(PurePosixPath(name).name) and member.size <= MAX_FILE_BYTES:
-                held += member.size
-                if held > MAX_DATASET_BYTES:
-                    raise BadImage(f"data set {self.place}: more than {MAX_DATASET_BYTES:,} bytes; unpack it first")
-                self._kept[name] = self._content(member)
-
-    def _content(self, member: tarfile.TarInfo) -> bytes:
-        if member.size > MAX_FILE_BYTES:
-            raise BadImage(f"too large: {member.size:,} bytes is more than {MAX_FILE_BYTES:,}")
-        with self._reading:
-            file = self._tar.extractfile(member)
-            assert file is not None
-            content = file.read()
-        if len(content) < member.size:
-            raise BadImage(f"truncated: {len(content):,} of {member.size:,} bytes")
-        return content
+    def _is_inside(self, path: str) -> bool:
+        # Not Path.resolve: it raises where links lead in a circle.
+        return Path(os.path.realpath(self._root / path)).is_relative_to(self._root)
 
 
-def _is_picture(name: str) -> bool:
+def is_picture(name: str) -> bool:
+    """Whether a file's name, without its folders, is that of an image."""
     return not name.startswith(".") and PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
-def _is_hidden(folder_name: str) -> bool:
+def is_hidden(folder_name: str) -> bool:
+    """Whether a folder is passed over with all that is in it."""
     return folder_name.startswith((".", "__MACOSX"))
 
 
-def _are_deep(paths: list[str]) -> bool:
-    """Whether a folder lies between the top one and the files: only then can the top one be no class."""
-    return any(path.count("/") > 1 for path in paths)
-
-
-def _not_empty(content: bytes) -> bytes:
+def not_empty(content: bytes) -> bytes:
+    """Return the bytes of an image file.  Raises BadImage when there are none."""
     if not content:
         raise BadImage("the file is empty")
     return content
+
+
+def file_stamp(path: Path) -> str:
+    """Return what changes with a file: no program can set back the time at which it was changed."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        return f"unreadable: {error.strerror}"  # reading it says so again
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # reading says why, if its name is that of an image
+
+
+def is_text(path: str) -> bool:
+    """Whether a path of a file system or an archive is text."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def readable(path: str) -> str:
+    """Return a path that is no text in a form that can be shown and stored."""
+    return path.encode(errors="backslashreplace").decode()

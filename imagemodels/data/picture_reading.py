@@ -2,19 +2,22 @@
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from imagemodels.data.columns import DigestColumn
 from imagemodels.data.dataset import ImageDataset, content_split_text
 from imagemodels.data.decoding import (
     DECODE_RULE,
+    MAX_IMAGE_SIZE,
     MIN_IMAGE_SIZE,
     check_image_size,
     check_memory,
@@ -23,8 +26,9 @@ from imagemodels.data.decoding import (
     open_image,
 )
 from imagemodels.data.errors import BadImage
-from imagemodels.data.fingerprint import files_fingerprint
-from imagemodels.data.layout import FoundImage, Layout, layout_of
+from imagemodels.data.fingerprint import array_digest, files_fingerprints
+from imagemodels.data.layout import Layout, layout_of
+from imagemodels.data.packed import PackedStore
 from imagemodels.data.picture_files import PictureFiles
 from imagemodels.data.split import content_split
 from imagemodels.errors import DataError
@@ -35,53 +39,112 @@ Images = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
 
 DECODE_THREADS = 4  # Pillow lets go of the interpreter while it decodes
+DECODE_FILES = 16  # given to a thread at a time
+DECODED_AHEAD = 2 * DECODE_THREADS  # batches that may wait to be taken: more would fill the memory
 TELL_EVERY = 64  # files
 SHOWN_BAD_IMAGES = 5
 
 
 @dataclass(frozen=True)
-class _Header:
-    width: int
-    height: int
-    gray: bool
+class PictureRequest:
+    """How images are to be read; see load_dataset."""
+
+    image_size: int | None
+    channels: int | None
+    on_bad_image: OnBadImage
+    seed: int
+
+
+class _Pixels(Protocol):
+    """Where decoded images go, one after the other."""
+
+    def add(self, pixels: Images) -> None: ...
+
+    def finish(self) -> Images: ...
+
+
+class _InMemory:
+    """Decoded images in an array for at most so many."""
+
+    def __init__(self, count: int, size: int, channels: int) -> None:
+        self._images = np.empty((count, size, size, channels), dtype=np.uint8)
+        self._count = 0
+
+    def add(self, pixels: Images) -> None:
+        """Append an image."""
+        self._images[self._count] = pixels
+        self._count += 1
+
+    def finish(self) -> Images:
+        """Return all that were added."""
+        return self._images[: self._count]
 
 
 @dataclass(frozen=True)
 class _Decoded:
-    found: FoundImage
-    digest: str
+    number: int
+    digest: bytes
     pixels: Images
 
 
 @dataclass(frozen=True)
 class _Usable:
-    """The images that could be decoded, uint8 (N, S, S, C), with the files they came from and their digests."""
+    """The images that could be decoded, uint8 (N, S, S, C), with the numbers of their files and their digests."""
 
     images: Images
-    found: tuple[FoundImage, ...]
-    digests: tuple[str, ...]
+    numbers: Indices
+    digests: DigestColumn
+
+
+Bad = list[tuple[str, str]]
 
 
 def read_pictures(
-    files: PictureFiles,
-    image_size: int | None,
-    channels: int | None,
-    on_bad_image: OnBadImage,
-    seed: int,
-    tell: Progress,
+    files: PictureFiles, request: PictureRequest, tell: Progress, store: PackedStore | None = None
 ) -> ImageDataset:
     """Read all images of a place; see load_dataset for the rules and for what is raised."""
     layout = layout_of(files)
+    most_bytes = len(layout) * (request.image_size or MAX_IMAGE_SIZE) ** 2 * (request.channels or 3)
     with _bombs_refused():
-        size, depth = _resolve_format(layout, image_size, channels, tell)
-        check_memory(len(layout.images), size, depth)
-        usable, bad = _decode_all(layout, size, depth, tell)
-    bad += files.refused
-    if bad and on_bad_image == "fail":
+        if store is not None and most_bytes > store.above_bytes:
+            packed = _read_packed(layout, request, store, tell)
+            if packed is not None:
+                return packed
+        return _read_into_memory(layout, request, tell)
+
+
+def _read_packed(layout: Layout, request: PictureRequest, store: PackedStore, tell: Progress) -> ImageDataset | None:
+    """The images in the store, packed now if they are not there; None when they turn out to be too few for that."""
+    settings = {**asdict(request), "rule": DECODE_RULE}
+    with store.reading(layout.files.place, layout.files.stamp(), settings, tell) as source:
+        found = source.find(tell)
+        if found is not None:
+            return found
+        size, channels = shape = _resolve_format(layout, request, tell)
+        if len(layout) * size * size * channels <= store.above_bytes:
+            return None
+        with source.begin(len(layout), (size, size, channels)) as pixels:
+            dataset = _read_all(layout, request, shape, pixels, tell, is_packed=True)
+            source.publish(dataset, pixels)
+        return dataset
+
+
+def _read_into_memory(layout: Layout, request: PictureRequest, tell: Progress) -> ImageDataset:
+    shape = _resolve_format(layout, request, tell)
+    check_memory(len(layout), *shape)
+    return _read_all(layout, request, shape, _InMemory(len(layout), *shape), tell, is_packed=False)
+
+
+def _read_all(
+    layout: Layout, request: PictureRequest, shape: tuple[int, int], pixels: _Pixels, tell: Progress, *, is_packed: bool
+) -> ImageDataset:
+    usable, bad = _decode_all(layout, shape, pixels, tell)
+    bad += layout.files.refused
+    if bad and request.on_bad_image == "fail":
         raise BadImage(_bad_message(layout, bad))
-    if not usable.found:
-        raise BadImage(f"data set {files.place}: not one image is usable; {_bad_message(layout, bad)}")
-    return _assemble(layout, usable, sorted(bad), seed)
+    if not len(usable.numbers):
+        raise BadImage(f"data set {layout.files.place}: not one image is usable; {_bad_message(layout, bad)}")
+    return _assemble(layout, usable, sorted(bad), request.seed, is_packed=is_packed)
 
 
 @contextmanager
@@ -92,108 +155,133 @@ def _bombs_refused() -> Iterator[None]:
         yield
 
 
-def _resolve_format(layout: Layout, image_size: int | None, channels: int | None, tell: Progress) -> tuple[int, int]:
-    if image_size is not None and channels is not None:
-        return image_size, channels
-    headers = _read_headers(layout, tell)
-    size = image_size or _common_size(layout, headers)
-    return size, channels or (1 if all(header.gray for header in headers) else 3)
+def _resolve_format(layout: Layout, request: PictureRequest, tell: Progress) -> tuple[int, int]:
+    """The side in pixels and the channels that all images will have."""
+    if request.image_size is not None and request.channels is not None:
+        return request.image_size, request.channels
+    sizes, all_gray = _read_headers(layout, tell)
+    size = request.image_size or _common_size(layout, sizes)
+    return size, request.channels or (1 if all_gray else 3)
 
 
-def _read_headers(layout: Layout, tell: Progress) -> list[_Header]:
-    headers = []
-    for number, found in enumerate(layout.images):
+def _read_headers(layout: Layout, tell: Progress) -> tuple[set[tuple[int, int]], bool]:
+    """All widths and heights that occur, and whether no image has colours."""
+    sizes, all_gray = set(), True
+    for number in range(len(layout)):
         if number % TELL_EVERY == 0:
-            tell("reading headers", number / len(layout.images))
+            tell("reading headers", number / len(layout))
         try:
-            with layout.files.open(found.relative_path) as file, open_image(file) as image:
-                headers.append(_Header(image.width, image.height, is_gray(image)))
+            with layout.files.open(number) as file, open_image(file) as image:
+                sizes.add(image.size)
+                all_gray = all_gray and is_gray(image)
         except (BadImage, OSError):
             continue  # decoding meets it again and reports it
-    return headers
+    return sizes, all_gray
 
 
-def _common_size(layout: Layout, headers: list[_Header]) -> int:
-    sizes = sorted({(header.width, header.height) for header in headers})
+def _common_size(layout: Layout, found: set[tuple[int, int]]) -> int:
+    sizes = sorted(found)
     if len(sizes) == 1 and sizes[0][0] == sizes[0][1]:
         return check_image_size(sizes[0][0])
     if not sizes:
         return MIN_IMAGE_SIZE  # nothing is readable: decoding tells why, whatever the size
-    found = ", ".join(f"{width} × {height}" for width, height in sizes[:3])
+    shown = ", ".join(f"{width} × {height}" for width, height in sizes[:3])
     raise DataError(
-        f"data set {layout.files.place}: images of {len(sizes)} sizes ({found}{', …' if len(sizes) > 3 else ''}) "
+        f"data set {layout.files.place}: images of {len(sizes)} sizes ({shown}{', …' if len(sizes) > 3 else ''}) "
         "have no common square size; give an image size"
     )
 
 
-def _decode_all(layout: Layout, size: int, channels: int, tell: Progress) -> tuple[_Usable, list[tuple[str, str]]]:
-    images = np.empty((len(layout.images), size, size, channels), dtype=np.uint8)
-    found: list[FoundImage] = []
-    digests: list[str] = []
-    bad: list[tuple[str, str]] = []
+def _decode_all(layout: Layout, shape: tuple[int, int], pixels: _Pixels, tell: Progress) -> tuple[_Usable, Bad]:
+    numbers = np.empty(len(layout), dtype=np.int64)
+    digests = DigestColumn()
+    bad: Bad = []
+    for number, outcome in enumerate(_outcomes(layout.files, shape)):
+        if number % TELL_EVERY == 0:
+            tell("decoding", number / len(layout))
+        if isinstance(outcome, _Decoded):
+            pixels.add(outcome.pixels)
+            numbers[len(digests)] = outcome.number
+            digests.append(outcome.digest)
+        else:
+            bad.append(outcome)
+    return _Usable(pixels.finish(), numbers[: len(digests)], digests), bad
+
+
+def _outcomes(files: PictureFiles, shape: tuple[int, int]) -> Iterator[_Decoded | tuple[str, str]]:
+    """Each file decoded, or its path and what is wrong with it, in the order of the paths."""
+    starts = range(0, len(files.paths), DECODE_FILES)
+    batches = (range(start, min(start + DECODE_FILES, len(files.paths))) for start in starts)
     pool = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
     try:
-        outcomes = pool.map(lambda image: _decode(layout.files, image, size, channels), layout.images)
-        for number, outcome in enumerate(outcomes):
-            if number % TELL_EVERY == 0:
-                tell("decoding", number / len(layout.images))
-            if isinstance(outcome, _Decoded):
-                images[len(found)] = outcome.pixels
-                found.append(outcome.found)
-                digests.append(outcome.digest)
-            else:
-                bad.append(outcome)
+        for outcomes in _in_order(pool, lambda batch: [_decode(files, number, *shape) for number in batch], batches):
+            yield from outcomes
     finally:
         pool.shutdown(cancel_futures=True)
-    return _Usable(images[: len(found)], tuple(found), tuple(digests)), bad
 
 
-def _decode(files: PictureFiles, found: FoundImage, size: int, channels: int) -> _Decoded | tuple[str, str]:
+def _in_order(
+    pool: ThreadPoolExecutor,
+    work: Callable[[range], list[_Decoded | tuple[str, str]]],
+    batches: Iterable[range],
+) -> Iterator[list[_Decoded | tuple[str, str]]]:
+    """The results of the batches in their order, some of them made ahead."""
+    ahead: deque[Future[list[_Decoded | tuple[str, str]]]] = deque()
+    for batch in batches:
+        ahead.append(pool.submit(work, batch))
+        if len(ahead) >= DECODED_AHEAD:
+            yield ahead.popleft().result()
+    while ahead:
+        yield ahead.popleft().result()
+
+
+def _decode(files: PictureFiles, number: int, size: int, channels: int) -> _Decoded | tuple[str, str]:
     """Decode the very bytes that are hashed, so that a file changed meanwhile cannot part the two."""
     try:
-        content = files.read(found.relative_path)
-        return _Decoded(found, hashlib.sha256(content).hexdigest(), decode_bytes(content, size, channels))
+        content = files.read(number)
+        return _Decoded(number, hashlib.sha256(content).digest(), decode_bytes(content, size, channels))
     except BadImage as reason:
-        return found.relative_path, str(reason)
+        return files.paths[number], str(reason)
 
 
-def _bad_message(layout: Layout, bad: list[tuple[str, str]]) -> str:
+def _bad_message(layout: Layout, bad: Bad) -> str:
     shown = "".join(f"\n  {path}: {reason}" for path, reason in sorted(bad)[:SHOWN_BAD_IMAGES])
     more = f"\n  and {len(bad) - SHOWN_BAD_IMAGES} more" if len(bad) > SHOWN_BAD_IMAGES else ""
-    total = len(layout.images) + len(layout.files.refused)
+    total = len(layout) + len(layout.files.refused)
     return (
         f"{len(bad)} of {total} images in {layout.files.place} are unusable:{shown}{more}\n"
         "Remove or repair them, or choose to skip bad images."
     )
 
 
-def _assemble(layout: Layout, usable: _Usable, bad: list[tuple[str, str]], seed: int) -> ImageDataset:
-    class_names = layout.class_names
-    labels = _labels(usable, class_names) if class_names else None
+def _assemble(layout: Layout, usable: _Usable, bad: Bad, seed: int, *, is_packed: bool) -> ImageDataset:
+    files = layout.files
+    labels = None if layout.labels is None else layout.labels[usable.numbers]
     train_indices, test_indices, split = _split(layout, usable, labels, seed)
+    roles: dict[str, object] = {"split": split}
+    if files.classes is not None and labels is not None:  # else the paths say which class an image is of
+        roles |= {"classes": list(layout.class_names), "labels": array_digest(labels)}
     _, size, _, channels = usable.images.shape
-    settings: dict[str, object] = {"image_size": size, "channels": channels, "rule": DECODE_RULE, "split": split}
-    paths = (found.relative_path for found in usable.found)
+    decoding: dict[str, object] = {"image_size": size, "channels": channels, "rule": DECODE_RULE}
+    paths = (files.paths[int(number)] for number in usable.numbers)
+    sums = files_fingerprints(zip(paths, usable.digests, strict=True), roles, decoding)
     return ImageDataset(
-        name=layout.files.place,
+        name=files.place,
         images=usable.images,
         labels=labels,
-        class_names=class_names,
+        class_names=layout.class_names,
         train_indices=train_indices,
         test_indices=test_indices,
         split=split,
-        fingerprint=files_fingerprint(zip(paths, usable.digests, strict=True), settings),
+        fingerprint=sums.exact,
         bad_images=tuple(bad),
+        content_fingerprint=sums.content,
+        is_packed=is_packed,
     )
 
 
-def _labels(usable: _Usable, class_names: tuple[str, ...]) -> Indices:
-    numbers: dict[str | None, int] = {name: number for number, name in enumerate(class_names)}
-    return np.array([numbers[found.class_name] for found in usable.found], dtype=np.int64)
-
-
 def _split(layout: Layout, usable: _Usable, labels: Indices | None, seed: int) -> tuple[Indices, Indices, str]:
-    if not layout.has_parts:
+    if layout.held_out is None:
         return *content_split(usable.digests, labels, seed), content_split_text(seed)
-    held_out = np.array([bool(found.held_out) for found in usable.found])
+    held_out = layout.held_out[usable.numbers]
     return np.flatnonzero(~held_out), np.flatnonzero(held_out), "folders"

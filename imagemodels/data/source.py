@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagemodels.data.errors import DatasetMissing, UnknownDataset
+from imagemodels.data.shards import find_shards
 from imagemodels.names import did_you_mean
 
 BUILT_IN_KINDS = ("digits", "mnist", "fashion-mnist", "cifar10")
@@ -68,11 +69,14 @@ def check_dataset_name(name: str) -> str:
 
 
 def _check_path(kind: str, path: Path) -> None:
+    if kind == "tar":
+        find_shards(path)
+        return
     if not path.exists():
         raise DatasetMissing(f"data set {kind}:{path}: there is no such {'folder' if kind == 'folder' else 'file'}")
     if kind == "folder" and not path.is_dir():
         raise DatasetMissing(f"data set folder:{path}: this is a file; give the folder that holds the images")
     if kind == "folder" and not any(files for _folder, _subfolders, files in os.walk(path)):
         raise DatasetMissing(f"data set folder:{path}: the folder is empty")
-    if kind in ("zip", "tar") and not path.is_file():
-        raise DatasetMissing(f"data set {kind}:{path}: this is a folder; write folder:{path}")
+    if kind == "zip" and not path.is_file():
+        raise DatasetMissing(f"data set zip:{path}: this is a folder; write folder:{path}")

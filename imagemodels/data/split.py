@@ -1,7 +1,7 @@
 """Which images are held out, decided by content so that the decision survives renaming and another image size."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ HELD_OUT_SHARE = 0.2
 
 
 def content_split(
-    content_digests: Sequence[str], labels: Indices | None, seed: int, share: float = HELD_OUT_SHARE
+    content_digests: Iterable[str], labels: Indices | None, seed: int, share: float = HELD_OUT_SHARE
 ) -> tuple[Indices, Indices]:
     """Hold out a share of every class, chosen by a hash of seed and content.
 
@@ -21,7 +21,7 @@ def content_split(
 
     Returns sorted (train_indices, test_indices), int64, that together are all N.
     """
-    keys = np.array([_key(seed, digest) for digest in content_digests])
+    keys = _keys(seed, content_digests)
     groups = np.zeros(len(keys), dtype=np.int64) if labels is None else labels
     held_out = [_held_out_of(keys, np.flatnonzero(groups == group), share) for group in np.unique(groups)]
     test_indices = np.sort(np.concatenate(held_out)).astype(np.int64)
@@ -29,11 +29,15 @@ def content_split(
     return train_indices, test_indices
 
 
-def _key(seed: int, content_digest: str) -> str:
-    return hashlib.sha256(f"{seed}:{content_digest}".encode()).hexdigest()
+def _keys(seed: int, content_digests: Iterable[str]) -> npt.NDArray[np.bytes_]:
+    """The sha256 of seed and content for each image; they sort as their hexadecimal digits do."""
+    sums = bytearray()
+    for digest in content_digests:
+        sums += hashlib.sha256(f"{seed}:{digest}".encode()).digest()
+    return np.frombuffer(bytes(sums), dtype=f"S{hashlib.sha256().digest_size}")
 
 
-def _held_out_of(keys: npt.NDArray[np.str_], members: Indices, share: float) -> Indices:
+def _held_out_of(keys: npt.NDArray[np.bytes_], members: Indices, share: float) -> Indices:
     order = members[np.argsort(keys[members], kind="stable")]
     wanted = max(1, round(share * len(order)))
     sorted_keys = keys[order]

@@ -22,6 +22,7 @@ Features = npt.NDArray[np.float32]
 
 FEATURE_SIZE = 64  # small on purpose: the bias of a Fréchet distance grows with its square
 MAX_SCALE_IMAGES = 10_000
+MAX_LEARNT_BYTES = 2_000_000_000  # of pixels that a feature net learns from, or is tested on
 RANDOM_WIDTH = 16  # channels of a random network's first stage
 
 
@@ -68,6 +69,17 @@ class FeatureNet:
                 f"found {images.dtype} {images.shape}"
             )
         return images_tensor(images)
+
+
+def spread_rows(dataset: ImageDataset, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return all of the indices, or as many, evenly spread, as MAX_LEARNT_BYTES of pixels allow."""
+    step = -(-len(indices) * dataset.images[:1].nbytes // MAX_LEARNT_BYTES)
+    return indices[:: max(1, step)]  # spread, since a folder's images are sorted by class
+
+
+def image_tensor(dataset: ImageDataset, indices: npt.NDArray[np.int64] | None = None) -> Tensor:
+    """Return a data set's images as a torch view (N, C, H, W) of where they lie, or a copy of those chosen."""
+    return images_tensor(dataset.images if indices is None else dataset.images[indices])
 
 
 def images_tensor(images: Images) -> Tensor:
@@ -131,11 +143,11 @@ def _unit_scale(classifier: Classifier, dataset: ImageDataset) -> float:
 def _trained_network(
     dataset: ImageDataset, labels: npt.NDArray[np.int64], runtime: Runtime, seed: int
 ) -> tuple[Classifier, float | None]:
-    chosen = dataset.train_indices
+    chosen = spread_rows(dataset, dataset.train_indices)
     classifier = train_classifier(
         images_tensor(dataset.images[chosen]), torch.from_numpy(labels[chosen]), dataset.num_classes, seed, runtime
     )
-    held_out = dataset.test_indices
+    held_out = spread_rows(dataset, dataset.test_indices)
     if len(held_out) == 0:
         return classifier, None
     predicted = classifier.predict(images_tensor(dataset.images[held_out])).numpy()

@@ -12,6 +12,8 @@ from imagemodels.random import step_seed
 from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
 
+DIGESTED_IMAGES = 256  # hashed at a time: a copy of all of them need not fit into memory
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
@@ -48,18 +50,29 @@ class Batch:
 class ImageStream:
     """An endless sequence of epochs, each a permutation of all images, cut into full batches across epoch borders.
 
-    The images stay as uint8 on the device; there is no loader process and no copy from the host.
+    The images stay as uint8 on the device; there is no loader process and no copy from the host. With ``rows`` (N,),
+    the N images that these numbers choose among ``images`` are trained on; they stay where they are, which may be a
+    file, and each batch is copied to the device.
     """
 
-    def __init__(self, config: TrainConfig, images: Tensor, labels: Tensor | None, runtime: Runtime) -> None:
-        check_images(config, images, labels)
+    def __init__(
+        self,
+        config: TrainConfig,
+        images: Tensor,
+        labels: Tensor | None,
+        runtime: Runtime,
+        rows: Tensor | None = None,
+    ) -> None:
+        self.count = len(images) if rows is None else len(rows)
+        check_images(config, images, labels, self.count)
         self.seed = config.seed
         self.batch_size = config.effective_batch_size
         self.flips = config.model.options.horizontal_flips
-        self.count = len(images)
-        self.digest = content_digest(images, labels)
+        self.digest = content_digest(images, labels, rows)
         self._runtime = runtime
-        self._images_NHWC = runtime.put(images.permute(0, 2, 3, 1).contiguous())
+        self._rows = rows
+        images_NHWC = images.permute(0, 2, 3, 1)
+        self._images_NHWC = runtime.put(images_NHWC.contiguous()) if rows is None else images_NHWC
         self._labels = runtime.put(labels) if labels is not None and config.num_classes else None
         self._epochs: dict[int, Tensor] = {}
 
@@ -74,8 +87,12 @@ class ImageStream:
     def pictures(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return images, uint8 (N, C, H, W), and labels (N,) or None, on the device, for ``indices`` (N,)."""
         chosen = self._runtime.put(indices)
+        if self._rows is None:
+            pixels_NHWC = self._images_NHWC.index_select(0, chosen)
+        else:
+            pixels_NHWC = self._runtime.put(self._images_NHWC.index_select(0, self._rows[indices]))
         # Channels innermost in memory, so that what is permuted is already channels_last.
-        pixels = self._images_NHWC.index_select(0, chosen).permute(0, 3, 1, 2)
+        pixels = pixels_NHWC.permute(0, 3, 1, 2)
         return pixels, self._labels.index_select(0, chosen) if self._labels is not None else None
 
     def reseed(self, seed: int) -> None:
@@ -105,15 +122,16 @@ class ImageStream:
         return torch.where(mirrored[:, None, None, None], pixels.flip(3), pixels)
 
 
-def check_images(config: TrainConfig, images: Tensor, labels: Tensor | None) -> None:
-    """Raise DataError unless the images and labels are what ``config`` trains on."""
+def check_images(config: TrainConfig, images: Tensor, labels: Tensor | None, count: int | None = None) -> None:
+    """Raise DataError unless the images and labels are what ``config`` trains on; of the images only count are used."""
     shape = (config.channels, config.image_size, config.image_size)
     if images.dtype != torch.uint8 or images.ndim != 4 or tuple(images.shape[1:]) != shape:
         raise DataError(f"training needs uint8 images (N, {shape}), got {images.dtype} {tuple(images.shape)}")
-    if len(images) == 0:
+    used = len(images) if count is None else count
+    if used == 0:
         raise DataError("training needs at least one image, got none")
     if config.num_classes:
-        _check_labels(labels, len(images), config.num_classes)
+        _check_labels(labels, used, config.num_classes)
 
 
 def _check_labels(labels: Tensor | None, count: int, num_classes: int) -> None:
@@ -126,9 +144,15 @@ def _check_labels(labels: Tensor | None, count: int, num_classes: int) -> None:
         raise DataError(f"labels lie between 0 and {num_classes - 1}, got {lowest} to {highest}")
 
 
-def content_digest(images: Tensor, labels: Tensor | None) -> str:
-    """Return a hash of the training images and labels, by which a resumed run knows its data."""
-    digest = hashlib.blake2b(images.contiguous().numpy().data, digest_size=16)
+def content_digest(images: Tensor, labels: Tensor | None, rows: Tensor | None = None) -> str:
+    """Return a hash of the training images and labels, by which a resumed run knows its data.
+
+    It is the same for the images that ``rows`` choose as for those images by themselves.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    chosen = torch.arange(len(images)) if rows is None else rows
+    for part in torch.split(chosen, DIGESTED_IMAGES):
+        digest.update(images.index_select(0, part).contiguous().numpy().data)
     if labels is not None:
         digest.update(labels.contiguous().numpy().data)
     return digest.hexdigest()

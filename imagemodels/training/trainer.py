@@ -42,6 +42,8 @@ class Best:
 class Trainer:
     """Trains the preset of ``config`` on uint8 ``images`` (N, C, H, W) with ``labels`` (N,) int64 when conditional.
 
+    With ``rows`` (N,) it trains on those of the images alone, and reads them where they lie, batch by batch, so that
+    those in a file need not fit into memory. The result is the same.
     ``quality`` measures a generator, lower is better; a classifier is measured by its accuracy on
     ``test_images`` and ``test_labels``. The precision is that of ``config``, whatever the runtime says.
 
@@ -61,10 +63,11 @@ class Trainer:
         *,
         test_images: Tensor | None = None,
         test_labels: Tensor | None = None,
+        rows: Tensor | None = None,
     ) -> None:
         self.config = config
         self.runtime = replace(runtime, precision=config.precision)
-        self.stream = ImageStream(config, images, labels, self.runtime)
+        self.stream = ImageStream(config, images, labels, self.runtime, rows)
         if test_images is not None:
             check_images(config, test_images, test_labels)
         self.task = _initialised_task(config, self.runtime)

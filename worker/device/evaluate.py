@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imagemodels.data import ImageDataset, load_dataset
+from imagemodels.data import ImageDataset
 from imagemodels.evaluation.features import feature_net
 from imagemodels.evaluation.protocol import evaluate
 from imagemodels.evaluation.report import EvaluationReport
@@ -18,6 +18,7 @@ from storage.pictures import contact_sheet, save_png
 from storage.shards import ShardRecord, read_images
 from worker.assignment import ModelInput
 from worker.device.desk import Desk
+from worker.device.real_images import read_real_images
 from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
@@ -53,13 +54,12 @@ def run_evaluate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
 
 
 def _read_data(desk: Desk, spec: EvaluateSpec, model: ModelInput) -> ImageDataset:
-    return load_dataset(
+    return read_real_images(
+        desk,
         spec.dataset or model.dataset,
         image_size=model.image_size,
         channels=model.channels,
-        root=desk.layout.root / "datasets",
         on_bad_image=spec.on_bad_image,
-        progress=desk.measuring,
     )
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from imagemodels.card import Metadata
-from imagemodels.data import ImageDataset, load_dataset
+from imagemodels.data import ImageDataset
 from imagemodels.errors import NonFiniteLoss
-from imagemodels.evaluation.features import FeatureNet, feature_net
+from imagemodels.evaluation.features import FeatureNet, feature_net, image_tensor, spread_rows
 from imagemodels.evaluation.quality import quality_metric
 from imagemodels.presets import resolve
 from imagemodels.sampling import Generator
@@ -25,6 +25,7 @@ from worker.device.checkpoints import Checkpoints
 from worker.device.desk import Desk, StopRequested
 from worker.device.exporting import export_model
 from worker.device.lines import LineFile
+from worker.device.real_images import read_real_images
 from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
@@ -48,13 +49,8 @@ def run_train(desk: Desk, warm: WarmModels) -> dict[str, Any]:
 
 
 def _read_data(desk: Desk, spec: TrainSpec) -> ImageDataset:
-    data = load_dataset(
-        spec.dataset,
-        image_size=spec.image_size,
-        channels=spec.channels,
-        root=desk.layout.root / "datasets",
-        on_bad_image=spec.on_bad_image,
-        progress=desk.measuring,
+    data = read_real_images(
+        desk, spec.dataset, image_size=spec.image_size, channels=spec.channels, on_bad_image=spec.on_bad_image
     )
     if spec.conditional:
         data.require_classes()
@@ -97,10 +93,17 @@ class _Run:
 
     def _new_trainer(self) -> Trainer:
         data, config = self._data, self._config
-        images, labels = _tensors(data, data.train_indices, with_labels=config.num_classes > 0)
-        test_images, test_labels = _tensors(data, data.test_indices, with_labels=config.num_classes > 0)
-        runtime = self._warm.runtime(self._spec.precision)
-        return Trainer(config, images, labels, runtime, self._measure, test_images=test_images, test_labels=test_labels)
+        runtime, measure = self._warm.runtime(self._spec.precision), self._measure
+        test_images, test_labels = None, None
+        if not config.model.makes_images:  # a classifier is measured by what it has not seen
+            held_out = spread_rows(data, data.test_indices)
+            test_images, test_labels = image_tensor(data, held_out), _labels(data, held_out, config)
+        tests = {"test_images": test_images, "test_labels": test_labels}
+        labels = _labels(data, data.train_indices, config)
+        if data.is_packed:  # read from its file, batch by batch
+            rows = torch.from_numpy(data.train_indices)
+            return Trainer(config, image_tensor(data), labels, runtime, measure, rows=rows, **tests)
+        return Trainer(config, image_tensor(data, data.train_indices), labels, runtime, measure, **tests)
 
     def resume(self) -> None:
         """Go on from the newest checkpoint whose bytes are as they were written; from the start if there is none."""
@@ -257,12 +260,10 @@ def _config(spec: TrainSpec, data: ImageDataset) -> TrainConfig:
     )
 
 
-def _tensors(
-    data: ImageDataset, indices: np.ndarray[Any, np.dtype[np.int64]], *, with_labels: bool
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    images_NCHW = torch.from_numpy(data.images[indices]).permute(0, 3, 1, 2)
-    labels = torch.from_numpy(data.labels[indices]) if with_labels and data.labels is not None else None
-    return images_NCHW, labels
+def _labels(
+    data: ImageDataset, indices: np.ndarray[Any, np.dtype[np.int64]], config: TrainConfig
+) -> torch.Tensor | None:
+    return torch.from_numpy(data.labels[indices]) if config.num_classes and data.labels is not None else None
 
 
 def _save_real_grid(desk: Desk, data: ImageDataset) -> None:

@@ -2,6 +2,7 @@ import os
 import shutil
 import struct
 import zlib
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from imagemodels.data import BadImage, DatasetMissing, load_dataset
+from imagemodels.data.picture_files import FolderFiles
 from imagemodels.errors import DataError
 from tests.imagemodels.data.pictures import write_class_folders, write_picture
 
@@ -155,6 +157,26 @@ def test_a_dangling_link_and_a_pipe_are_bad_images(tmp_path: Path) -> None:
         ("b.png", "cannot be read: No such file or directory"),
         ("c.png", "not a regular file"),
     )
+
+
+def test_links_in_a_circle_and_names_that_are_no_text_are_bad_images(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png", 1)
+    (tmp_path / "b.png").symlink_to("c.png")
+    (tmp_path / "c.png").symlink_to("b.png")
+    shutil.copy(os.fsencode(tmp_path / "a.png"), os.fsencode(tmp_path) + b"/\xff.png")
+    dataset = load_dataset(f"folder:{tmp_path}", on_bad_image="skip")
+    assert [path for path, _reason in dataset.bad_images] == ["\\udcff.png", "b.png", "c.png"]
+    assert "no text in UTF-8" in dataset.bad_images[0][1]
+    assert "levels of symbolic links" in dataset.bad_images[1][1]
+    assert len(dataset) == 1
+
+
+def test_files_lie_in_the_order_of_their_whole_paths(tmp_path: Path) -> None:
+    names = ["a/z.png", "a-b/y.png", "a.b/x.png", "a0/w.png", "a/a/v.png", "é/u.png"]
+    for seed, name in enumerate(names):
+        write_picture(tmp_path / name, seed)
+    with closing(FolderFiles(tmp_path)) as files:
+        assert list(files.paths) == sorted(names)
 
 
 def test_size_and_channels_come_from_the_files_when_they_agree(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from imagemodels.training.config import TrainConfig
 from imagemodels.training.stream import ImageStream
 
 COUNT = 11
+CONFIG = TrainConfig(preset="vae", image_size=8, channels=1, images=100, batch_size=4)
 
 
 def numbered(count: int = COUNT) -> Tensor:
@@ -39,6 +40,16 @@ def test_a_batch_depends_on_its_number_alone() -> None:
     forwards, backwards = stream(), stream()
     expected = [numbers(forwards, range(step, step + 1)) for step in range(8)]
     assert [numbers(backwards, range(step, step + 1)) for step in reversed(range(8))] == expected[::-1]
+
+
+def test_rows_are_trained_on_where_they_lie_as_if_they_were_all() -> None:
+    rows, images = torch.tensor([1, 3, 4, 8, 10]), numbered()
+    there = ImageStream(CONFIG, images, None, Runtime(), rows)
+    alone = ImageStream(CONFIG, images[rows], None, Runtime())
+    assert (there.count, there.digest) == (5, alone.digest)
+    for step in range(6):
+        assert torch.equal(there.batch(step).images, alone.batch(step).images)
+    assert ImageStream(CONFIG, images, None, Runtime(), rows.flip(0)).digest != alone.digest
 
 
 def test_another_seed_is_another_order() -> None:
