@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from db.types import Json, UtcTime, enum_by_value, now
+from pixmill.specs import OnBadImage
 from pixmill.states import State
 
 # SQLite numbers rows by itself only for INTEGER, never for BIGINT.
@@ -325,6 +326,26 @@ class Dataset(Table):
     name: Mapped[str] = mapped_column(Text)
     fingerprint: Mapped[str] = mapped_column(String(64))
     description: Mapped[dict[str, Any]]  # sizes, class histogram, held-out split, files left out
+    added_at: Mapped[datetime] = mapped_column(default=now())
+
+
+class RegisteredDataset(Table):
+    """A data set under a name that an operator gave it: how it is read, and what it was when it was read last."""
+
+    __tablename__ = "registered_datasets"
+    __table_args__ = (UniqueConstraint("name"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    source: Mapped[str] = mapped_column(Text)  # "folder:/data/galaxies"
+    image_size: Mapped[int] = mapped_column(Integer)
+    channels: Mapped[int] = mapped_column(Integer)
+    on_bad_image: Mapped[OnBadImage] = mapped_column(String(32))
+    image_count: Mapped[int]
+    fingerprint: Mapped[str] = mapped_column(String(64))  # at this size and with these channels
+    content_fingerprint: Mapped[str] = mapped_column(String(64))  # at any
+    description: Mapped[dict[str, Any]]
+    user_name: Mapped[str] = mapped_column(String(200))
     added_at: Mapped[datetime] = mapped_column(default=now())
 
 

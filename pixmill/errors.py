@@ -4,6 +4,7 @@
     ├── UserError                   2    the request itself is wrong
     │   ├── SpecError                    a job spec has an unknown key or a bad value
     │   └── DatasetError                 a data set is missing, empty or holds unreadable images
+    │       └── DatasetChanged           a registered data set is no longer what was registered
     ├── NotFound                    3    no such job, model, output …
     ├── Conflict                    4    the request is fine, the present state forbids it
     │   ├── InvalidMove                  a job cannot go from this state to that one
@@ -54,6 +55,10 @@ class SpecError(UserError):
 
 class DatasetError(UserError):
     """A data set is missing, empty, or holds images that cannot be read."""
+
+
+class DatasetChanged(DatasetError):
+    """A registered data set holds other images, classes or roles than when it was registered."""
 
 
 class NotFound(PixmillError):

@@ -91,6 +91,7 @@ class FailureReason(StrEnum):
 
     USER_ERROR = "UserError"
     DATASET_MISSING = "DatasetMissing"
+    DATASET_CHANGED = "DatasetChanged"
     DISK_FULL = "DiskFull"
     OUT_OF_MEMORY = "OOM"
     NON_FINITE_LOSS = "NaNLoss"

@@ -6,7 +6,7 @@ The row is the outbox. Once the transaction is committed the job cannot be lost,
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -17,6 +17,7 @@ from db.jobs import NewJob, add_jobs, ended, find_by_key, get_job
 from db.registry import parse_reference, resolve_model
 from db.tables import DeviceKind, Job, ModelVersion
 from pixmill.crashpoints import CrashPoint, reach
+from pixmill.datasets import TASK_KEY
 from pixmill.errors import BrokerUnreachable, Conflict, KeyConflict, SpecError, UserError
 from pixmill.names import suggestion
 from pixmill.settings import Settings
@@ -25,7 +26,8 @@ from pixmill.states import State
 from pixmill.times import parse_time
 from scheduler.names import redis_url
 from scheduler.plan import plan_job
-from scheduler.validation import check_dataset, check_train, require_generator
+from scheduler.registered import pin_registered
+from scheduler.validation import check_dataset, check_train, registered_reference, require_generator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,7 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
         spec = _pin_model(session, spec, parents)
     elif isinstance(spec, EvaluateSpec):
         _require_output(session, spec, parents)
+    spec, pinned = _pin_dataset(session, spec)
     plan = plan_job(spec)
     return NewJob(
         kind=spec.kind,
@@ -91,7 +94,7 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
         hold=options.hold,
         parents=parents,
         progress_total=plan.images,
-        tasks=plan.tasks,
+        tasks=[replace(task, params={**task.params, **pinned}) for task in plan.tasks] if pinned else plan.tasks,
         retries=options.retries,
         retry_seconds=options.retry_seconds,
         time_limit_seconds=options.time_limit_seconds,
@@ -137,6 +140,8 @@ def _require_same(session: Session, present: Job, spec: Spec) -> None:
     # The model was pinned when the key was first used; by now its name may stand for a newer version.
     if isinstance(spec, GenerateSpec) and spec.model in _names_of_model(session, present):
         spec = spec.model_copy(update={"model": present.spec["model"]})
+    if isinstance(spec, TrainSpec | EvaluateSpec) and _is_name_of_dataset(spec.dataset, present):
+        spec = spec.model_copy(update={"dataset": present.spec["dataset"]})
     if present.spec_digest == spec.digest():
         return
     differences = _differences(present.spec, spec.model_dump(mode="json"))
@@ -154,6 +159,12 @@ def _names_of_model(session: Session, job: Job) -> set[str | None]:
     found = resolve_model(session, pinned)
     assert isinstance(found, ModelVersion)
     return {pinned, found.model.name, f"job:{found.job_id}"}
+
+
+def _is_name_of_dataset(name: str | None, job: Job) -> bool:
+    """Whether the job's data set was registered under the name when the job was submitted."""
+    pinned = registered_reference(job.spec.get("dataset") or "")
+    return pinned is not None and pinned.name == name
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -187,6 +198,16 @@ def _pin_model(session: Session, spec: GenerateSpec, parents: dict[int, bool]) -
     return spec.model_copy(update={"model": f"{found.model.name}@{found.version}"})
 
 
+def _pin_dataset(session: Session, spec: Spec) -> tuple[Spec, dict[str, Any]]:
+    """Fix the very data that a registered name stands for; gives what each task is told of them."""
+    if not isinstance(spec, TrainSpec | EvaluateSpec) or spec.dataset is None:
+        return spec, {}
+    pinned = pin_registered(session, spec.dataset)
+    if pinned is None:
+        return spec, {}
+    return spec.model_copy(update={"dataset": pinned.reference}), {TASK_KEY: pinned.model_dump(mode="json")}
+
+
 def _check_classes(spec: GenerateSpec, version: ModelVersion) -> None:
     for name in spec.classes or ():
         if not version.classes:
@@ -212,6 +233,9 @@ def _require_output(session: Session, spec: EvaluateSpec, parents: dict[int, boo
 def _default_name(spec: Spec) -> str:
     match spec:
         case TrainSpec():
+            registered = registered_reference(spec.dataset)
+            if registered is not None:
+                return f"{spec.model}-{registered.name}"[:100]
             dataset = spec.dataset.rstrip("/").rsplit("/", 1)[-1].rpartition(":")[2] or "data"
             safe = re.sub(r"[^A-Za-z0-9._-]", "-", dataset)  # a name that a model reference can hold
             return f"{spec.model}-{safe}"[:100]

@@ -1,10 +1,12 @@
 """What tests have done by many processes at once. Imports the product alone, so that a process starts quickly."""
 
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from multiprocessing.queues import Queue
 from typing import Any
 
+from db.datasets import NewDataset, register_dataset
 from db.engine import open_database
 from db.schema import prepare_schema
 from pixmill.settings import Settings, load_settings
@@ -22,6 +24,13 @@ def prepare_once(settings: Settings) -> str:
 def submit_once(settings: Settings) -> Submitted:
     spec = TrainSpec(model="vae", dataset="digits")
     return submit(open_database(settings), settings, spec, JobOptions(key="the one"), user="ann")
+
+
+def register_once(settings: Settings) -> str:
+    described = {"image_size": 8, "channels": 1, "images": 2, "fingerprint": "f" * 64}
+    own = {**described, "content_fingerprint": f"{os.getpid():064x}"}
+    new = NewDataset(name="one", source="folder:/a", on_bad_image="fail", description=own, user_name="ann")
+    return open_database(settings).transact(lambda session: register_dataset(session, new)).value
 
 
 def run_in_processes(errand: Errand, flags: dict[str, Any], count: int) -> Sequence[Any]:

@@ -50,7 +50,7 @@ def answer(**changes: Any) -> servers.DatabaseAnswer:
         "latency_seconds": 0.001,
         "offset_seconds": 0.0,
         "facts": SqliteFacts(version="3.45", journal_mode="wal", size_bytes=10**6, free_bytes=0),
-        "revision": "0003",
+        "revision": "0004",
         "mismatch": None,
     }
     return servers.DatabaseAnswer(**(values | changes))

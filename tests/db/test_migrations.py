@@ -4,12 +4,14 @@ import pytest
 from alembic import command
 from sqlalchemy import insert, select, text
 
+from db.datasets import NewDataset, Registration, register_dataset
 from db.engine import Database
 from db.leases import Lease
 from db.schema import SchemaStatus, migration_config, require_current_schema, upgrade_schema
-from db.tables import Account, Attempt, Checkpoint, Event, Job, Shard, Task, TaskDependency
+from db.tables import Account, Attempt, Checkpoint, Event, Job, RegisteredDataset, Shard, Task, TaskDependency
 from pixmill.states import State
 from tests import rows
+from tests.rows import act
 
 AT = "2026-01-02 03:04:05.678000"
 MILLISECONDS = 1_767_323_045_000
@@ -111,6 +113,23 @@ def test_the_second_schema_becomes_the_present_one_and_marks_what_waits(first: D
         tasks = session.scalars(select(Task).order_by(Task.id)).all()
     assert [(task.id, task.blocked) for task in tasks] == [(1, False), (2, True), (3, False)]
     assert (tasks[0].user_name, tasks[0].lease_epoch, tasks[0].params) == ("ann", 3, {"first_shard": 0})
+
+
+def test_the_third_schema_gets_a_place_for_registered_data_sets(first: Database) -> None:
+    config = migration_config()
+    with first.migrate() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+    before, backup = upgrade_schema(first)
+    assert (before.status, before.current) == (SchemaStatus.BEHIND, "0003")
+    assert (backup is not None) == first.is_sqlite
+    require_current_schema(first)
+    described = {"image_size": 8, "channels": 1, "images": 2, "fingerprint": "f" * 64, "content_fingerprint": "c" * 64}
+    new = NewDataset(name="cats", source="folder:/c", on_bad_image="fail", description=described, user_name="ann")
+    assert act(first, register_dataset, new) is Registration.ADDED
+    with first.read() as session:
+        assert [row.name for row in session.scalars(select(RegisteredDataset))] == ["cats"]
+        assert len(session.scalars(select(Task)).all()) == 3
 
 
 def test_the_upgraded_database_goes_on_with_its_jobs(first: Database) -> None:

@@ -1,23 +1,49 @@
-"""The real images of a job."""
+"""The real images of a job: read by their name, and compared with what was registered when the job was submitted."""
+
+import logging
 
 from imagemodels.data import ImageDataset, PackedStore, load_dataset
+from pixmill.datasets import PinnedDataset
+from pixmill.errors import DatasetChanged
 from pixmill.specs import OnBadImage
 from storage.faults import named_faults
 from worker.device.desk import Desk
+
+log = logging.getLogger("job")
 
 
 def read_real_images(
     desk: Desk, name: str, *, image_size: int | None, channels: int | None, on_bad_image: OnBadImage
 ) -> ImageDataset:
-    """Read a data set by its name.  Raises what load_dataset does, or DiskFull."""
+    """Read a data set by its name, or the registered one that the job was given when it was submitted.
+
+    Raises what load_dataset does, DatasetChanged when it is no longer what was registered, or DiskFull.
+    """
+    pinned = PinnedDataset.of_task(desk.assignment.params)
     layout = desk.layout
     with named_faults(layout.packed):
-        return load_dataset(
-            name,
-            image_size=image_size,
-            channels=channels,
+        data = load_dataset(
+            name if pinned is None else pinned.source,
+            image_size=image_size or (pinned.image_size if pinned else None),
+            channels=channels or (pinned.channels if pinned else None),
             root=layout.datasets,
-            on_bad_image=on_bad_image,
+            on_bad_image=on_bad_image if pinned is None else pinned.on_bad_image,
             progress=desk.measuring,
             packed=PackedStore(layout.packed),
         )
+    if pinned is not None:
+        _require_same(pinned, data)
+    return data
+
+
+def _require_same(pinned: PinnedDataset, data: ImageDataset) -> None:
+    if data.content_fingerprint == pinned.content_fingerprint:
+        log.info("data set %s is as it was registered", pinned.name)
+        return
+    raise DatasetChanged(
+        f"data set {pinned.name} ({pinned.source}) has changed since it was registered: fingerprint "
+        f"{data.content_fingerprint[:12]} instead of {pinned.content_fingerprint[:12]}, "
+        f"{len(data):,} images instead of {pinned.images:,}",
+        hint=f"pixmill dataset verify {pinned.name}; put the images back, or pixmill dataset add {pinned.name} "
+        f"{pinned.source} --replace and submit again",
+    )

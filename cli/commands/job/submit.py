@@ -111,7 +111,7 @@ def common_options(function: Command) -> Command:
     ),
 )
 @click.option("--model", help="Preset; `pixmill model presets` lists them.")
-@click.option("--dataset", help="digits, mnist, fashion-mnist, cifar10, or folder:, zip:, tar: or idx:PATH.")
+@click.option("--dataset", help="digits, mnist, …, folder:, zip:, tar: or idx:PATH, or a name of `pixmill dataset ls`.")
 @click.option("--image-size", type=int, metavar="PIXELS", help="Side of the square images.  [default: the data's]")
 @click.option("--channels", type=click.Choice([1, 3]), help="1 gray, 3 RGB.  [default: the data's]")
 @click.option("--conditional/--unconditional", default=None, help="Learn to make images of a given class.")

@@ -1,0 +1,281 @@
+"""`pixmill dataset`: real images under a name."""
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.context import Workspace, pass_workspace, user_name
+from cli.formatting import age, count, plural, utc
+from cli.output import (
+    Column,
+    is_terminal,
+    print_fields,
+    print_item,
+    print_list,
+    print_table,
+    print_title,
+    say,
+    say_next,
+)
+from cli.params import examples, output_option
+from pixmill.datasets import SHOWN_DIGITS
+from pixmill.errors import UserError
+from pixmill.specs import NAME_PATTERN
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from db.tables import RegisteredDataset
+
+COLUMNS = [
+    Column(title="NAME"),
+    Column(title="SOURCE", shrinks=True, least=16),
+    Column(title="IMAGES", align="right"),
+    Column(title="SHAPE"),
+    Column(title="CLASSES", align="right", dropped=1),
+    Column(title="FINGERPRINT", dropped=3),
+    Column(title="BY", dropped=2),
+    Column(title="AGE", align="right"),
+]
+
+SHOWN_BAD_IMAGES = 5
+
+
+@click.group("dataset", epilog=examples("pixmill dataset add galaxies folder:/data/galaxies --image-size 32"))
+def command() -> None:
+    """Real images under a name of your own, for `--dataset NAME`.
+
+    A job that names a registered data set is trained on exactly what was registered when it was submitted, or fails.
+    """
+
+
+@command.command(
+    "add",
+    epilog=examples(
+        "pixmill dataset add galaxies folder:/data/galaxies --image-size 32",
+        "pixmill dataset add made 'tar:/srv/pixmill/outputs/2' --replace",
+    ),
+)
+@click.argument("name")
+@click.argument("source")
+@click.option("--image-size", type=int, metavar="PIXELS", help="Side of the square images.  [default: the data's]")
+@click.option("--channels", type=click.Choice([1, 3]), help="1 gray, 3 RGB.  [default: the data's]")
+@click.option(
+    "--on-bad-image",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="What an unreadable image means.",
+)
+@click.option("--replace", is_flag=True, help="Let the name stand for other data from now on.")
+@output_option("text", "json")
+@pass_workspace
+def add(
+    workspace: Workspace,
+    name: str,
+    source: str,
+    *,
+    image_size: int | None,
+    channels: int | None,
+    on_bad_image: str,
+    replace: bool,
+    output_format: str,
+) -> None:
+    """Read a data set once, and remember it under NAME.
+
+    SOURCE is what --dataset takes: digits, mnist, …, or folder:, zip:, tar: or idx:PATH. Images are not copied.
+    """
+    from cli.datasetreading import read_dataset
+    from db.datasets import NewDataset, Registration, register_dataset, registered_dataset
+    from scheduler.validation import check_place
+
+    _check_name(name)
+    place = check_place(source)
+    way: Any = on_bad_image
+    data = read_dataset(workspace, place, image_size=image_size, channels=channels, on_bad_image=way)
+    new = NewDataset(
+        name=name, source=place, on_bad_image=on_bad_image, description=data.describe(), user_name=user_name()
+    )
+    outcome = workspace.database.transact(lambda session: register_dataset(session, new, replace=replace))
+    with workspace.database.read() as session:
+        row = registered_dataset(session, name)
+    if output_format == "json":
+        print_item("dataset", {**_json(row), "registration": outcome.value})
+        return
+    words = {Registration.UNCHANGED: "was registered already; nothing has changed"}.get(outcome, f"is {outcome.value}")
+    say(f"data set {name} {words}: {plural(row.image_count, 'image')}, {_classes(row)}, fingerprint {_short(row)}")
+    say_next(f"look at it:  pixmill dataset show {name}", f"use it:      pixmill submit train --dataset {name} …")
+
+
+def _check_name(name: str) -> None:
+    from scheduler.validation import RESERVED_NAMES
+
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise UserError(
+            f"{name!r} cannot name a data set",
+            hint="use letters, digits, dots, dashes and underscores, 100 at most, beginning with a letter or digit",
+        )
+    if name in RESERVED_NAMES:
+        raise UserError(f"{name!r} is a kind of data set that pixmill knows by itself", hint="choose another name")
+
+
+@command.command("ls", epilog=examples("pixmill dataset ls", "pixmill dataset ls -o json"))
+@output_option("table", "json", "ids")
+@pass_workspace
+def ls(workspace: Workspace, output_format: str) -> None:
+    """List the registered data sets; `-o ids` prints their names."""
+    from db.datasets import registered_datasets
+    from db.workers import database_time
+
+    with workspace.database.read() as session:
+        rows, at = registered_datasets(session), database_time(session)
+    if output_format == "json":
+        print_list("dataset_list", [_json(row) for row in rows])
+    elif output_format == "ids":
+        for row in rows:
+            click.echo(row.name)
+    else:
+        empty = "no data set is registered yet: pixmill dataset add --help"
+        print_table(COLUMNS, [_row(row, at) for row in rows], empty=empty)
+
+
+def _row(row: "RegisteredDataset", at: "datetime") -> list[str]:
+    return [
+        row.name,
+        row.source,
+        count(row.image_count),
+        _shape(row),
+        str(len(row.description["classes"]) or "–"),
+        _short(row),
+        row.user_name,
+        age(row.added_at, at),
+    ]
+
+
+def _shape(row: "RegisteredDataset") -> str:
+    return f"{row.image_size}×{row.image_size}×{row.channels}"
+
+
+def _short(row: "RegisteredDataset") -> str:
+    return row.content_fingerprint[:SHOWN_DIGITS]
+
+
+def _classes(row: "RegisteredDataset") -> str:
+    classes = row.description["classes"]
+    return "no classes" if not classes else "1 class" if len(classes) == 1 else f"{len(classes):,} classes"
+
+
+def _json(row: "RegisteredDataset") -> dict[str, Any]:
+    names = ["name", "source", "image_size", "channels", "on_bad_image", "fingerprint", "content_fingerprint"]
+    described = ["classes", "histogram", "split", "train_images", "test_images", "test_indices_sha256", "bad_images"]
+    return {
+        **{name: getattr(row, name) for name in names},
+        "images": row.image_count,
+        **{name: row.description[name] for name in described},
+        "bad_images_named": row.description["bad_images_named"],
+        "user": row.user_name,
+        "added_at": row.added_at,
+    }
+
+
+@command.command("show", epilog=examples("pixmill dataset show galaxies", "pixmill dataset show galaxies -o json"))
+@click.argument("name")
+@output_option("text", "json")
+@pass_workspace
+def show(workspace: Workspace, name: str, output_format: str) -> None:
+    """Show one data set in full: what it holds, how it is parted, and the images of each class."""
+    from cli.histogram import histogram_lines
+    from db.datasets import registered_dataset
+
+    with workspace.database.read() as session:
+        row = registered_dataset(session, name)
+    if output_format == "json":
+        print_item("dataset", _json(row))
+        return
+    print_title(f"data set {row.name}")
+    print_fields(_fields(row))
+    if row.description["histogram"]:
+        print_title("images of each class", gap=True)
+        for line in histogram_lines(row.description["histogram"]):
+            click.echo(line)
+
+
+def _fields(row: "RegisteredDataset") -> dict[str, str]:
+    described = row.description
+    fields = {
+        "source": row.source,
+        "images": f"{row.image_count:,} of {_shape(row)}",
+        "split": f"{described['train_images']:,} to train on, {described['test_images']:,} held out "
+        f"({described['split']})",
+        "held out": f"sha256 of their numbers {described['test_indices_sha256'][:SHOWN_DIGITS]}",
+        "bad images": f"{described['bad_images']:,} ({row.on_bad_image})",
+        "fingerprint": row.content_fingerprint,
+        "as pixels": row.fingerprint,
+        "added": f"{utc(row.added_at)} by {row.user_name}",
+    }
+    for number, (path, reason) in enumerate(described["bad_images_named"][:SHOWN_BAD_IMAGES], start=1):
+        fields[f"bad image {number}"] = f"{path}: {reason}"
+    return fields
+
+
+@command.command("verify", epilog=examples("pixmill dataset verify galaxies", "pixmill dataset verify --all"))
+@click.argument("name", required=False)
+@click.option("--all", "everything", is_flag=True, help="Every registered data set.")
+@output_option("text", "json")
+@click.pass_context
+def verify(ctx: click.Context, name: str | None, everything: bool, output_format: str) -> None:
+    """Read data sets again, and compare them with what was registered.
+
+    Prints one line for each that has changed; rc 1 if there is one.
+    """
+    from cli.datasetchanges import changes_of
+    from db.datasets import registered_dataset, registered_datasets
+
+    if (name is None) == (not everything):
+        raise click.UsageError("name one data set, or --all", ctx)
+    workspace = ctx.ensure_object(Workspace)
+    with workspace.database.read() as session:
+        rows = registered_datasets(session) if name is None else [registered_dataset(session, name)]
+    problems = {row.name: changes_of(workspace, row) for row in rows}
+    if output_format == "json":
+        items = [{"name": found, "intact": not changed, "changes": changed} for found, changed in problems.items()]
+        print_item("dataset_verification", {"datasets": items})
+    else:
+        _print_changes(problems)
+    if any(problems.values()):
+        ctx.exit(1)
+
+
+def _print_changes(problems: dict[str, list[str]]) -> None:
+    for name, changed in problems.items():
+        if changed:
+            click.echo(f"data set {name} has changed: {'; '.join(changed)}")
+        else:
+            say(f"data set {name} is as it was registered")
+    if not problems:
+        say("no data set is registered")
+
+
+@command.command("rm", epilog=examples("pixmill dataset rm galaxies"))
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@pass_workspace
+def rm(workspace: Workspace, name: str, yes: bool) -> None:
+    """Forget a name. Images, models and jobs that were submitted stay as they are."""
+    from db.datasets import registered_dataset, remove_dataset
+
+    with workspace.database.read() as session:
+        registered_dataset(session, name)
+    if not yes:
+        _confirm(name)
+    workspace.database.transact(lambda session: remove_dataset(session, name, user_name=user_name()))
+    say(f"data set {name} is no longer registered; its images are where they were")
+
+
+def _confirm(name: str) -> None:
+    if not is_terminal(sys.stdin):
+        raise UserError(f"forget data set {name}: nobody can be asked", hint="add -y to do it")
+    if click.prompt(f"type {name} to forget that data set", err=True) != name:
+        raise click.Abort
