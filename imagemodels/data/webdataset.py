@@ -59,10 +59,13 @@ class ShardLabels:
 
 
 def _label_of_text(content: bytes) -> Label | None:
-    text = content.decode(errors="replace").strip()
+    return _label_of_name(content.decode(errors="replace").strip())
+
+
+def _label_of_name(text: str) -> Label | None:
     if _NUMBER.fullmatch(text):
         return int(text)
-    return text if _is_name(text) else None
+    return text if 0 < len(text) <= LONGEST_NAME and text.isprintable() else None
 
 
 def _label_of_json(content: bytes) -> Label | None:
@@ -73,11 +76,7 @@ def _label_of_json(content: bytes) -> Label | None:
     found = next((values[name] for name in JSON_KEYS if name in values), None) if isinstance(values, dict) else None
     if isinstance(found, int) and not isinstance(found, bool) and 0 <= found < 10**9:
         return found
-    return found if isinstance(found, str) and _is_name(found) else None
-
-
-def _is_name(text: str) -> bool:
-    return 0 < len(text) <= LONGEST_NAME and text.isprintable()
+    return _label_of_name(found) if isinstance(found, str) else None
 
 
 @dataclass(frozen=True)
@@ -121,8 +120,8 @@ def name_classes(labels: Iterable[Label], class_names: tuple[str, ...]) -> dict[
     if not all(isinstance(label, int) for label in known):
         return {label: str(label) for label in sorted(known, key=str)}
     numbers = sorted(int(label) for label in known)
-    if class_names and numbers[-1] >= len(class_names):
-        raise DataError(f"label {numbers[-1]} is outside the {len(class_names)} classes that the shards name")
+    if class_names and max(numbers, default=0) >= len(class_names):
+        raise DataError(f"label {max(numbers)} is outside the {len(class_names)} classes that the shards name")
     return {number: class_names[number] if class_names else str(number) for number in numbers}
 
 

@@ -63,6 +63,13 @@ def test_classes_may_be_named_in_json_and_a_cls_counts_more(tmp_path: Path) -> N
     assert classes_of(load_dataset(write_tar(tmp_path / "b.tar", contents))) == ["dog", "fox", "dog"]
 
 
+def test_a_number_is_the_same_class_however_it_is_written(tmp_path: Path) -> None:
+    contents = samples(tmp_path, ["3", "fox"]) | samples(tmp_path, ['{"cls": 3}', '{"cls": "3"}'], 2, "json")
+    assert load_dataset(write_tar(tmp_path / "a.tar", contents)).histogram() == {"3": 3, "fox": 1}
+    other = samples(tmp_path, ['{"cls": true}', '{"cls": -1}', '{"cls": [1]}', '{"x": 1}', "{"], ending="json")
+    assert load_dataset(write_tar(tmp_path / "b.tar", other)).labels is None, "none of these is a label"
+
+
 @pytest.mark.parametrize("end", ["tar", "tar.gz"])
 def test_several_shards_are_one_data_set_by_folder_pattern_or_braces(tmp_path: Path, end: str) -> None:
     folder = tmp_path / "shards"
