@@ -30,6 +30,7 @@ _ORDER = (State.RUNNING, State.QUEUED, State.PENDING, State.HELD, State.SUCCEEDE
 _REMEDIES: dict[str, tuple[str, ...]] = {
     FailureReason.USER_ERROR: ("pixmill job show {id} --spec > job.yaml", "pixmill submit -f job.yaml"),
     FailureReason.DATASET_MISSING: ("pixmill job show {id}", "pixmill job retry {id}"),
+    FailureReason.DATASET_CHANGED: ("pixmill dataset verify --all", "pixmill job show {id} --spec > job.yaml"),
     FailureReason.DISK_FULL: ("pixmill gc plan", "pixmill job retry {id}"),
     FailureReason.OUT_OF_MEMORY: ("pixmill job show {id} --spec | pixmill submit train -f - --batch-size 16",),
     FailureReason.NON_FINITE_LOSS: ("pixmill job retry {id} --from best", "pixmill job report {id}"),

@@ -21,7 +21,7 @@ MAX_LABEL_BYTES = 1_000_000
 LONGEST_NAME = 100  # characters of a class
 NO_LABEL = "no label: no .cls beside it holds a class, and no .json names one"
 
-_NUMBER = re.compile(r"\d{1,9}")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def sample_key(path: str) -> tuple[str, str]:
