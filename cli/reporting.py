@@ -118,6 +118,7 @@ class _Source:
             model=_model_facts(version) if version else {},
             images_seen=version.images_seen if version else history.images_seen,
             images_per_second=rate,
+            warnings=history.warnings,
         )
 
     def generate(self) -> "GenerateSection":

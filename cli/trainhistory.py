@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 
 from cli.jsonlines import read_json_lines
 from reports.data import Better, Grid, Series
+from reports.numbers import count_text, number_text
 
 Item = TypeVar("Item")
 
 LOSSES = "losses.jsonl"
 QUALITY = "quality.jsonl"
+COLLAPSES = "collapses.jsonl"
 REALS = "reals.png"
 SAMPLES = "samples-*.png"
 
@@ -30,6 +32,7 @@ class TrainHistory:
     reals: Path | None
     images_seen: int | None
     images_per_second: float | None  # at the end
+    warnings: Sequence[str]
 
 
 def read_history(folders: Sequence[Path], metric_name: str | None) -> TrainHistory:
@@ -45,7 +48,19 @@ def read_history(folders: Sequence[Path], metric_name: str | None) -> TrainHisto
         reals=reals,
         images_seen=_images(losses[-1]) if losses else None,
         images_per_second=losses[-1].get("rate") if losses else None,
+        warnings=_collapses(entry for folder in folders for entry in read_json_lines(folder / COLLAPSES)),
     )
+
+
+def _collapses(entries: Iterable[dict[str, Any]]) -> list[str]:
+    """One sentence for each; an attempt that repeats what an earlier one did notes the same once more."""
+    return list(dict.fromkeys(_collapse(entry) for entry in entries))
+
+
+def _collapse(entry: dict[str, Any]) -> str:
+    found = f"The quality collapsed to {number_text(entry['value'])} at {count_text(entry['images_seen'])} images"
+    best = f"the best, {number_text(entry['best_value'])} at {count_text(entry['best_images_seen'])} images"
+    return f"{found}: training {'went back to' if entry['goes_on'] else 'ended; its model is of'} {best}."
 
 
 def _joined(attempts: Sequence[Sequence[Item]], images: Callable[[Item], int]) -> list[Item]:

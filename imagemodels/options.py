@@ -15,6 +15,7 @@ NORMS = ("batch", "none")
 UPSAMPLES = ("nearest", "transposed")
 ADVERSARIAL_NAMES = ("ns", "ls", "hinge", "wgan", "rp")
 PENALTY_NAMES = ("none", "r1", "r1r2", "gp")
+ON_COLLAPSE = ("ignore", "stop", "rollback")
 RECONSTRUCTION_NAMES = ("sigma", "mse", "l1", "bce")
 LARGEST_PRIOR = 64_000_000  # covariances of all Gaussians: half a gigabyte while they are fitted, in float64
 
@@ -78,6 +79,9 @@ class JudgedOptions(DecoderOptions):
     discriminator_width: int = field(default=32, metadata=within(1, 4096))
     discriminator_norm: Norm = field(default="none", metadata=among(NORMS))
     spectral_norm: bool = True  # of every weight of the discriminator
+    # When so many measurements in a row are worse than twice the best: end there, or go on from the best state.
+    on_collapse: str = field(default="ignore", metadata=among(ON_COLLAPSE))
+    collapse_patience: int = field(default=3, metadata=within(1, 1000))  # measurements
 
 
 @dataclass(frozen=True, kw_only=True)

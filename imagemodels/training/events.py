@@ -42,4 +42,15 @@ class Quality:
     best: bool
 
 
-Event = Step | Progress | Samples | Quality
+@dataclass(frozen=True, slots=True)
+class Collapse:
+    """The quality was worse than twice the best too often in a row: the run is back at the best, or ends here."""
+
+    images_seen: int  # when it was noticed
+    value: float  # measured then
+    best_images_seen: int
+    best_value: float
+    goes_on: bool  # from the best state, on another path
+
+
+Event = Step | Progress | Samples | Quality | Collapse

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Task", "read", "require_finite", "write"]
 
-FORMAT_VERSION = 2
-# Format 1 knew neither micro-batches nor diversions: a run of then had none of either.
-READABLE_VERSIONS = (1, FORMAT_VERSION)
+FORMAT_VERSION = 3
+# Format 1 knew neither micro-batches nor diversions, and format 2 no guard: a run of then had none of either.
+READABLE_VERSIONS = (1, 2, FORMAT_VERSION)
 
 
 def write(trainer: "Trainer", file: IO[bytes]) -> None:
@@ -36,17 +36,28 @@ def write(trainer: "Trainer", file: IO[bytes]) -> None:
             "format_version": FORMAT_VERSION,
             "config": trainer.config.to_json(),
             "data": trainer.stream.digest,
-            "step": trainer.step,
-            "sampled_at": trainer.sampled_at,
-            "measured_at": trainer.measured_at,
+            **_position(trainer),
             "micro_batch": trainer.micro_batch,
             "diversions": trainer.diversions,
             "best": {"value": best.value, "images_seen": best.images_seen, "weights": best.weights} if best else None,
+            "guard": trainer.guard.counts(),
+            "anchor": trainer.guard.anchor,
             **_tensors(trainer),
         }
     )
     _raise_for(_broken(content))
     torch.save(content, file)
+
+
+def snapshot(trainer: "Trainer") -> dict[str, Any]:
+    """Return a copy, on the CPU, of what ``restore`` needs to go on from here."""
+    copied: dict[str, Any] = _copied({**_tensors(trainer), **_position(trainer)})
+    return copied
+
+
+def restore(trainer: "Trainer", kept: dict[str, Any]) -> None:
+    """Go back to where ``snapshot`` was taken."""
+    _fill_tensors(trainer, _copied(kept))
 
 
 def require_finite(trainer: "Trainer") -> None:
@@ -62,9 +73,21 @@ def _tensors(trainer: "Trainer") -> dict[str, Any]:
     }
 
 
+def _position(trainer: "Trainer") -> dict[str, int | None]:
+    return {"step": trainer.step, "sampled_at": trainer.sampled_at, "measured_at": trainer.measured_at}
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: _copied(entry) for key, entry in value.items()}
+    return [_copied(entry) for entry in value] if isinstance(value, list) else value
+
+
 def _broken(content: Mapping[str, Any]) -> list[str]:
     """The parts of a state in which a number is NaN or infinite."""
-    names = [key for key in ("networks", "averaged", "optimizers", "best") if content.get(key)]
+    names = [key for key in ("networks", "averaged", "optimizers", "best", "anchor") if content.get(key)]
     found = [(name, tensor) for name in names for tensor in _floats(content[name])]
     if not found:
         return []
@@ -138,6 +161,15 @@ def _require_same_run(trainer: "Trainer", stored: dict[str, Any]) -> None:
 def _fill(trainer: "Trainer", stored: dict[str, Any]) -> None:
     from imagemodels.training.trainer import Best
 
+    _fill_tensors(trainer, stored)
+    trainer.micro_batch = min(stored.get("micro_batch", trainer.micro_batch), trainer.config.effective_batch_size)
+    trainer.diversions = stored.get("diversions", 0)
+    trainer.best = Best(**stored["best"]) if stored["best"] else None
+    if "guard" in stored:
+        trainer.guard.remember(stored["guard"], _copied(stored["anchor"]))
+
+
+def _fill_tensors(trainer: "Trainer", stored: dict[str, Any]) -> None:
     for name, network in trainer.task.networks.items():
         network.load_state_dict(stored["networks"][name])
     for name, optimizer in trainer.task.optimizers.items():
@@ -146,6 +178,3 @@ def _fill(trainer: "Trainer", stored: dict[str, Any]) -> None:
     trainer.step = stored["step"]
     trainer.sampled_at = stored["sampled_at"]
     trainer.measured_at = stored["measured_at"]
-    trainer.micro_batch = min(stored.get("micro_batch", trainer.micro_batch), trainer.config.effective_batch_size)
-    trainer.diversions = stored.get("diversions", 0)
-    trainer.best = Best(**stored["best"]) if stored["best"] else None

@@ -19,8 +19,9 @@ from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training import state
 from imagemodels.training.averaging import AveragedWeights
+from imagemodels.training.collapse import CollapseGuard
 from imagemodels.training.config import TrainConfig
-from imagemodels.training.events import Event, Progress, Quality, Samples, Step
+from imagemodels.training.events import Collapse, Event, Progress, Quality, Samples, Step
 from imagemodels.training.families import new_task
 from imagemodels.training.meter import Meter
 from imagemodels.training.stream import ImageStream, check_images
@@ -78,6 +79,7 @@ class Trainer:
         self.best: Best | None = None
         self.micro_batch = config.effective_batch_size  # images in the networks at a time
         self.diversions = 0
+        self.guard = CollapseGuard(config.model.options)
         self._undo = Undo(self.task)
         self._quality = quality
         self._test = (test_images, test_labels) if test_images is not None and test_labels is not None else None
@@ -90,12 +92,18 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether the budget is spent."""
-        return self.images_seen >= self.config.total_images
+        """Whether the budget is spent, or the quality has collapsed for good."""
+        return self.guard.stopped or self.images_seen >= self.config.total_images
+
+    @property
+    def divergences(self) -> int:
+        """How often the run was diverted because it diverged, and not because its quality collapsed."""
+        return self.diversions - self.guard.rollbacks
 
     def run(self) -> Iterator[Event]:
         """Train until the budget is spent, yielding an event after every step, report, sample grid and measurement.
 
+        Where the options say so, a run whose quality has collapsed goes back to its best state, or ends.
         The caller may stop after any event. Raises NonFiniteLoss when training diverges, and OutOfMemory when a step
         cannot even be taken image by image.
         """
@@ -103,6 +111,9 @@ class Trainer:
             yield from self._due()
             if self.finished:
                 break
+            if self.guard.has_collapsed:
+                yield self._collapse()
+                continue
             yield self._advance()
             if self._meter.is_due:
                 yield self._progress()
@@ -236,7 +247,22 @@ class Trainer:
         is_best = self.best is None or sign * value < sign * self.best.value
         if is_best:
             self.best = Best(value, self.images_seen, dict(network.state_dict()))
+            self.guard.anchor = state.snapshot(self) if self.guard.needs_anchor else None
+        assert self.best is not None
+        self.guard.measured(value, self.best.value)
         return Quality(self.images_seen, value, is_best)
+
+    def _collapse(self) -> Collapse:
+        """Go on from the best state, on a path that leads elsewhere, or end."""
+        assert self.best is not None
+        seen, anchor = self.images_seen, self.guard.go_back()
+        if anchor is not None:
+            rates = {name: optimizer.learning_rate for name, optimizer in self.task.optimizers.items()}
+            state.restore(self, anchor)
+            for name, rate in rates.items():  # those of an earlier way back, which may have led to the same best state
+                self.task.optimizers[name].learning_rate = rate
+            self.divert()
+        return Collapse(seen, self.guard.value, self.best.images_seen, self.best.value, goes_on=anchor is not None)
 
     def _product(self, which: Which) -> torch.nn.Module:
         """A copy of the averaged network, of now or of the best measurement, that draws its latents as it is to."""

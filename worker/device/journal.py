@@ -7,6 +7,9 @@ object a line. Every line has `at` (seconds since 1970) and `what`:
     refused     path, why                               a stored state is not what was written; the next one is tried
     resumed     path, images_seen                       where training goes on; null and 0: from the start
     rollback    path, images_seen, rollbacks            training diverged and goes on from there; null and 0 as above
+    collapse    images_seen, value, best_images_seen, best_value, goes_on
+                                                        the quality was twice as bad as the best: it goes on from the
+                                                        best state, or ends here
     checkpoint  kind, path, sha256, images_seen         "last" or "best"; durable, and not yet announced to the parent
     shard       number, tar_sha256                      durable, and not yet announced to the parent
     end         how, reason                             "succeeded", "stopped" or "failed"; reason: the failure's word

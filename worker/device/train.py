@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from imagemodels.evaluation.quality import quality_metric
 from imagemodels.presets import resolve
 from imagemodels.sampling import Generator
 from imagemodels.training.config import TrainConfig
-from imagemodels.training.events import Event, Progress, Quality, Samples
+from imagemodels.training.events import Collapse, Event, Progress, Quality, Samples
 from imagemodels.training.trainer import Trainer
 from pixmill import __version__
 from pixmill.specs import TrainSpec
@@ -73,11 +74,12 @@ class _Run:
         self._checkpoints = Checkpoints(desk)
         self._losses = LineFile(desk.folder / "losses.jsonl")
         self._quality = LineFile(desk.folder / "quality.jsonl")
+        self._collapses = LineFile(desk.folder / "collapses.jsonl")
 
     def close(self) -> None:
         """Close the files."""
-        self._losses.close()
-        self._quality.close()
+        for file in (self._losses, self._quality, self._collapses):
+            file.close()
 
     def _feature_net(self) -> FeatureNet:
         self._desk.measuring("preparing the feature net", 0.0)
@@ -132,7 +134,7 @@ class _Run:
             try:
                 return self._spend_budget()
             except NonFiniteLoss as error:
-                if self._trainer.diversions >= MOST_ROLLBACKS:
+                if self._trainer.divergences >= MOST_ROLLBACKS:
                     raise
                 log.warning("training diverged: %s", error)
                 self._go_back()
@@ -155,8 +157,12 @@ class _Run:
         path = self._load_newest()
         self._trainer.divert()
         seen = self._trainer.images_seen
-        self._desk.journal.add("rollback", path=path, images_seen=seen, rollbacks=self._trainer.diversions)
+        self._desk.journal.add("rollback", path=path, images_seen=seen, rollbacks=self._trainer.divergences)
         log.warning("going back to %s, %d images seen, with half the learning rate", path or "the start", seen)
+        self._go_on_from(seen)
+
+    def _go_on_from(self, seen: int) -> None:
+        """Strike out what was noted on the abandoned way, and save the state that remembers the way back."""
         self._report("going back", seen)  # a phase of its own, so that it is heard of at once
         for file in (self._losses, self._quality):
             file.keep(lambda line: line["images"] <= seen)
@@ -164,7 +170,7 @@ class _Run:
 
     def _report(self, phase: str, images_seen: int, **facts: Any) -> None:
         trainer = self._trainer
-        used = {"micro_batch": trainer.micro_batch, "nan_rollbacks": trainer.diversions}
+        used = {"micro_batch": trainer.micro_batch, **self._rollbacks()}
         self._desk.progress(phase, images_seen, trainer.config.total_images, **facts, **used)
 
     def _note(self, event: Event) -> None:
@@ -182,6 +188,18 @@ class _Run:
                 log.info("quality %.5f at %d images%s", event.value, event.images_seen, ", best" if event.best else "")
                 if event.best:  # a run that goes bad later has not been for nothing, and can go on from here
                     self._checkpoints.save(self._trainer, best_value=event.value)
+            case Collapse():
+                self._note_collapse(event)
+
+    def _note_collapse(self, event: Collapse) -> None:
+        """Tell that the quality has collapsed; the trainer has gone back already, where it was to."""
+        end = "going back there, with half the learning rate" if event.goes_on else "training ends here"
+        best = f"the best, {event.best_value:.5f} at {event.best_images_seen} images"
+        log.warning("quality %.5f at %d images, twice as bad as %s: %s", event.value, event.images_seen, best, end)
+        self._desk.journal.add("collapse", **asdict(event))
+        self._collapses.add(asdict(event))
+        if event.goes_on:
+            self._go_on_from(event.best_images_seen)
 
     def _metadata(self, images_seen: int) -> Metadata:
         return Metadata(
@@ -234,8 +252,11 @@ class _Run:
         return {
             "batch_size": self._config.effective_batch_size,
             "micro_batch": self._trainer.micro_batch,
-            "nan_rollbacks": self._trainer.diversions,
+            **self._rollbacks(),
         }
+
+    def _rollbacks(self) -> dict[str, int]:
+        return {"nan_rollbacks": self._trainer.divergences, "collapse_rollbacks": self._trainer.guard.rollbacks}
 
     @property
     def _metric_name(self) -> str:

@@ -75,4 +75,5 @@ def _publish_evaluation(session: Session, lease: Lease, result: Mapping[str, Any
 
 def _used(result: Mapping[str, Any]) -> dict[str, Any]:
     """What the device's memory and the mathematics let the attempt use."""
-    return {name: result[name] for name in ("batch_size", "micro_batch", "nan_rollbacks") if name in result}
+    names = ("batch_size", "micro_batch", "nan_rollbacks", "collapse_rollbacks")
+    return {name: result[name] for name in names if name in result}

@@ -88,10 +88,12 @@ def test_a_state_that_is_not_finite_is_refused() -> None:
         resumed(trainer.config, edited(state_of(trainer), spoil))
 
 
-def test_a_state_of_the_format_before_is_read() -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_state_of_an_older_format_is_read(version: int) -> None:
     def age(content: dict[str, Any]) -> None:
-        content["format_version"] = 1
-        del content["micro_batch"], content["diversions"]
+        content["format_version"] = version
+        for name in ("guard", "anchor", *(("micro_batch", "diversions") if version == 1 else ())):
+            del content[name]
 
     trainer = trained(diverted("cnn", 0))
     old = resumed(trainer.config, edited(state_of(trainer), age))
