@@ -15,6 +15,7 @@ NORMS = ("batch", "none")
 UPSAMPLES = ("nearest", "transposed")
 ADVERSARIAL_NAMES = ("ns", "ls", "hinge", "wgan", "rp")
 PENALTY_NAMES = ("none", "r1", "r1r2", "gp")
+OPTIMIZERS = ("adam", "sgd")
 ON_COLLAPSE = ("ignore", "stop", "rollback")
 RECONSTRUCTION_NAMES = ("sigma", "mse", "l1", "bce")
 LARGEST_PRIOR = 64_000_000  # covariances of all Gaussians: half a gigabyte while they are fitted, in float64
@@ -42,8 +43,10 @@ class SharedOptions(ABC):
     # Channels of the largest map, doubled with each halving; of an MLP, the width of each hidden layer.
     width: int = field(default=32, metadata=within(1, 4096))
     learning_rate: float = field(default=1e-3, metadata=within(1e-7, 1.0))
+    optimizer: str = field(default="adam", metadata=among(OPTIMIZERS))
     beta1: float = field(default=0.9, metadata=within(0.0, 0.999))  # Adam
     beta2: float = field(default=0.999, metadata=within(0.0, 0.99999))  # Adam
+    momentum: float = field(default=0.9, metadata=within(0.0, 0.999))  # SGD
     gradient_clip: float = field(default=0.0, metadata=within(0.0, 1e6))  # largest norm of a step's gradient; 0: off
     ema_half_life_images: int = field(
         default=10_000, metadata=within(0, 1_000_000_000)
@@ -166,8 +169,13 @@ class ClassifierOptions(SharedOptions):
         return "cross-entropy"
 
 
-CONV_ALONE = ("upsample", "norm", "residual", "discriminator_norm", "feature_size")
-MLP_ALONE = ("depth",)
+# What means nothing where another option has that value.
+MEANINGLESS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("backbone", "mlp"): ("upsample", "norm", "residual", "discriminator_norm", "feature_size"),
+    ("backbone", "conv"): ("depth",),
+    ("optimizer", "sgd"): ("beta1", "beta2"),
+    ("optimizer", "adam"): ("momentum",),
+}
 Options = AutoencoderOptions | HybridOptions | AdversarialOptions | ClassifierOptions
 
 
@@ -183,17 +191,16 @@ def overridden(options: Options, overrides: Mapping[str, object], preset: str) -
             raise ConfigError(f"preset {preset!r} has no option {name!r}{hint}; it has {', '.join(sorted(known))}")
     checked: dict[str, Any] = {name: _checked(known[name], value) for name, value in overrides.items()}
     changed = replace(options, **checked)
-    _require_backbone(changed, overrides)
+    _require_meaning(changed, overrides)
     return changed
 
 
-def _require_backbone(options: Options, overrides: Mapping[str, object]) -> None:
-    """Raise ConfigError for an option that means nothing to the chosen backbone."""
-    if not isinstance(options, DecoderOptions):
-        return
-    for name in CONV_ALONE if options.backbone == "mlp" else MLP_ALONE:
-        if name in overrides:
-            raise ConfigError(f"option {name!r} means nothing to backbone {options.backbone!r}; leave it out")
+def _require_meaning(options: Options, overrides: Mapping[str, object]) -> None:
+    """Raise ConfigError for an option that means nothing to the chosen backbone or optimizer."""
+    for (chooser, value), names in MEANINGLESS.items():
+        found = [name for name in names if name in overrides and getattr(options, chooser, None) == value]
+        if found:
+            raise ConfigError(f"option {found[0]!r} means nothing to {chooser} {value!r}; leave it out")
 
 
 def _checked(option: "Field[Any]", value: object) -> object:

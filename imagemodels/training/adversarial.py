@@ -12,7 +12,7 @@ from imagemodels.training.augmentation import cut_out, recoloured, translated
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.discriminating import deceiving, discriminator_spec, judged, moved_by
 from imagemodels.training.stream import Batch
-from imagemodels.training.task import Task, adam, decoder_spec
+from imagemodels.training.task import Task, decoder_spec, new_optimizer
 
 
 class AdversarialTask(Task):
@@ -28,8 +28,8 @@ class AdversarialTask(Task):
         for network in self.networks.values():
             runtime.place(network).train()
         self.optimizers = {
-            "generator": adam(self.generator, options, options.learning_rate),
-            "discriminator": adam(self.discriminator, options, options.discriminator_learning_rate),
+            "generator": new_optimizer(self.generator, options, options.learning_rate),
+            "discriminator": new_optimizer(self.discriminator, options, options.discriminator_learning_rate),
         }
 
     @property

@@ -20,7 +20,7 @@ from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.prior import Encoded, fit
 from imagemodels.training.stream import Batch, ImageStream
-from imagemodels.training.task import Task, adam, decoder_spec
+from imagemodels.training.task import Task, decoder_spec, new_optimizer
 
 PRIOR_IMAGES = 4_000
 PRIOR_BATCH = 256
@@ -45,7 +45,7 @@ class AutoencoderTask(Task):
         self.decoder = new_decoder(decoder_spec(config, options))
         self.networks = {"encoder": self.encoder, "decoder": self.decoder}
         self._both = runtime.place(nn.ModuleDict(self.networks)).train()
-        self.optimizers = {"both": adam(self._both, options, options.learning_rate)}
+        self.optimizers = {"both": new_optimizer(self._both, options, options.learning_rate)}
 
     @property
     def product(self) -> nn.Module:

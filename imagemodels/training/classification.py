@@ -9,7 +9,7 @@ from imagemodels.options import ClassifierOptions
 from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.stream import Batch
-from imagemodels.training.task import Task, adam
+from imagemodels.training.task import Task, new_optimizer
 
 
 class ClassifierTask(Task):
@@ -20,7 +20,9 @@ class ClassifierTask(Task):
         self.encoder = ConvEncoder(classifier_spec(config, options))
         self.networks = {"classifier": self.encoder}
         runtime.place(self.encoder).train()
-        self.optimizers = {"classifier": adam(self.encoder, options, options.learning_rate, options.weight_decay)}
+        self.optimizers = {
+            "classifier": new_optimizer(self.encoder, options, options.learning_rate, options.weight_decay)
+        }
 
     @property
     def product(self) -> nn.Module:

@@ -11,8 +11,8 @@ from imagemodels.networks.architectures import Encoder
 from imagemodels.networks.blocks import separate_statistics
 from imagemodels.networks.specs import ConvEncoderSpec, MlpEncoderSpec, Pooling
 from imagemodels.options import JudgedOptions
-from imagemodels.training.adam import Adam
 from imagemodels.training.config import TrainConfig
+from imagemodels.training.optimizer import Optimizer
 
 
 def judged(discriminator: Encoder, kinds: Sequence[Tensor], labels: Tensor | None) -> Sequence[Tensor]:
@@ -41,7 +41,7 @@ def deceiving(
     return [logits.float() - real_logits.float() for logits in fake_logits]
 
 
-def moved_by(discriminator: nn.Module, optimizer: Adam) -> list[Tensor]:
+def moved_by(discriminator: nn.Module, optimizer: Optimizer) -> list[Tensor]:
     """What a discriminator's own step changes, before that of the network that it judges."""
     moments = [value for state in optimizer.state.values() for value in state.values()]
     return [*discriminator.parameters(), *moments]

@@ -15,7 +15,7 @@ from imagemodels.training.autoencoder import AutoencoderTask, Posterior
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.discriminating import deceiving, discriminator_spec, judged, moved_by
 from imagemodels.training.stream import Batch
-from imagemodels.training.task import adam
+from imagemodels.training.task import new_optimizer
 
 SMALLEST_SLOPE = 1e-8
 
@@ -45,7 +45,7 @@ class HybridTask(AutoencoderTask):
         self.discriminator = new_encoder(discriminator_spec(config, options))
         runtime.place(self.discriminator).train()
         self.networks = {**self.networks, "discriminator": self.discriminator}
-        judge = adam(self.discriminator, options, options.discriminator_learning_rate)
+        judge = new_optimizer(self.discriminator, options, options.discriminator_learning_rate)
         self.optimizers = {**self.optimizers, "discriminator": judge}
 
     @property

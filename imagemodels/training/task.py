@@ -16,6 +16,8 @@ from imagemodels.random import step_seed
 from imagemodels.runtime import Runtime
 from imagemodels.training.adam import Adam
 from imagemodels.training.config import TrainConfig
+from imagemodels.training.optimizer import Optimizer
+from imagemodels.training.sgd import Sgd
 from imagemodels.training.stream import Batch, ImageStream
 
 
@@ -28,7 +30,7 @@ class Task(ABC):
     """
 
     networks: Mapping[str, nn.Module]
-    optimizers: Mapping[str, Adam]
+    optimizers: Mapping[str, Optimizer]
 
     def __init__(self, config: TrainConfig, runtime: Runtime) -> None:
         self.config = config
@@ -116,8 +118,12 @@ def _shared(value: Tensor, part: Batch) -> Tensor:
     return value if part.share == 1.0 else value * part.share
 
 
-def adam(network: nn.Module, options: SharedOptions, learning_rate: float, weight_decay: float = 0.0) -> Adam:
-    """Return an optimizer of the weights of ``network``."""
+def new_optimizer(
+    network: nn.Module, options: SharedOptions, learning_rate: float, weight_decay: float = 0.0
+) -> Optimizer:
+    """Return the optimizer of the options for the weights of ``network``."""
+    if options.optimizer == "sgd":
+        return Sgd(network.parameters(), learning_rate, momentum=options.momentum, weight_decay=weight_decay)
     betas = (options.beta1, options.beta2)
     return Adam(network.parameters(), learning_rate, betas=betas, weight_decay=weight_decay)
 

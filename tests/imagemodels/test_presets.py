@@ -53,9 +53,13 @@ def test_a_wrong_option_is_named_with_what_would_be_right(overrides: dict[str, o
         ("vae", {"backbone": "mlp", "upsample": "nearest"}, "'upsample' means nothing to backbone 'mlp'"),
         ("sngan", {"depth": 3}, "'depth' means nothing to backbone 'conv'"),
         ("mlp-vae", {"backbone": "conv", "depth": 3}, "'depth' means nothing to backbone 'conv'"),
+        ("cnn", {"optimizer": "sgd", "beta2": 0.9}, "'beta2' means nothing to optimizer 'sgd'"),
+        ("vae", {"momentum": 0.9}, "'momentum' means nothing to optimizer 'adam'"),
     ],
 )
-def test_an_option_of_another_backbone_is_refused(preset: str, overrides: dict[str, object], message: str) -> None:
+def test_an_option_of_another_backbone_or_optimizer_is_refused(
+    preset: str, overrides: dict[str, object], message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         resolve(preset, overrides)
 
