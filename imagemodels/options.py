@@ -52,6 +52,10 @@ class SharedOptions(ABC):
         default=10_000, metadata=within(0, 1_000_000_000)
     )  # of the averaged weights; 0: not averaged
     horizontal_flips: bool = False  # wrong for digits and letters, right for most photographs
+    vertical_flips: bool = False  # right where no side is up, as in the sky
+    crop: float = field(default=0.0, metadata=within(0.0, 0.9))  # largest share of the side that is cut off; 0: off
+    # Of brightness, saturation and contrast; 1: the whole range of DiffAugment's; 0: off.
+    colour_jitter: float = field(default=0.0, metadata=within(0.0, 1.0))
 
     @property
     @abstractmethod

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from imagemodels.errors import DataError
-from imagemodels.pixels import to_float
 from imagemodels.random import step_seed
 from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
+from imagemodels.training.variation import varied
 
 DIGESTED_IMAGES = 256  # hashed at a time: a copy of all of them need not fit into memory
 
@@ -67,7 +67,7 @@ class ImageStream:
         check_images(config, images, labels, self.count)
         self.seed = config.seed
         self.batch_size = config.effective_batch_size
-        self.flips = config.model.options.horizontal_flips
+        self._options = config.model.options
         self.digest = content_digest(images, labels, rows)
         self._runtime = runtime
         self._rows = rows
@@ -79,7 +79,7 @@ class ImageStream:
     def batch(self, step: int) -> Batch:
         """Return the batch of step number ``step``, counted from 0."""
         pixels, labels = self.pictures(self._indices(step))
-        images = to_float(self._flipped(pixels, step) if self.flips else pixels)
+        images = varied(pixels, self._options, lambda size, purpose: self._uniforms(step, size, purpose))
         return Batch(
             step=step, images_seen=step * self.batch_size, images=images, labels=labels, step_images=self.batch_size
         )
@@ -96,7 +96,7 @@ class ImageStream:
         return pixels, self._labels.index_select(0, chosen) if self._labels is not None else None
 
     def reseed(self, seed: int) -> None:
-        """Take the order and the flips of another seed from now on."""
+        """Take the order and the changes of another seed from now on."""
         self.seed = seed
         self._epochs = {}
 
@@ -116,10 +116,9 @@ class ImageStream:
             self._epochs = {epoch: torch.randperm(self.count, generator=generator)}
         return self._epochs[epoch]
 
-    def _flipped(self, pixels: Tensor, step: int) -> Tensor:
-        generator = torch.Generator().manual_seed(step_seed(self.seed, step, "flips"))
-        mirrored = self._runtime.put(torch.rand(len(pixels), generator=generator) < 0.5)
-        return torch.where(mirrored[:, None, None, None], pixels.flip(3), pixels)
+    def _uniforms(self, step: int, size: int, purpose: str) -> Tensor:
+        generator = torch.Generator().manual_seed(step_seed(self.seed, step, purpose))
+        return self._runtime.put(torch.rand(self.batch_size, size, generator=generator))
 
 
 def check_images(config: TrainConfig, images: Tensor, labels: Tensor | None, count: int | None = None) -> None:
