@@ -127,6 +127,11 @@ def test_stopped_after_its_way_back_it_ends_as_if_it_had_not_been(
     first = train("rollback", stop_when=lambda message: message.get("collapse_rollbacks") == 1)
     with black_after(GONE):
         assert first.run().answer["say"] == "stopped"
+    grids = [int(grid.stem.removeprefix("samples-")) for grid in first.desk.folder.glob("samples-*.png")]
+    (noted,) = lines(first, "collapses.jsonl")
+    assert 0 in grids
+    # Some steps may be taken until the wish to stop is heard, fewer than those of the abandoned way.
+    assert max(grids) < noted["best_images_seen"] + EVERY * BATCH
     newest = [message for message in first.said("checkpoint") if message["kind"] == "last"][-1]
     second = train("rollback", checkpoints=(stored_file(newest),))
     answer = second.run().answer

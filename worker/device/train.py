@@ -166,6 +166,9 @@ class _Run:
         self._report("going back", seen)  # a phase of its own, so that it is heard of at once
         for file in (self._losses, self._quality):
             file.keep(lambda line: line["images"] <= seen)
+        for grid in self._desk.folder.glob("samples-*.png"):
+            if int(grid.stem.removeprefix("samples-")) > seen:
+                grid.unlink()
         self._checkpoints.save(self._trainer)
 
     def _report(self, phase: str, images_seen: int, **facts: Any) -> None:
