@@ -7,7 +7,7 @@ from typing import Any
 
 from imagemodels.errors import ConfigError
 from imagemodels.names import did_you_mean
-from imagemodels.options import AutoencoderOptions
+from imagemodels.options import AutoencoderOptions, SharedOptions
 from imagemodels.presets import Preset, check_shape, resolve
 
 LARGEST_BATCH = 4096  # images
@@ -55,6 +55,14 @@ class TrainConfig:
     def model(self) -> Preset:
         """The preset with this run's overrides."""
         return resolve(self.preset, self.overrides)
+
+    @property
+    def descent(self) -> SharedOptions:
+        """The preset's options; raises ConfigError when it is not trained by gradients."""
+        options = self.model.options
+        if not isinstance(options, SharedOptions):
+            raise ConfigError(f"preset {self.preset!r} is not trained by gradients: imagemodels.train makes it")
+        return options
 
     @property
     def effective_batch_size(self) -> int:

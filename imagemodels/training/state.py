@@ -13,68 +13,57 @@ from torch import Tensor
 from imagemodels.errors import ConfigError, CorruptCheckpoint, NonFiniteLoss
 from imagemodels.memory import is_out_of_memory
 from imagemodels.training.config import TrainConfig
-from imagemodels.training.task import Task
 
 if TYPE_CHECKING:
-    from imagemodels.training.trainer import Trainer
-
-__all__ = ["Task", "read", "require_finite", "write"]
+    from imagemodels.training.run import Run
 
 FORMAT_VERSION = 3
 # Format 1 knew neither micro-batches nor diversions, and format 2 no guard: a run of then had none of either.
 READABLE_VERSIONS = (1, 2, FORMAT_VERSION)
 
 
-def write(trainer: "Trainer", file: IO[bytes]) -> None:
+def write(run: "Run", file: IO[bytes]) -> None:
     """Write the state; equal states give equal bytes, which holds for an open file but not for a path.
 
     Raises NonFiniteLoss, before anything is written, when a number of the state is NaN or infinite.
     """
-    best = trainer.best
+    best = run.best
     content = _canonical(
         {
             "format_version": FORMAT_VERSION,
-            "config": trainer.config.to_json(),
-            "data": trainer.stream.digest,
-            **_position(trainer),
-            "micro_batch": trainer.micro_batch,
-            "diversions": trainer.diversions,
+            "config": run.config.to_json(),
+            "data": run.data_digest,
+            **_position(run),
+            "micro_batch": run.micro_batch,
+            "diversions": run.diversions,
             "best": {"value": best.value, "images_seen": best.images_seen, "weights": best.weights} if best else None,
-            "guard": trainer.guard.counts(),
-            "anchor": trainer.guard.anchor,
-            **_tensors(trainer),
+            "guard": run.guard.counts(),
+            "anchor": run.guard.anchor,
+            **run.tensors(),
         }
     )
     _raise_for(_broken(content))
     torch.save(content, file)
 
 
-def snapshot(trainer: "Trainer") -> dict[str, Any]:
+def snapshot(run: "Run") -> dict[str, Any]:
     """Return a copy, on the CPU, of what ``restore`` needs to go on from here."""
-    copied: dict[str, Any] = _copied({**_tensors(trainer), **_position(trainer)})
+    copied: dict[str, Any] = _copied({**run.tensors(), **_position(run)})
     return copied
 
 
-def restore(trainer: "Trainer", kept: dict[str, Any]) -> None:
+def restore(run: "Run", kept: dict[str, Any]) -> None:
     """Go back to where ``snapshot`` was taken."""
-    _fill_tensors(trainer, _copied(kept))
+    _fill_tensors(run, _copied(kept))
 
 
-def require_finite(trainer: "Trainer") -> None:
+def require_finite(run: "Run") -> None:
     """Raise NonFiniteLoss when a weight, an average or a moment is NaN or infinite."""
-    _raise_for(_broken(_tensors(trainer)))
+    _raise_for(_broken(run.tensors()))
 
 
-def _tensors(trainer: "Trainer") -> dict[str, Any]:
-    return {
-        "networks": {name: network.state_dict() for name, network in trainer.task.networks.items()},
-        "averaged": trainer.averaged.network.state_dict(),
-        "optimizers": {name: optimizer.state_dict() for name, optimizer in trainer.task.optimizers.items()},
-    }
-
-
-def _position(trainer: "Trainer") -> dict[str, int | None]:
-    return {"step": trainer.step, "sampled_at": trainer.sampled_at, "measured_at": trainer.measured_at}
+def _position(run: "Run") -> dict[str, int | None]:
+    return {"step": run.step, "sampled_at": run.sampled_at, "measured_at": run.measured_at}
 
 
 def _copied(value: Any) -> Any:
@@ -87,7 +76,7 @@ def _copied(value: Any) -> Any:
 
 def _broken(content: Mapping[str, Any]) -> list[str]:
     """The parts of a state in which a number is NaN or infinite."""
-    names = [key for key in ("networks", "averaged", "optimizers", "best", "anchor") if content.get(key)]
+    names = [key for key, value in content.items() if value and isinstance(value, Mapping)]
     found = [(name, tensor) for name in names for tensor in _floats(content[name])]
     if not found:
         return []
@@ -118,17 +107,17 @@ def _canonical(value: Any) -> Any:
     return sys.intern(value) if isinstance(value, str) else value
 
 
-def read(trainer: "Trainer", file: IO[bytes]) -> None:
-    """Fill ``trainer`` from what ``write`` wrote.
+def read(run: "Run", file: IO[bytes]) -> None:
+    """Fill ``run`` from what ``write`` wrote.
 
     Raises CorruptCheckpoint when the file is unreadable, of another configuration or other images, or not finite.
     """
-    stored = _stored(file, trainer.runtime.torch_device)
+    stored = _stored(file, run.runtime.torch_device)
     try:
-        _require_same_run(trainer, stored)
+        _require_same_run(run, stored)
         if broken := _broken(stored):
             raise CorruptCheckpoint(f"the training state holds numbers in {', '.join(broken)} that are not finite")
-        _fill(trainer, stored)
+        _fill(run, stored)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         if is_out_of_memory(error):
             raise
@@ -147,34 +136,30 @@ def _stored(file: IO[bytes], device: torch.device) -> dict[str, Any]:
     return stored
 
 
-def _require_same_run(trainer: "Trainer", stored: dict[str, Any]) -> None:
+def _require_same_run(run: "Run", stored: dict[str, Any]) -> None:
     try:
-        differences = trainer.config.differences(TrainConfig.from_json(stored["config"]))
+        differences = run.config.differences(TrainConfig.from_json(stored["config"]))
     except ConfigError as error:
         raise CorruptCheckpoint(f"the training state has an unreadable configuration: {error}") from error
     if differences:
         raise CorruptCheckpoint(f"the training state belongs to another configuration: {'; '.join(differences)}")
-    if stored["data"] != trainer.stream.digest:
+    if stored["data"] != run.data_digest:
         raise CorruptCheckpoint("the training state belongs to other images: their digests differ")
 
 
-def _fill(trainer: "Trainer", stored: dict[str, Any]) -> None:
-    from imagemodels.training.trainer import Best
+def _fill(run: "Run", stored: dict[str, Any]) -> None:
+    from imagemodels.training.run import Best
 
-    _fill_tensors(trainer, stored)
-    trainer.micro_batch = min(stored.get("micro_batch", trainer.micro_batch), trainer.config.effective_batch_size)
-    trainer.diversions = stored.get("diversions", 0)
-    trainer.best = Best(**stored["best"]) if stored["best"] else None
+    _fill_tensors(run, stored)
+    run.micro_batch = min(stored.get("micro_batch", run.micro_batch), run.config.effective_batch_size)
+    run.diversions = stored.get("diversions", 0)
+    run.best = Best(**stored["best"]) if stored["best"] else None
     if "guard" in stored:
-        trainer.guard.remember(stored["guard"], _copied(stored["anchor"]))
+        run.guard.remember(stored["guard"], _copied(stored["anchor"]))
 
 
-def _fill_tensors(trainer: "Trainer", stored: dict[str, Any]) -> None:
-    for name, network in trainer.task.networks.items():
-        network.load_state_dict(stored["networks"][name])
-    for name, optimizer in trainer.task.optimizers.items():
-        optimizer.load_state_dict(stored["optimizers"][name])
-    trainer.averaged.network.load_state_dict(stored["averaged"])
-    trainer.step = stored["step"]
-    trainer.sampled_at = stored["sampled_at"]
-    trainer.measured_at = stored["measured_at"]
+def _fill_tensors(run: "Run", stored: dict[str, Any]) -> None:
+    run.fill(stored)
+    run.step = stored["step"]
+    run.sampled_at = stored["sampled_at"]
+    run.measured_at = stored["measured_at"]

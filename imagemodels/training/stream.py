@@ -67,7 +67,7 @@ class ImageStream:
         check_images(config, images, labels, self.count)
         self.seed = config.seed
         self.batch_size = config.effective_batch_size
-        self._options = config.model.options
+        self._options = config.descent
         self.digest = content_digest(images, labels, rows)
         self._runtime = runtime
         self._rows = rows

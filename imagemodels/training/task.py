@@ -36,7 +36,7 @@ class Task(ABC):
         self.config = config
         self.runtime = runtime
         self.seed = config.seed
-        self._gradient_clip = config.model.options.gradient_clip
+        self._gradient_clip = config.descent.gradient_clip
         self._random = torch.Generator()
         self._drawn: dict[str, tuple[int, Tensor]] = {}
 
