@@ -37,12 +37,13 @@ from imagemodels.runtime import Runtime
 from imagemodels.training.autoencoder import AutoencoderTask
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.events import Step
+from imagemodels.training.runs import new_run
 from imagemodels.training.trainer import Trainer
 from pixmill.times import write_time
 
 SETS = {"mnist": "idx:{}/t10k-images-idx3-ubyte.gz", "cifar10": "zip:{}/cifar10-train-10k.zip"}
 REFERENCES = ("plain dcgan", "plain vae")
-PRESETS = ("dcgan", "sngan", "lsgan", "wgan-gp", "r3gan", "mlp-gan", "vae", "beta-vae", "mlp-vae", "vae-gan")
+PRESETS = ("dcgan", "sngan", "lsgan", "wgan-gp", "r3gan", "mlp-gan", "vae", "beta-vae", "mlp-vae", "vae-gan", "forest")
 MEASUREMENTS = 4  # of the kernel distance on the way
 BATCH = 64  # of the plain loops
 COLUMNS = ("kid", "end/best", "coverage", "recall", "usefulness@cnn", "usefulness@forest", "bound", "images/s")
@@ -79,17 +80,17 @@ def preset_contender(preset: str, data: ImageDataset, images: int, seed: int, th
         images=images,
         seed=seed,
     )
-    trainer = Trainer(config, *training_tensors(data), Runtime(threads=threads))
-    events = trainer.run()
+    run = new_run(config, *training_tensors(data), Runtime(threads=threads))
+    events = run.run()
 
     def advance(until: int) -> None:
-        while trainer.images_seen < min(until, config.total_images):
+        while run.images_seen < min(until, run.total_images):
             while not isinstance(next(events), Step):
                 pass
 
-    task = trainer.task
+    task = run.task if isinstance(run, Trainer) else None
     bound = (lambda pixels, labels: task_errors(task, pixels, labels)) if isinstance(task, AutoencoderTask) else None
-    return Contender(advance, trainer.generator, bound)
+    return Contender(advance, run.generator, bound)
 
 
 def task_errors(task: AutoencoderTask, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

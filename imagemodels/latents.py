@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imagemodels import random
-from imagemodels.networks.prior import LatentDecoder
+from imagemodels.networks.architectures import Decoder
 
 PIECE_VALUES = 262_144  # of factors at a time: each image takes a copy of its Gaussian's, Z×Z values
 
@@ -12,7 +12,7 @@ PIECE_VALUES = 262_144  # of factors at a time: each image takes a copy of its G
 class LatentSource:
     """Draws from a decoder's prior."""
 
-    def __init__(self, decoder: LatentDecoder) -> None:
+    def __init__(self, decoder: Decoder) -> None:
         self._size = decoder.spec.latent_size
         self._prior = None
         if decoder.prior is not None:

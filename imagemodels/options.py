@@ -173,6 +173,23 @@ class ClassifierOptions(SharedOptions):
         return "cross-entropy"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ForestOptions:
+    """An adversarial random forest on principal components. Neither is sensitive to the components' scale."""
+
+    batch_size: int = field(default=256, metadata=within(2, 4096))  # images that are floats at a time
+    components: int = field(default=32, metadata=within(1, 1024))  # of each group's images
+    parts: int = field(default=8, metadata=within(1, 1000))  # that k-means cuts each class into, where it is large
+    trees: int = field(default=10, metadata=within(1, 1000))  # of each forest
+    leaf_images: int = field(default=3, metadata=within(1, 1_000_000))  # that a leaf has at least
+    tolerance: float = field(default=0.0, metadata=within(0.0, 0.5))  # of the accuracy above one half that ends growing
+
+    @property
+    def objective(self) -> str:
+        """What is minimised."""
+        return "accuracy of the trees"
+
+
 # What means nothing where another option has that value.
 MEANINGLESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("backbone", "mlp"): ("upsample", "norm", "residual", "discriminator_norm", "feature_size"),
@@ -180,7 +197,7 @@ MEANINGLESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("optimizer", "sgd"): ("beta1", "beta2"),
     ("optimizer", "adam"): ("momentum",),
 }
-Options = AutoencoderOptions | HybridOptions | AdversarialOptions | ClassifierOptions
+Options = AutoencoderOptions | HybridOptions | AdversarialOptions | ClassifierOptions | ForestOptions
 
 
 def overridden(options: Options, overrides: Mapping[str, object], preset: str) -> Options:

@@ -10,12 +10,13 @@ from imagemodels.options import (
     AdversarialOptions,
     AutoencoderOptions,
     ClassifierOptions,
+    ForestOptions,
     HybridOptions,
     Options,
     overridden,
 )
 
-Family = Literal["autoencoder", "adversarial", "hybrid", "classifier"]
+Family = Literal["autoencoder", "adversarial", "hybrid", "forest", "classifier"]
 SMALLEST_SIDE = 8  # pixels
 LARGEST_SIDE = 256
 CHANNEL_COUNTS = (1, 3)  # gray, RGB
@@ -204,6 +205,13 @@ _ALL = (
             beta1=0.5,
             beta2=0.99,
         ),
+    ),
+    Preset(
+        name="forest",
+        family="forest",
+        summary="adversarial random forest on principal components; grown in seconds, no gradients, no GPU",
+        paper="Watson et al., AISTATS 2023, arXiv 2205.09435",
+        options=ForestOptions(),
     ),
     Preset(
         name="cnn",

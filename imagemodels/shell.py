@@ -13,7 +13,7 @@ from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.events import Event
-from imagemodels.training.trainer import Trainer
+from imagemodels.training.runs import new_run
 
 
 def train(
@@ -45,11 +45,11 @@ def train(
     )
     pixels = torch.from_numpy(data.images[data.train_indices]).permute(0, 3, 1, 2)
     labels = torch.from_numpy(data.labels[data.train_indices]) if data.labels is not None else None
-    trainer = Trainer(config, pixels, labels, runtime)
-    for event in trainer.run():
+    run = new_run(config, pixels, labels, runtime)
+    for event in run.run():
         if on_event is not None:
             on_event(event)
-    return trainer.model()
+    return run.model()
 
 
 def sample(

@@ -5,16 +5,18 @@ from typing import Any
 
 from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.networks.encoder import ConvEncoder
+from imagemodels.networks.forest import ForestDecoder, ForestSpec
 from imagemodels.networks.mlp import MlpDecoder, MlpEncoder
 from imagemodels.networks.specs import ConvDecoderSpec, ConvEncoderSpec, MlpDecoderSpec, MlpEncoderSpec
 
-Decoder = ConvDecoder | MlpDecoder  # from latent vectors to images
+Decoder = ConvDecoder | MlpDecoder | ForestDecoder  # from latent vectors to images
 Encoder = ConvEncoder | MlpEncoder  # from images to vectors
 Network = Decoder | Encoder
 
 ARCHITECTURES: Mapping[str, Callable[[Mapping[str, Any]], Network]] = {
     "ConvDecoder": lambda values: ConvDecoder(ConvDecoderSpec(**values)),
     "ConvEncoder": lambda values: ConvEncoder(ConvEncoderSpec(**values)),
+    "ForestDecoder": lambda values: ForestDecoder(ForestSpec(**values)),
     "MlpDecoder": lambda values: MlpDecoder(MlpDecoderSpec(**values)),
     "MlpEncoder": lambda values: MlpEncoder(MlpEncoderSpec(**values)),
 }

@@ -1,6 +1,7 @@
 """Which task trains which family of presets."""
 
-from imagemodels.options import AdversarialOptions, AutoencoderOptions, HybridOptions
+from imagemodels.errors import ConfigError
+from imagemodels.options import AdversarialOptions, AutoencoderOptions, ClassifierOptions, HybridOptions
 from imagemodels.runtime import Runtime
 from imagemodels.training.adversarial import AdversarialTask
 from imagemodels.training.autoencoder import AutoencoderTask
@@ -19,4 +20,6 @@ def new_task(config: TrainConfig, runtime: Runtime) -> Task:
         return AutoencoderTask(config, options, runtime)
     if isinstance(options, AdversarialOptions):
         return AdversarialTask(config, options, runtime)
-    return ClassifierTask(config, options, runtime)
+    if isinstance(options, ClassifierOptions):
+        return ClassifierTask(config, options, runtime)
+    raise ConfigError(f"preset {config.preset!r} is not trained by gradients")

@@ -18,7 +18,8 @@ from imagemodels.presets import resolve
 from imagemodels.sampling import Generator
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.events import Collapse, Event, Progress, Quality, Samples
-from imagemodels.training.trainer import Trainer
+from imagemodels.training.run import Run
+from imagemodels.training.runs import new_run
 from pixmill import __version__
 from pixmill.specs import TrainSpec
 from storage.pictures import contact_sheet, save_png
@@ -93,7 +94,7 @@ class _Run:
         count = min(QUALITY_IMAGES, max(2, len(self._data.train_indices)))
         return quality_metric(self._data, self._features, count=count, seed=self._spec.seed)
 
-    def _new_trainer(self) -> Trainer:
+    def _new_trainer(self) -> Run:
         data, config = self._data, self._config
         runtime, measure = self._warm.runtime(self._spec.precision), self._measure
         test_images, test_labels = None, None
@@ -104,8 +105,8 @@ class _Run:
         labels = _labels(data, data.train_indices, config)
         if data.is_packed:  # read from its file, batch by batch
             rows = torch.from_numpy(data.train_indices)
-            return Trainer(config, image_tensor(data), labels, runtime, measure, rows=rows, **tests)
-        return Trainer(config, image_tensor(data, data.train_indices), labels, runtime, measure, **tests)
+            return new_run(config, image_tensor(data), labels, runtime, measure, rows=rows, **tests)
+        return new_run(config, image_tensor(data, data.train_indices), labels, runtime, measure, **tests)
 
     def resume(self) -> None:
         """Go on from the newest checkpoint whose bytes are as they were written; from the start if there is none."""
@@ -174,7 +175,7 @@ class _Run:
     def _report(self, phase: str, images_seen: int, **facts: Any) -> None:
         trainer = self._trainer
         used = {"micro_batch": trainer.micro_batch, **self._rollbacks()}
-        self._desk.progress(phase, images_seen, trainer.config.total_images, **facts, **used)
+        self._desk.progress(phase, images_seen, trainer.total_images, **facts, **used)
 
     def _note(self, event: Event) -> None:
         match event:
@@ -220,7 +221,7 @@ class _Run:
 
     def export(self) -> dict[str, Any]:
         """Write the best weights as the job's model; gives its row."""
-        self._desk.progress("exporting", self._trainer.images_seen, self._trainer.config.total_images)
+        self._desk.progress("exporting", self._trainer.images_seen, self._trainer.total_images)
         best = self._trainer.best
         model = self._trainer.model("best" if best else "last")
         folder = self._desk.folder / "model"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from imagemodels.networks.prior import GaussianPrior
+from imagemodels.networks.prior import GaussianPrior, LatentDecoder
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training.autoencoder import AutoencoderTask
@@ -88,6 +88,7 @@ def test_an_autoencoder_draws_from_its_images_and_training_goes_on_untouched(
             trainer.task.step(trainer.stream.batch(step))
             if trainer is asked:
                 network = trainer.generator().network
+                assert isinstance(network, LatentDecoder)
                 assert network.spec.prior_parts == parts
                 assert network.prior is not None
                 assert not torch.equal(network.prior.means, torch.zeros_like(network.prior.means))
@@ -117,6 +118,7 @@ def test_samples_lie_nearer_to_the_data_than_those_of_the_standard_normal() -> N
         pass
     fitted = trainer.generator()
     plain = trainer.generator()
+    assert isinstance(plain.network, LatentDecoder)
     plain.network.use_prior(0)
     plain = Generator(plain.network, Runtime(threads=1))
     assert isinstance(trainer.task, AutoencoderTask)

@@ -1,0 +1,36 @@
+"""Which kind of run trains which family of presets."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from imagemodels.runtime import Runtime
+from imagemodels.sampling import Generator
+from imagemodels.training.config import TrainConfig
+from imagemodels.training.run import Run
+
+
+def new_run(
+    config: TrainConfig,
+    images: Tensor,
+    labels: Tensor | None,
+    runtime: Runtime,
+    quality: Callable[[Generator], float] | None = None,
+    *,
+    test_images: Tensor | None = None,
+    test_labels: Tensor | None = None,
+    rows: Tensor | None = None,
+) -> Run:
+    """Return the run that trains the preset of ``config``, of arguments as ``Trainer`` has them.
+
+    A forest copies the images that ``rows`` choose into memory.
+    Raises DataError when the images do not fit the configuration, and ConfigError when the memory would not.
+    """
+    if config.model.family == "forest":
+        from imagemodels.training.forest import ForestFit
+
+        return ForestFit(config, images if rows is None else images[rows], labels, runtime, quality)
+    from imagemodels.training.trainer import Trainer
+
+    tests = {"test_images": test_images, "test_labels": test_labels}
+    return Trainer(config, images, labels, runtime, quality, rows=rows, **tests)
