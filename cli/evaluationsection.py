@@ -10,12 +10,9 @@ from reports.data import Confusion, EvaluateSection, MetricLine
 
 def evaluate_section(path: Path) -> EvaluateSection:
     """The section of a report for an evaluation.json.  Raises CorruptFile."""
-    try:
-        found = EvaluationReport.from_json(path.read_bytes())
-    except DataError as error:
-        raise CorruptFile(f"{path}: {error}", hint="evaluate the images again") from error
+    found = read_evaluation(path)
     return EvaluateSection(
-        metrics=[_metric_line(metric) for metric in found.metrics],
+        metrics=[metric_line(metric) for metric in found.metrics],
         per_class_accuracy=_accuracies(found.classes, "synthetic_accuracy"),
         per_class_accuracy_real=_accuracies(found.classes, "real_accuracy"),
         confusion=_confusion(found),
@@ -23,7 +20,16 @@ def evaluate_section(path: Path) -> EvaluateSection:
     )
 
 
-def _metric_line(metric: Metric) -> MetricLine:
+def read_evaluation(path: Path) -> EvaluationReport:
+    """What an evaluate job found.  Raises CorruptFile."""
+    try:
+        return EvaluationReport.from_json(path.read_bytes())
+    except (DataError, OSError) as error:
+        raise CorruptFile(f"{path}: {error}", hint="evaluate the images again") from error
+
+
+def metric_line(metric: Metric) -> MetricLine:
+    """The number of a report with its controls."""
     # Where a judge is trained on the images, its twin trained on real ones shows how good it can get.
     floor = metric.control("held_out_real")
     return MetricLine(

@@ -36,7 +36,7 @@ SECTIONS = [
             "job": LazyCommand(f"{_JOB}.group:command", "jobs: why, show, hold, requeue, retry, set, top, …"),
             "output": LazyCommand("cli.commands.output:command", "generated data sets: ls, verify"),
             "dataset": LazyCommand("cli.commands.dataset:command", "real images under a name: add, ls, verify, …"),
-            "model": LazyCommand("cli.commands.model:command", "trained models and presets: ls, presets"),
+            "model": LazyCommand("cli.commands.model:command", "trained models and presets: ls, compare, presets"),
             "queue": LazyCommand("cli.commands.queue:command", "queues: ls, pause, resume, set"),
             "worker": LazyCommand("cli.commands.worker:command", "workers: start, ls, check, drain, resume"),
             "device": LazyCommand("cli.commands.device:command", "CPUs and GPUs: ls, drain, resume"),

@@ -9,6 +9,8 @@ from pixmill.errors import PermissionDenied, PixmillError, StorageError
 from storage.paths import Layout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.orm import Session
 
     from db.engine import Database
@@ -25,13 +27,19 @@ def write_report(database: "Database", settings: "Settings", job_id: int, path: 
 
     Raises NotFound, DatabaseUnreachable, PermissionDenied or StorageError.
     """
-    from reports.errors import ReportError
     from reports.html import write
 
     with database.read() as session:
         report = build_report(session, settings, job_id)
+    return written(lambda target: write(report, target), path)
+
+
+def written(write: "Callable[[Path], Path]", path: Path) -> Path:
+    """Let `write` write a page to `path`.  Raises PermissionDenied or StorageError."""
+    from reports.errors import ReportError
+
     try:
-        return write(report, path)
+        return write(path)
     except PermissionError as error:
         raise PermissionDenied(f"{path} cannot be written: {error.strerror}", hint="choose another --out") from error
     except (OSError, ReportError) as error:

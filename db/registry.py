@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from db.engine import insert_absent
 from db.jobs import ended, get_job
-from db.tables import Dataset, Job, Model, ModelVersion
+from db.tables import Dataset, Evaluation, Job, Model, ModelVersion
 from pixmill.errors import Conflict, NotFound, UserError
 from pixmill.names import suggestion
 
@@ -85,6 +85,12 @@ def list_versions(session: Session, name: str | None = None) -> Sequence[ModelVe
     if name is not None:
         statement = statement.where(Model.name == name)
     return session.scalars(statement).all()
+
+
+def list_evaluations(session: Session, version_id: int) -> Sequence[Evaluation]:
+    """What was measured of the images of a version, newest first."""
+    statement = select(Evaluation).where(Evaluation.model_version_id == version_id)
+    return session.scalars(statement.order_by(Evaluation.id.desc())).all()
 
 
 def _versions() -> Select[ModelVersion]:

@@ -1,21 +1,17 @@
 """One self-contained HTML page for a job: no script, nothing fetched, every text escaped."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TypeVar
-from uuid import uuid4
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pixmill import __version__
 from reports import bars, charts, numbers, summary
 from reports.data import Grid, ImageSource, JobReport, Series
 from reports.errors import ReportError
-from reports.images import Embedded, LeftOut, Picture, PictureBudget
+from reports.images import Embedded, Picture, PictureBudget
+from reports.pages import fill, write_page
 
 MAX_BYTES = 10_000_000
 MAX_FRAMES = 12  # sample grids over time
@@ -25,11 +21,6 @@ MAX_ROWS = 500  # of attempts, events and manifest rows
 MAX_CONFUSION_CLASSES = 50
 MAX_SPEC_CHARACTERS = 100_000
 _SLACK_BYTES = 20_000  # the notes that take the place of pictures left out
-
-# Control characters are no part of HTML, and the bidirectional overrides can make a text read as another.
-_UNPRINTABLE = dict.fromkeys(
-    [*range(9), 11, 12, *range(14, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd"
-)
 
 Row = TypeVar("Row")
 
@@ -61,53 +52,16 @@ def write(report: JobReport, path: Path, *, max_bytes: int = MAX_BYTES) -> Path:
 
     Raises ReportError as `render` does, and OSError if the file cannot be written.
     """
-    page = render(report, max_bytes=max_bytes).encode()
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        return temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    return write_page(render(report, max_bytes=max_bytes), path)
 
 
 def _render_within(report: JobReport, budget: PictureBudget) -> str:
-    page = _environment().get_template("report.html.j2").render(_context(report, budget))
-    return page.translate(_UNPRINTABLE).encode("utf-8", "backslashreplace").decode()
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(
-        number=numbers.number_text,
-        count=numbers.count_text,
-        percent=numbers.percent_text,
-        size=numbers.size_text,
-        duration=numbers.duration_text,
-        utc=numbers.utc_text,
-        utc_iso=numbers.utc_iso,
-        cell=numbers.cell_text,
-    )
-    environment.globals.update(strip=bars.metric_strip, strip_mark=bars.strip_mark, first=_first)
-    environment.tests["left_out"] = lambda picture: isinstance(picture, LeftOut)
-    return environment
+    return fill("report.html.j2", _context(report, budget))
 
 
 def _context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
     return {
         "report": report,
-        "version": __version__,
         "verdict": summary.verdict(report),
         "figures": summary.key_figures(report),
         "train": _train_context(report, budget),
@@ -116,6 +70,7 @@ def _context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
         "pictures": [(item.caption, budget.embed(item.image)) for item in report.pictures],
         "spec": _spec_text(report.spec),
         "max_rows": MAX_ROWS,
+        "first": _first,
     }
 
 

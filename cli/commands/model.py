@@ -1,13 +1,14 @@
 """`pixmill model`: trained models, and the presets to train."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.context import Workspace, pass_workspace
 from cli.formatting import age, count
-from cli.output import Column, print_list, print_table
+from cli.output import Column, print_item, print_list, print_table, say
 from cli.params import examples, output_option
 
 if TYPE_CHECKING:
@@ -26,6 +27,17 @@ COLUMNS = [
     Column(title="VALUE", align="right"),
     Column(title="JOB", align="right"),
     Column(title="AGE", align="right"),
+]
+COMPARISON_COLUMNS = [
+    Column(title="METRIC", shrinks=True, least=16),
+    Column(title="MODEL", shrinks=True),
+    Column(title="VALUE", align="right"),
+    Column(title="N", align="right"),
+    Column(title="REAL", align="right", dropped=2),
+    Column(title="COPIES", align="right", dropped=3),
+    Column(title="NOISE", align="right", dropped=2),
+    Column(title="BETTER", dropped=4),
+    Column(title="VERDICT"),
 ]
 PRESET_COLUMNS = [
     Column(title="PRESET"),
@@ -88,6 +100,40 @@ def _json(version: "ModelVersion") -> dict[str, Any]:
         **{name: getattr(version, name) for name in names},
         "dataset": {"name": version.dataset.name, "fingerprint": version.dataset.fingerprint},
     }
+
+
+@command.command(
+    "compare",
+    epilog=examples("pixmill model compare digits@1 digits@2", "pixmill model compare forest vae --out both.html"),
+)
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write an HTML page, too.")
+@output_option("table", "json")
+@pass_workspace
+def compare(workspace: Workspace, first: str, second: str, out: Path | None, output_format: str) -> None:
+    """Put the evaluations of two models side by side: NAME, NAME@VERSION or job:ID.
+
+    Of several evaluations the newest two count that were judged by equal data on as many images. Numbers are compared
+    where data, feature net and n are equal; REAL, COPIES and NOISE are what controls reach.
+    """
+    from cli.comparing import compare_models, comparison_json, comparison_report, table_rows
+    from cli.reporting import written
+    from reports.comparison import write_comparison
+    from storage.paths import Layout
+
+    with workspace.database.read() as session:
+        compared = compare_models(session, Layout(workspace.settings.storage_root), first, second)
+        if out is not None:
+            written(lambda path: write_comparison(comparison_report(compared), path), out)
+        if output_format == "json":
+            print_item("model_comparison", comparison_json(compared))
+            return
+        print_table(COMPARISON_COLUMNS, table_rows(compared), empty="nothing was measured")
+    for note in compared.comparison.notes:
+        say(note)
+    if out is not None:
+        say(f"page: {out}")
 
 
 @command.command("presets", epilog=examples("pixmill model presets", "pixmill model presets -o json"))

@@ -53,8 +53,8 @@ def sides(study: Study) -> Sides:
     real = study.dataset.images[study.dataset.train_indices[:COUNT]]
     spoilt = study.fresh_images[:COUNT] + np.random.default_rng(0).normal(0, 40, study.fresh_images[:COUNT].shape)
     generated = np.clip(spoilt, 0, 255).astype(np.uint8)
-    features = (study.net.features(images).astype(np.float64) for images in (real, generated))
-    return Sides(*features, *(torch.from_numpy(images).permute(0, 3, 1, 2) for images in (real, generated)))
+    real_NF, generated_NF = (study.net.features(images).astype(np.float64) for images in (real, generated))
+    return Sides(real_NF, generated_NF, *(torch.from_numpy(images).permute(0, 3, 1, 2) for images in (real, generated)))
 
 
 def by_scikit_learn(first: Matrix, second: Matrix) -> float:
