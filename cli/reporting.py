@@ -111,12 +111,15 @@ class _Source:
 
     def train(self) -> "TrainSection":
         """Curves and sample grids, put together from all attempts."""
+        from cli.heldout import class_accuracies, read_confusion
         from cli.trainhistory import read_history
         from db.registry import version_of_job
         from reports.data import TrainSection
 
         version = version_of_job(self._session, self._line.job.id)
         history = read_history(self._folders(), version.metric_name if version else None)
+        held_out = self._existing(self._result("train").get("held_out"))
+        confusion = read_confusion(held_out) if held_out else None
         rate = self._line.progress.get("rate") or history.images_per_second
         return TrainSection(
             losses=history.losses,
@@ -127,6 +130,8 @@ class _Source:
             images_seen=version.images_seen if version else history.images_seen,
             images_per_second=rate,
             warnings=history.warnings,
+            confusion=confusion,
+            per_class_accuracy=class_accuracies(confusion) if confusion else {},
         )
 
     def generate(self) -> "GenerateSection":

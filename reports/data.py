@@ -94,7 +94,7 @@ class CaptionedImage:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainSection:
-    """What a training run has to show."""
+    """What a training run has to show; a classifier, which held-out image it took for which class, too."""
 
     losses: Sequence[Series] = ()
     quality: Series | None = None
@@ -103,6 +103,8 @@ class TrainSection:
     model: Mapping[str, object] = field(default_factory=dict)
     images_seen: int | None = None
     images_per_second: float | None = None
+    per_class_accuracy: Mapping[str, float] = field(default_factory=dict)
+    confusion: "Confusion | None" = None
     warnings: Sequence[str] = ()
 
 

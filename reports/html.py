@@ -8,7 +8,7 @@ from typing import TypeVar
 from markupsafe import Markup
 
 from reports import bars, charts, numbers, summary
-from reports.data import Grid, ImageSource, JobReport, Series
+from reports.data import Confusion, Grid, ImageSource, JobReport, Series
 from reports.errors import ReportError
 from reports.images import Embedded, Picture, PictureBudget
 from reports.pages import fill, write_page
@@ -93,7 +93,26 @@ def _train_context(report: JobReport, budget: PictureBudget) -> dict[str, object
         "losses": _line_panels("losses", section.losses, "Losses during training"),
         "quality": _line_panels("quality", [section.quality], "Quality during training") if section.quality else [],
         "model": _flat(section.model),
+        **_classes_context("held-out", section.per_class_accuracy, {}, section.confusion),
     }
+
+
+def _classes_context(
+    chart_id: str,
+    accuracies: Mapping[str, float],
+    references: Mapping[str, float],
+    confusion: Confusion | None,
+) -> dict[str, object]:
+    """How each class is recognised: bars, and the table of true and predicted classes."""
+    accuracy = bars.bar_chart(
+        chart_id,
+        accuracies,
+        title="Accuracy per class",
+        text=numbers.percent_text,
+        full=1.0,
+        references=references,
+    )
+    return {"accuracy": accuracy, "confusion": _confusion_rows(confusion), "confusion_size": MAX_CONFUSION_CLASSES}
 
 
 def _frame_layout(frames: Sequence[Embedded]) -> tuple[int, int]:
@@ -125,25 +144,15 @@ def _evaluate_context(report: JobReport, budget: PictureBudget) -> dict[str, obj
     section = report.evaluate
     if section is None:
         return {}
-    accuracy = bars.bar_chart(
-        "accuracy",
-        section.per_class_accuracy,
-        title="Accuracy per class",
-        text=numbers.percent_text,
-        full=1.0,
-        references=section.per_class_accuracy_real,
-    )
     neighbours = [
         (budget.embed(row.generated), [budget.embed(image) for image in row.nearest], row.distances)
         for row in section.neighbours
     ]
     return {
-        "accuracy": accuracy,
+        **_classes_context("accuracy", section.per_class_accuracy, section.per_class_accuracy_real, section.confusion),
         "neighbours": neighbours,
         "widest": max((len(row.nearest) for row in section.neighbours), default=0) or 1,
         "has_distances": any(len(row.distances) for row in section.neighbours),
-        "confusion": _confusion_rows(report),
-        "confusion_size": MAX_CONFUSION_CLASSES,
     }
 
 
@@ -155,9 +164,8 @@ def _line_panels(chart_id: str, series: Sequence[Series], title: str) -> list[tu
     return panels
 
 
-def _confusion_rows(report: JobReport) -> list[tuple[str, list[tuple[int, float]]]]:
+def _confusion_rows(table: Confusion | None) -> list[tuple[str, list[tuple[int, float]]]]:
     """Give for every true class its counts, each with its share of the row; nothing for too many classes."""
-    table = report.evaluate.confusion if report.evaluate else None
     if table is None or len(table.classes) > MAX_CONFUSION_CLASSES:
         return []
     return [

@@ -1,5 +1,6 @@
 """The first screen in words: the verdict in a sentence or two, and the key figures."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reports.data import EvaluateSection, GenerateSection, JobReport, MetricLine, TrainSection
@@ -121,7 +122,7 @@ def _train_figures(section: TrainSection) -> list[KeyFigure]:
         figures.append(KeyFigure(label="images seen", value=count_text(seen)))
     if section.images_per_second is not None:
         figures.append(KeyFigure(label="speed", value=number_text(section.images_per_second), note="images per second"))
-    return figures
+    return figures + _weakest_class(section.per_class_accuracy)
 
 
 def _generate_figures(section: GenerateSection) -> list[KeyFigure]:
@@ -154,10 +155,14 @@ def _evaluate_figures(section: EvaluateSection) -> list[KeyFigure]:
         )
         for metric in section.metrics[:3]
     ]
-    if section.per_class_accuracy:
-        name, accuracy = min(section.per_class_accuracy.items(), key=lambda pair: pair[1])
-        figures.append(KeyFigure(label="weakest class", value=percent_text(accuracy), note=name))
-    return figures
+    return figures + _weakest_class(section.per_class_accuracy)
+
+
+def _weakest_class(accuracies: Mapping[str, float]) -> list[KeyFigure]:
+    if not accuracies:
+        return []
+    name, accuracy = min(accuracies.items(), key=lambda pair: pair[1])
+    return [KeyFigure(label="weakest class", value=percent_text(accuracy), note=name)]
 
 
 def _run_figures(report: JobReport) -> list[KeyFigure]:

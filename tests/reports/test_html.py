@@ -247,3 +247,13 @@ def test_a_report_that_cannot_be_made_leaves_the_old_page(tmp_path: Path) -> Non
 def test_a_folder_that_is_missing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write(bare(), tmp_path / "missing" / "report.html")
+
+
+def test_a_classifier_shows_how_it_does_on_each_class() -> None:
+    table = Confusion(classes=["cat", "dog"], counts=[[3, 1], [0, 4]])
+    section = TrainSection(confusion=table, per_class_accuracy={"cat": 0.75, "dog": 1.0})
+    page = Page(render(bare(train=section)))
+    assert "Held-out images" in page.text
+    assert "weakest class 75% cat" in page.text
+    assert page.count("table", "confusion") == 1
+    assert "Held-out images" not in Page(render(bare(train=TrainSection()))).text

@@ -3,16 +3,21 @@
 import json
 from pathlib import Path
 
+import numpy as np
+import pytest
 from sqlalchemy import select
 
+from cli.reporting import build_report
 from db.registry import resolve_model, version_of_job
 from db.tables import Checkpoint, Evaluation, ModelVersion, Task
-from pixmill.specs import EvaluateSpec
+from imagemodels.data import load_dataset
+from imagemodels.evaluation.report import EvaluationReport
+from pixmill.specs import EvaluateSpec, TrainSpec
 from pixmill.states import State
 from storage.checkpoints import open_verified
 from storage.outputs import verify_output
 from storage.records import ShardRecord
-from tests.worker.conftest import digits_model, small_generate, small_train
+from tests.worker.conftest import SMALL_CLASSIFIER, digits_model, small_generate, small_train
 from tests.worker.line import Line
 
 
@@ -111,3 +116,45 @@ def test_jobs_that_wait_for_each_other_run_one_after_the_other(line: Line) -> No
     result = line.tasks(generate)[-1].result
     assert result is not None
     assert result["model"].startswith("chain@")
+
+
+def test_a_classifier_says_how_it_does_on_each_class_of_held_out_images(sqlite_line: Line) -> None:
+    spec = TrainSpec(model="cnn", dataset="digits", image_size=16, images=3_000, options=SMALL_CLASSIFIER)
+    task = sqlite_line.task(sqlite_line.run(spec, name="reader"))
+    assert task.result is not None
+    table = json.loads(sqlite_line.path(task.result["held_out"]).read_text())
+    assert table["classes"] == [str(digit) for digit in range(10)]
+    counts = np.array(table["confusion"])
+    digits = load_dataset("digits", image_size=16)
+    assert digits.labels is not None
+    assert np.array_equal(counts.sum(1), np.bincount(digits.labels[digits.test_indices]))
+    # The exported weights are the best ones, so that theirs is the accuracy that the model's row tells.
+    assert np.trace(counts) / counts.sum() == pytest.approx(task.result["metric"]["value"])
+    with sqlite_line.database.read() as session:
+        report = build_report(session, sqlite_line.settings, task.job_id)
+    assert report.train is not None
+    assert report.train.per_class_accuracy["3"] == pytest.approx(counts[3, 3] / counts[3].sum())
+    assert report.train.confusion is not None
+    assert report.train.confusion.counts == counts.tolist()
+
+
+def test_a_forest_trains_generates_and_is_judged_like_any_other_model(sqlite_line: Line) -> None:
+    options = {"components": 6, "trees": 4, "parts": 2}
+    train = sqlite_line.run(small_train(model="forest", options=options), name="forest")
+    result = sqlite_line.task(train).result
+    assert result is not None
+    assert result["images_seen"] == sqlite_line.task(train).progress_done
+    with sqlite_line.database.read() as session:
+        version = version_of_job(session, train)
+    assert version is not None
+    assert {path.name for path in sqlite_line.path(version.folder).iterdir()} == {"model.json", "weights.safetensors"}
+    output = sqlite_line.run(small_generate("forest"))
+    judged = sqlite_line.task(sqlite_line.run(EvaluateSpec(output=output, n=200, usefulness=False))).result
+    assert judged is not None
+    report = EvaluationReport.from_json(sqlite_line.path(judged["report"]).read_bytes())
+    assert report.metric("agreement").value > 0.9
+    twin = sqlite_line.run(small_train(model="forest", options=options), name="forest-twin")
+    with sqlite_line.database.read() as session:
+        other = version_of_job(session, twin)
+    assert other is not None
+    assert other.digest == version.digest

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from imagemodels.card import Metadata
+from imagemodels.classifier import Classifier
 from imagemodels.data import ImageDataset
 from imagemodels.errors import NonFiniteLoss
 from imagemodels.evaluation.features import FeatureNet, feature_net, image_tensor, spread_rows
@@ -26,6 +27,7 @@ from storage.pictures import contact_sheet, save_png
 from worker.device.checkpoints import Checkpoints
 from worker.device.desk import Desk, StopRequested
 from worker.device.exporting import export_model
+from worker.device.heldout import write_held_out
 from worker.device.lines import LineFile
 from worker.device.real_images import read_real_images
 from worker.device.warm import WarmModels
@@ -226,6 +228,7 @@ class _Run:
         model = self._trainer.model("best" if best else "last")
         folder = self._desk.folder / "model"
         export_model(folder, model, self._metadata(best.images_seen if best else self._trainer.images_seen))
+        held_out = write_held_out(self._desk, model, self._data) if isinstance(model, Classifier) else None
         metric = None
         if best is not None:
             metric = {"name": self._metric_name, "value": best.value}
@@ -239,6 +242,7 @@ class _Run:
             "images_seen": self._trainer.images_seen,
             "best_images_seen": best.images_seen if best else None,
             "metric": metric,
+            **({"held_out": held_out} if held_out else {}),
             **self._memory_and_rollbacks(),
             "dataset": {"name": self._data.name, "description": self._data.describe()},
             "lineage": {
