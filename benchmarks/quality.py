@@ -6,7 +6,8 @@ FOLDER holds `t10k-images-idx3-ubyte.gz` with its labels, 10,000 digits, and `ci
 in class folders. A fifth of each class is held out. Every contender is conditional, sees the same number of images in
 one process, and is judged as it stands at the end, by the same feature net and the same judges, on the same number of
 images. `end/best` compares the kernel distance at the end with the smallest of those measured on the way: far above 1
-it went to pieces. The bound of the autoencoders is the evidence lower bound of held-out images in nats a value, under
+it went to pieces. A forest may be done before the budget is spent; its images/s are those of the budget all the same.
+The bound of the autoencoders is the evidence lower bound of held-out images in nats a value, under
 a Gaussian decoder whose variance is the best for the training images: one yardstick for all losses.
 """
 
