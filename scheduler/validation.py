@@ -25,11 +25,13 @@ def check_train(spec: TrainSpec) -> TrainSpec:
 
 
 def check_preset(spec: TrainSpec) -> None:
-    """Raise SpecError unless the preset exists and takes the options."""
+    """Raise SpecError unless the preset exists and takes the options, and the classes where they are asked for."""
     try:
-        resolve(spec.model, spec.options)
+        preset = resolve(spec.model, spec.options)
     except ModelError as error:
         raise SpecError(str(error), hint="pixmill model presets") from None
+    if spec.conditional and not preset.learns_classes:
+        raise SpecError(f"preset {spec.model} learns no classes", hint="leave out --conditional")
 
 
 def check_dataset(name: str) -> str:
@@ -62,7 +64,9 @@ def check_place(name: str, hint: str | None = None) -> str:
 
 def require_generator(model: str, preset: str) -> None:
     """Raise SpecError when the preset, of the model of that name, makes no images."""
-    if not resolve(preset, {}).makes_images:
+    found = resolve(preset, {})
+    if not found.makes_images:
         raise SpecError(
-            f"model {model} is a classifier ({preset}): it makes no images", hint="pixmill model presets shows which do"
+            f"model {model} is a {found.product} ({preset}): it makes no images",
+            hint="pixmill model presets shows which do",
         )

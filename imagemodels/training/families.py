@@ -1,10 +1,11 @@
 """Which task trains which family of presets."""
 
-from imagemodels.options import AdversarialOptions, AutoencoderOptions, HybridOptions
+from imagemodels.options import AdversarialOptions, AutoencoderOptions, CodecOptions, HybridOptions
 from imagemodels.runtime import Runtime
 from imagemodels.training.adversarial import AdversarialTask
 from imagemodels.training.autoencoder import AutoencoderTask
 from imagemodels.training.classification import ClassifierTask
+from imagemodels.training.codec import CodecTask
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.hybrid import HybridTask
 from imagemodels.training.task import Task
@@ -19,4 +20,6 @@ def new_task(config: TrainConfig, runtime: Runtime) -> Task:
         return AutoencoderTask(config, options, runtime)
     if isinstance(options, AdversarialOptions):
         return AdversarialTask(config, options, runtime)
+    if isinstance(options, CodecOptions):
+        return CodecTask(config, options, runtime)
     return ClassifierTask(config, options, runtime)

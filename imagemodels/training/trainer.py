@@ -11,14 +11,17 @@ import torch
 from torch import Tensor
 
 from imagemodels.classifier import Classifier
+from imagemodels.codec import Codec
 from imagemodels.errors import ConfigError
 from imagemodels.memory import in_batches_that_fit
 from imagemodels.networks.architectures import Decoder, Encoder
+from imagemodels.networks.fsq import FsqAutoencoder
 from imagemodels.random import diverted_seed, step_seed
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training import state
 from imagemodels.training.averaging import AveragedWeights
+from imagemodels.training.codec import fit_frequencies, mean_noise_ratio, side_by_side
 from imagemodels.training.collapse import CollapseGuard
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.events import Collapse, Event, Progress, Quality, Samples, Step
@@ -46,7 +49,8 @@ class Trainer:
     With ``rows`` (N,) it trains on those of the images alone, and reads them where they lie, batch by batch, so that
     those in a file need not fit into memory. The result is the same.
     ``quality`` measures a generator, lower is better; a classifier is measured by its accuracy on
-    ``test_images`` and ``test_labels``. The precision is that of ``config``, whatever the runtime says.
+    ``test_images`` and ``test_labels``, a codec by the PSNR of some of its training images. The precision is that
+    of ``config``, whatever the runtime says.
 
     A step that runs out of memory is taken again, from its beginning and with the same random numbers, in parts of
     half the size; ``micro_batch`` is the size that fits. It stays, also for a run that goes on from a saved state, so
@@ -124,23 +128,26 @@ class Trainer:
     def generator(self, which: Which = "last") -> Generator:
         """Return a generator with a copy of the averaged weights, of now or of the best measurement.
 
-        Raises ConfigError when the model is a classifier, or the best is asked for and nothing was measured.
+        Raises ConfigError when the model is no generator, or the best is asked for and nothing was measured.
         """
         network = self._product(which)
         if not isinstance(network, Decoder):
-            raise ConfigError(f"preset {self.config.preset!r} is a classifier: it makes no images")
+            raise ConfigError(f"preset {self.config.preset!r} is a {self.config.model.product}: it makes no images")
         return Generator(network, self.runtime)
 
     def classifier(self, which: Which = "last") -> Classifier:
-        """Return a classifier with a copy of the averaged weights; raises ConfigError when the model makes images."""
+        """Return a classifier with a copy of the averaged weights; raises ConfigError when the model is none."""
         network = self._product(which)
         if not isinstance(network, Encoder):
-            raise ConfigError(f"preset {self.config.preset!r} makes images: it is no classifier")
+            raise ConfigError(f"preset {self.config.preset!r} is a {self.config.model.product}: it is no classifier")
         return Classifier(network, self.runtime)
 
-    def model(self, which: Which = "last") -> Generator | Classifier:
-        """Return the generator or the classifier, whichever is trained."""
-        return self.generator(which) if self.config.model.makes_images else self.classifier(which)
+    def model(self, which: Which = "last") -> Generator | Classifier | Codec:
+        """Return the generator, the classifier or the codec, whichever is trained."""
+        network = self._product(which)
+        if isinstance(network, FsqAutoencoder):
+            return Codec(network, self.runtime)
+        return Generator(network, self.runtime) if isinstance(network, Decoder) else self.classifier(which)
 
     def save(self, file: IO[bytes]) -> None:
         """Write everything that ``load`` needs to go on.
@@ -216,16 +223,25 @@ class Trainer:
             yield self._measured(self._measure(network), network)
 
     def _samples_are_due(self) -> bool:
-        return self.config.model.makes_images and self._is_due(self.sampled_at, self.config.samples_every)
+        shows = self.config.model.family != "classifier"
+        return shows and self._is_due(self.sampled_at, self.config.samples_every)
 
     def _quality_is_due(self) -> bool:
-        measurable = self._quality is not None if self.config.model.makes_images else self._test is not None
-        return measurable and self._is_due(self.measured_at, self.config.evaluate_every)
+        return self._is_measurable and self._is_due(self.measured_at, self.config.evaluate_every)
 
     def _samples(self, network: torch.nn.Module) -> Samples:
+        if isinstance(network, FsqAutoencoder):
+            pictures = side_by_side(network, self.stream, self.runtime, self.config.sample_count)
+            return Samples(self.images_seen, pictures)
         assert isinstance(network, Decoder)
         indices = np.arange(self.config.sample_count, dtype=np.int64)
         return Samples(self.images_seen, Generator(network, self.runtime).sample(self.config.seed, indices))
+
+    @property
+    def _is_measurable(self) -> bool:
+        if self.config.model.makes_images:
+            return self._quality is not None
+        return self._test is not None or isinstance(self.task.product, FsqAutoencoder)
 
     def _is_due(self, last: int | None, every: int) -> bool:
         """Whether a multiple of ``every`` was passed since ``last``, or the run has ended after it."""
@@ -237,13 +253,15 @@ class Trainer:
         if isinstance(network, Decoder):
             assert self._quality is not None
             return float(self._quality(Generator(network, self.runtime)))
+        if isinstance(network, FsqAutoencoder):
+            return mean_noise_ratio(network, self.stream, self.runtime)
         assert isinstance(network, Encoder)
         assert self._test is not None
         images, labels = self._test
         return float((Classifier(network, self.runtime).predict(images) == labels).double().mean())
 
     def _measured(self, value: float, network: torch.nn.Module) -> Quality:
-        sign = 1 if self.config.model.makes_images else -1  # accuracy: higher is better
+        sign = 1 if self.config.model.makes_images else -1  # accuracy, noise ratio: higher is better
         is_best = self.best is None or sign * value < sign * self.best.value
         if is_best:
             self.best = Best(value, self.images_seen, dict(network.state_dict()))
@@ -270,6 +288,8 @@ class Trainer:
         if which == "last":
             if isinstance(network, Decoder):
                 self.task.fit_prior(network, self.stream)
+            elif isinstance(network, FsqAutoencoder):
+                fit_frequencies(network, self.stream, self.runtime, self.config.seed)
             return network
         if self.best is None:
             raise ConfigError("the best weights were asked for, but nothing was measured; set evaluate_every")
