@@ -229,7 +229,7 @@ _ALL = (
         family="codec",
         summary="autoencoder with whole numbers in the middle: compresses images like those that it has seen",
         paper="Mentzer et al., arXiv 2309.15505",
-        options=CodecOptions(ema_half_life_images=2_000),
+        options=CodecOptions(batch_size=32, learning_rate=2e-3, ema_half_life_images=2_000),
     ),
 )
 PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in _ALL}

@@ -184,6 +184,32 @@ class EvaluateSection:
     warnings: Sequence[str] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class RateLine:
+    """One way to write the same `n` images: means of file size, with headers, and of what is left of the images."""
+
+    name: str
+    bits_per_pixel: float
+    psnr: float | None  # dB; None: without loss
+    ssim: float
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CompressSection:
+    """What a compression has to show; the first of the rates is that of the model."""
+
+    rates: Sequence[RateLine]
+    size_bytes: int
+    dataset: str
+    strips: ImageSource | None = None  # rows: the images, as decoded, as the reference of the same size has them
+    strips_reference: str = ""
+    files_sha256: str = ""
+    model: Mapping[str, object] = field(default_factory=dict)
+    next_commands: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JobReport:
     """Everything that the report of one job shows; a job without a section of its kind shows its history alone."""
@@ -202,4 +228,5 @@ class JobReport:
     train: TrainSection | None = None
     generate: GenerateSection | None = None
     evaluate: EvaluateSection | None = None
+    compress: CompressSection | None = None
     pictures: Sequence[CaptionedImage] = ()

@@ -113,6 +113,7 @@ def _context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
         "train": _train_context(report, budget),
         "generate": _generate_context(report, budget),
         "evaluate": _evaluate_context(report, budget),
+        "compress": _compress_context(report, budget),
         "pictures": [(item.caption, budget.embed(item.image)) for item in report.pictures],
         "spec": _spec_text(report.spec),
         "max_rows": MAX_ROWS,
@@ -189,6 +190,16 @@ def _evaluate_context(report: JobReport, budget: PictureBudget) -> dict[str, obj
         "has_distances": any(len(row.distances) for row in section.neighbours),
         "confusion": _confusion_rows(report),
         "confusion_size": MAX_CONFUSION_CLASSES,
+    }
+
+
+def _compress_context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
+    section = report.compress
+    if section is None:
+        return {}
+    return {
+        "strips": budget.embed(section.strips) if section.strips is not None else None,
+        "model": _flat(section.model),
     }
 
 

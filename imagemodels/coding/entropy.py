@@ -41,7 +41,9 @@ class Decoder:
         self._content = content
         self._position = STATE_BYTES
         self._state = int.from_bytes(content[:STATE_BYTES], "big")
-        if len(content) < STATE_BYTES or not LOWEST <= self._state < LOWEST << 8:
+        if len(content) < STATE_BYTES:
+            raise DamagedFile("it is cut short")
+        if not LOWEST <= self._state < LOWEST << 8:
             raise DamagedFile("its codes do not begin as they should")
 
     def symbol(self, starts: Sequence[int]) -> int:

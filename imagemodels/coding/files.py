@@ -69,8 +69,10 @@ class CodeFormat:
         return rows
 
     def _check_header(self, content: bytes) -> None:
-        if not content.startswith(MAGIC) or len(content) < HEADER_BYTES:
+        if not content.startswith(MAGIC):
             raise DamagedFile("it is no compressed image of pixmill")
+        if len(content) < HEADER_BYTES:
+            raise DamagedFile("it is cut short")
         if content[len(MAGIC)] != VERSION:
             raise DamagedFile(f"it has format {content[len(MAGIC)]}; this pixmill reads {VERSION}")
         if content[:HEADER_BYTES] != self._header:

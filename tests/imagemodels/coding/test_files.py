@@ -53,6 +53,7 @@ def test_a_file_with_any_bit_changed_is_refused() -> None:
     ("content", "message"),
     [
         (b"", "no compressed image of pixmill"),
+        (b"PMC\1abc", "cut short"),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), "no compressed image of pixmill"),
         (b"PMC\2" + bytes(40), "it has format 2; this pixmill reads 1"),
         (b"PMC\1" + bytes.fromhex("feedbeef") + bytes(40), "of model feedbeef…, not of 01234567…"),
