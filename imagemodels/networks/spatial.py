@@ -1,6 +1,6 @@
 """Convolutions from images to a small map and back, with nothing between the two that would lose where things are.
 
-There is no normalisation: what an image is decoded to shall not depend on the images beside it in training.
+There is no normalisation in them: what an image is decoded to hangs on its own contrast.
 
 Shapes: N images, C channels, S side in pixels, B side of the map, D channels of the map.
 """
@@ -43,13 +43,15 @@ class ResidualBlock(nn.Module):
 class SpatialEncoder(nn.Module):
     """Map images (N, C, S, S) to maps (N, D, B, B); an image that no grid fits is continued over its border."""
 
-    def __init__(self, plan: SizePlan, channels: int, width: int, blocks: int, outputs: int) -> None:
+    def __init__(
+        self, plan: SizePlan, channels: int, width: int, blocks: int, outputs: int, *, bias: bool = True
+    ) -> None:
         super().__init__()
         self.plan = plan
         widths = (channels, *plan.widths(width))
         self.halvings = nn.ModuleList(HalvingConvolution(a, b, bias=True) for a, b in pairwise(widths))
         self.blocks = nn.Sequential(*(ResidualBlock(widths[-1]) for _ in range(blocks)))
-        self.head = nn.Conv2d(widths[-1], outputs, 1)
+        self.head = nn.Conv2d(widths[-1], outputs, 1, bias=bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return maps (N, D, B, B)."""
