@@ -1,7 +1,7 @@
 """From rows and files to the report of one job."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cli.reasons import reason_of, reason_text
 from cli.situation import read_situation
@@ -123,6 +123,7 @@ class _Source:
             losses=history.losses,
             quality=history.quality,
             grids=history.grids,
+            grids_show=_grids_show(str(self._line.job.spec["model"])),
             reals=history.reals,
             model=_model_facts(version) if version else {},
             images_seen=version.images_seen if version else history.images_seen,
@@ -241,6 +242,12 @@ class _Source:
         return [
             {**{name: getattr(row, name) for name in names}, "sha256": row.sha256.hex()[:16] + "…"} for row in rows
         ], []
+
+
+def _grids_show(preset: str) -> Literal["generated", "decoded"]:
+    from imagemodels.presets import PRESETS
+
+    return "decoded" if preset in PRESETS and PRESETS[preset].family == "codec" else "generated"
 
 
 def _attempt_line(

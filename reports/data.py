@@ -78,7 +78,7 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Grid:
-    """A grid of samples drawn from the same fixed noise, after `images_seen` training images."""
+    """A grid of samples, always of the same noise or the same images, after `images_seen` training images."""
 
     images_seen: int
     image: ImageSource
@@ -99,6 +99,7 @@ class TrainSection:
     losses: Sequence[Series] = ()
     quality: Series | None = None
     grids: Sequence[Grid] = ()
+    grids_show: Literal["generated", "decoded"] = "generated"  # decoded: in turn an image, and what is left of it
     reals: ImageSource | None = None
     model: Mapping[str, object] = field(default_factory=dict)
     images_seen: int | None = None

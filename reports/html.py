@@ -197,8 +197,10 @@ def _compress_context(report: JobReport, budget: PictureBudget) -> dict[str, obj
     section = report.compress
     if section is None:
         return {}
+    sizes = {rate.name: rate.bits_per_pixel for rate in section.rates}
     return {
         "strips": budget.embed(section.strips) if section.strips is not None else None,
+        "sizes": bars.bar_chart("rates", sizes, title="Bits per pixel", text="{:.3f}".format),
         "model": _flat(section.model),
     }
 

@@ -123,3 +123,12 @@ def test_a_submitted_compression_says_what_it_does(world: World, run: Runner) ->
     assert "decompress the files of job 2" in found.err
     shown = run("job", "show", 2, "--spec").out
     assert "part: held-out" in shown
+
+
+@pytest.mark.usefixtures("compressed")
+def test_the_grids_of_a_codec_are_not_called_generated(world: World) -> None:
+    (folder,) = (world.root / "runs" / "1").glob("*/*")
+    save_png(folder / "samples-000000500.png", contact_sheet(IMAGES))
+    page = render(report_of(world, 1))
+    assert "what it is decoded to after 500 images" in page
+    assert "from fixed noise" not in page
