@@ -90,8 +90,8 @@ def main() -> None:
         for found in measured(name, data, arguments.n, arguments.images):
             print(_row(found), flush=True)
             results[name].append(asdict(found))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(_document(arguments, results), indent=2) + "\n", encoding="utf-8")
+        if arguments.json:
+            arguments.json.write_text(json.dumps(_document(arguments, results), indent=2) + "\n", encoding="utf-8")
 
 
 def _document(arguments: argparse.Namespace, results: dict[str, list[dict[str, object]]]) -> dict[str, object]:
