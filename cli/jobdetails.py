@@ -64,6 +64,14 @@ METRIC_COLUMNS = [
 ]
 
 
+RATE_COLUMNS = [
+    Column(title="FILES", shrinks=True),
+    Column(title="BITS/PIXEL", align="right"),
+    Column(title="PSNR", align="right"),
+    Column(title="SSIM", align="right"),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobDetails:
     """All that is known about one job at one moment."""
@@ -102,6 +110,8 @@ def print_details(details: JobDetails) -> None:
     print_title("spec", gap=True)
     print_fields(_spec_fields(job))
     _print_result(details)
+    rates = [rate for task in details.tasks for rate in (task.result or {}).get("rates", ())]
+    _print_rows("rates", RATE_COLUMNS, [_rate_row(rate) for rate in rates], most=None)
     _print_rows("metrics", METRIC_COLUMNS, [_metric_row(metric) for metric in details.metrics], most=None)
     task_numbers = {task.id: task.number for task in details.tasks}
     _print_rows("tasks", TASK_COLUMNS, [_task_row(task, details.situation.at) for task in details.tasks])
@@ -198,11 +208,11 @@ def _print_result(details: JobDetails) -> None:
 def _result_fields(result: Mapping[str, Any], root: Path) -> dict[str, str]:
     fields = {}
     for key, value in result.items():
-        if value in (None, {}, []) or key.endswith("_id"):
+        if value in (None, {}, []) or key.endswith("_id") or key == "rates":
             continue
         if key in {"metric", "headline"} and isinstance(value, Mapping):
             fields[str(value.get("name"))] = _value_text(value.get("value"))
-        elif key in {"output", "contact_sheet", "index", "report", "neighbours"}:
+        elif key in {"output", "contact_sheet", "index", "report", "neighbours", "manifest", "strips"}:
             fields[key.replace("_", " ")] = str(root / str(value))
         elif key == "bytes":
             fields["size"] = size(value)
@@ -217,6 +227,11 @@ def _metric_row(metric: Mapping[str, Any]) -> list[str]:
     numbers = (metric["value"], real, controls.get("training_copies"), controls.get("noise"))
     value, *others = ("–" if number is None else f"{number:.4g}" for number in numbers)
     return [metric["name"], value, metric["better"], *others]
+
+
+def _rate_row(rate: Mapping[str, Any]) -> list[str]:
+    ratio = "lossless" if rate["psnr"] is None else f"{rate['psnr']:.2f} dB"
+    return [rate["name"], f"{rate['bits_per_pixel']:.3f}", ratio, f"{rate['ssim']:.4f}"]
 
 
 def _print_rows(

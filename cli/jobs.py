@@ -107,8 +107,8 @@ def job_json(line: "JobLine", situation: Situation) -> dict[str, Any]:
 
 
 def model_of(spec: Mapping[str, Any]) -> str | None:
-    """The model that a spec names; for an evaluation, the job whose images it judges; None for a ping."""
-    if "output" in spec:
+    """The model that a spec names; or else the job whose images it judges or decompresses; None for a ping."""
+    if spec.get("output") is not None:
         return f"job:{spec['output']}"
     return str(spec["model"]) if "model" in spec else None
 

@@ -22,7 +22,7 @@ SECTIONS = [
     (
         "Every day",
         {
-            "submit": LazyCommand(f"{_JOB}.submit:command", "ask for a job: train, generate, evaluate, ping"),
+            "submit": LazyCommand(f"{_JOB}.submit:command", "ask for a job: train, generate, evaluate, compress …"),
             "ps": LazyCommand(f"{_JOB}.ls:command", "list jobs, and why they wait or failed"),
             "logs": LazyCommand(f"{_JOB}.logs:command", "show what a job wrote; -f follows it"),
             "wait": LazyCommand(f"{_JOB}.wait:command", "wait until jobs have ended"),

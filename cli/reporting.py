@@ -1,7 +1,7 @@
 """From rows and files to the report of one job."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cli.reasons import reason_of, reason_text
 from cli.situation import read_situation
@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from db.tables import Attempt, ModelVersion, Task, Worker
     from db.views import JobLine
     from pixmill.settings import Settings
-    from reports.data import AttemptLine, EvaluateSection, EventLine, GenerateSection, JobReport, TrainSection
+    from reports.data import (
+        AttemptLine,
+        CompressSection,
+        EvaluateSection,
+        EventLine,
+        GenerateSection,
+        JobReport,
+        TrainSection,
+    )
 
 MANIFEST_ROWS = 8
 
@@ -70,6 +78,7 @@ def build_report(session: "Session", settings: "Settings", job_id: int) -> "JobR
         train=source.train() if job.kind == "train" else None,
         generate=source.generate() if job.kind == "generate" else None,
         evaluate=source.evaluate() if job.kind == "evaluate" else None,
+        compress=source.compress() if job.kind == "compress" else None,
         pictures=source.pictures(),
     )
 
@@ -125,6 +134,7 @@ class _Source:
             losses=history.losses,
             quality=history.quality,
             grids=history.grids,
+            grids_show=_grids_show(str(self._line.job.spec["model"])),
             reals=history.reals,
             model=_model_facts(version) if version else {},
             images_seen=version.images_seen if version else history.images_seen,
@@ -167,15 +177,40 @@ class _Source:
         path = self._existing(self._result("evaluate").get("report"))
         return evaluate_section(path) if path else None
 
+    def compress(self) -> "CompressSection | None":
+        """Rates, and what was lost; None until it is measured."""
+        from reports.data import CompressSection, RateLine
+
+        result = self._result("compress")
+        if not result:
+            return None
+        return CompressSection(
+            rates=[RateLine(**rate) for rate in result["rates"]],
+            size_bytes=result["bytes"],
+            dataset=result["dataset"],
+            strips=self._existing(result["strips"]),
+            strips_reference=result["strips_reference"],
+            files_sha256=result["files_sha256"],
+            model=self._generator_facts(),
+            next_commands=[
+                f"pixmill output export {self._line.job.id} --to FOLDER",
+                f"pixmill submit decompress --output {self._line.job.id}",
+            ],
+            warnings=result["warnings"],
+        )
+
     def pictures(self) -> list[Any]:
         """Pictures that belong to no section."""
         from reports.data import CaptionedImage
 
-        neighbours = self._existing(self._result("evaluate").get("neighbours"))
-        if neighbours is None:
-            return []
-        caption = "Generated images, and below each the training image nearest to it."
-        return [CaptionedImage(caption=caption, image=neighbours)]
+        captions = {
+            "Generated images, and below each the training image nearest to it.": self._result("evaluate").get(
+                "neighbours"
+            ),
+            "The first of the decompressed images.": self._result("decompress").get("contact_sheet"),
+        }
+        found = {caption: self._existing(path) for caption, path in captions.items()}
+        return [CaptionedImage(caption=caption, image=path) for caption, path in found.items() if path is not None]
 
     def _folders(self) -> list[Path]:
         return [self._layout.resolve(attempt.folder) for attempt, _task, _worker in self._attempts]
@@ -220,6 +255,12 @@ class _Source:
         return [
             {**{name: getattr(row, name) for name in names}, "sha256": row.sha256.hex()[:16] + "…"} for row in rows
         ], []
+
+
+def _grids_show(preset: str) -> Literal["generated", "decoded"]:
+    from imagemodels.presets import PRESETS
+
+    return "decoded" if preset in PRESETS and PRESETS[preset].family == "codec" else "generated"
 
 
 def _attempt_line(

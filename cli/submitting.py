@@ -11,7 +11,7 @@ from cli.documents import merge, parse_document, read_documents, spec_document, 
 from cli.formatting import count, plural
 from cli.output import print_ids, print_item, print_list, say, say_next
 from pixmill.errors import SpecError
-from pixmill.specs import EvaluateSpec, GenerateSpec, JobOptions, PingSpec, TrainSpec
+from pixmill.specs import CompressSpec, DecompressSpec, EvaluateSpec, GenerateSpec, JobOptions, PingSpec, TrainSpec
 
 if TYPE_CHECKING:
     from pixmill.specs import Spec
@@ -158,6 +158,10 @@ def summary(spec: "Spec") -> str:
             return f"generate {count(spec.n)} images with {spec.model}"
         case EvaluateSpec():
             return f"evaluate {count(spec.n)} images of job {spec.output}"
+        case CompressSpec():
+            return f"compress {count(spec.n)} images of {spec.dataset or 'its own data set'} with {spec.model}"
+        case DecompressSpec():
+            return f"decompress the files of {spec.files or f'job {spec.output}'}"
         case PingSpec():
             return "ping, which does no work"
 

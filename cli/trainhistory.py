@@ -89,7 +89,7 @@ def _loss_series(entries: Sequence[dict[str, Any]]) -> list[Series]:
 def _quality_series(entries: Sequence[dict[str, Any]], name: str) -> Series | None:
     if not entries:
         return None
-    better: Better = "higher" if name.partition("@")[0] == "accuracy" else "lower"
+    better: Better = "higher" if name.partition("@")[0] in ("accuracy", "psnr") else "lower"
     return _series(name, [(_images(entry), entry["value"]) for entry in entries], better)
 
 

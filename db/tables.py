@@ -37,6 +37,8 @@ class Role(StrEnum):
     GENERATE = "generate"  # a range of shards
     ASSEMBLE = "assemble"  # the finished shards become one data set
     EVALUATE = "evaluate"
+    COMPRESS = "compress"  # images to files, and what is lost
+    DECOMPRESS = "decompress"  # files to images
     PING = "ping"  # nothing at all
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from imagemodels.card import Metadata, read_card
     from imagemodels.classifier import Classifier, train_classifier
+    from imagemodels.codec import Codec
     from imagemodels.data import load_dataset
     from imagemodels.evaluation import evaluate
     from imagemodels.export import load_model, save_model
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PRESETS",
     "Classifier",
+    "Codec",
     "Generator",
     "Metadata",
     "Runtime",
@@ -40,6 +42,7 @@ __all__ = [
 _HOMES = {
     "PRESETS": "presets",
     "Classifier": "classifier",
+    "Codec": "codec",
     "Generator": "sampling",
     "Metadata": "card",
     "Runtime": "runtime",

@@ -4,6 +4,7 @@
     ├── ConfigError            an option, a size or a combination that no model can have
     │   └── UnknownPreset      a preset name that does not exist
     ├── DataError              the images cannot be used for what was asked
+    │   └── DamagedFile        a compressed image is cut short, altered, or of another model
     ├── CorruptCheckpoint      a stored model or training state is not what was written
     ├── NonFiniteLoss          training diverged
     └── OutOfMemory            not even one image at a time fits into the device's memory
@@ -26,6 +27,10 @@ class UnknownPreset(ConfigError):
 
 class DataError(ModelError):
     """The images or labels cannot be used for what was asked."""
+
+
+class DamagedFile(DataError):
+    """A compressed image is cut short, altered, or of another model."""
 
 
 class CorruptCheckpoint(ModelError):

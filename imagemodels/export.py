@@ -9,9 +9,11 @@ from safetensors.torch import load
 
 from imagemodels.card import CARD_FILE, Metadata, ModelCard, read_card
 from imagemodels.classifier import Classifier
+from imagemodels.codec import Codec
 from imagemodels.digest import identity, sha256_hex, weights_bytes
 from imagemodels.errors import CorruptCheckpoint, ModelError
 from imagemodels.networks.architectures import ARCHITECTURES, Decoder, Network
+from imagemodels.networks.fsq import FsqAutoencoder
 from imagemodels.pixels import NORMALISER
 from imagemodels.presets import check_shape
 from imagemodels.runtime import Runtime
@@ -20,7 +22,7 @@ from imagemodels.sampling import Generator
 WEIGHTS_FILE = "weights.safetensors"
 
 
-def save_model(folder: Path, model: Generator | Classifier, metadata: Metadata) -> str:
+def save_model(folder: Path, model: Generator | Classifier | Codec, metadata: Metadata) -> str:
     """Write ``weights.safetensors`` and ``model.json`` into ``folder`` and return the sha256 of the weights file.
 
     The folder is made when it is not there. The card is written last: a folder with a card is complete.
@@ -43,7 +45,7 @@ def save_model(folder: Path, model: Generator | Classifier, metadata: Metadata) 
     return weights_sha256
 
 
-def load_model(folder: Path, runtime: Runtime, batch_size: int | None = None) -> Generator | Classifier:
+def load_model(folder: Path, runtime: Runtime, batch_size: int | None = None) -> Generator | Classifier | Codec:
     """Return the model in ``folder``, ready to use; ``batch_size`` is that of a Generator.
 
     Raises CorruptCheckpoint when a file is missing, was altered, or does not fit the other.
@@ -54,6 +56,8 @@ def load_model(folder: Path, runtime: Runtime, batch_size: int | None = None) ->
     runtime.place(network)
     if isinstance(network, Decoder):
         return Generator(network, runtime, batch_size)
+    if isinstance(network, FsqAutoencoder):
+        return Codec(network, runtime)
     return Classifier(network, runtime)
 
 

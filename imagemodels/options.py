@@ -1,5 +1,6 @@
 """The options of each family of models, with ranges that are checked where a value enters. Free of torch."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
@@ -33,6 +34,11 @@ def within(lowest: float, highest: float) -> dict[str, float]:
 def among(choices: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """Describe a name out of ``choices``."""
     return {"choices": choices}
+
+
+def spelt(pattern: str, meaning: str) -> dict[str, str]:
+    """Describe a text that matches ``pattern`` as a whole; ``meaning`` says in words what it must be."""
+    return {"pattern": pattern, "meaning": meaning}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +196,33 @@ class ForestOptions:
         return "accuracy of the trees"
 
 
+_LEVEL = "(?:[2-9]|1[0-6])"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecOptions(SharedOptions):
+    """An autoencoder whose codes are whole numbers on a grid; ``width`` doubles with each halving."""
+
+    # How many values each channel of the codes may take; the sum of their logarithms is the rate of a place.
+    levels: str = field(
+        default="8,5,5,5",
+        metadata=spelt(rf"{_LEVEL}(?:,{_LEVEL}){{0,15}}", "1 to 16 numbers from 2 to 16, such as 8,5,5,5"),
+    )
+    halvings: int = field(default=2, metadata=within(1, 4))  # of the side: a place is 2 to 16 pixels wide
+    blocks: int = field(default=2, metadata=within(0, 16))  # residual, at the grid, in encoder and decoder each
+    reconstruction: str = field(default="mse", metadata=among(RECONSTRUCTION_NAMES))
+
+    @property
+    def code_levels(self) -> tuple[int, ...]:
+        """The levels as numbers."""
+        return tuple(map(int, self.levels.split(",")))
+
+    @property
+    def objective(self) -> str:
+        """What is minimised."""
+        return f"{self.reconstruction}, codes rounded"
+
+
 # What means nothing where another option has that value.
 MEANINGLESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("backbone", "mlp"): ("upsample", "norm", "residual", "discriminator_norm", "feature_size"),
@@ -197,7 +230,7 @@ MEANINGLESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("optimizer", "sgd"): ("beta1", "beta2"),
     ("optimizer", "adam"): ("momentum",),
 }
-Options = AutoencoderOptions | HybridOptions | AdversarialOptions | ClassifierOptions | ForestOptions
+Options = AutoencoderOptions | HybridOptions | AdversarialOptions | ClassifierOptions | ForestOptions | CodecOptions
 
 
 def overridden(options: Options, overrides: Mapping[str, object], preset: str) -> Options:
@@ -227,6 +260,8 @@ def _require_meaning(options: Options, overrides: Mapping[str, object]) -> None:
 def _checked(option: "Field[Any]", value: object) -> object:
     if "choices" in option.metadata:
         return _choice(option.name, value, option.metadata["choices"])
+    if "pattern" in option.metadata:
+        return _text(option, value)
     if isinstance(option.default, bool):
         if not isinstance(value, bool):
             raise ConfigError(f"option {option.name!r} is true or false, got {value!r}")
@@ -239,6 +274,13 @@ def _choice(name: str, value: object, choices: tuple[str, ...]) -> object:
         hint = did_you_mean(value, choices) if isinstance(value, str) else ""
         raise ConfigError(f"option {name!r} is one of {', '.join(choices)}; got {value!r}{hint}")
     return value
+
+
+def _text(option: "Field[Any]", value: object) -> str:
+    text = str(value) if isinstance(value, int | str) else ""  # one number alone is no less a text
+    if not re.fullmatch(option.metadata["pattern"], text):
+        raise ConfigError(f"option {option.name!r} is {option.metadata['meaning']}; got {value!r}")
+    return text
 
 
 def _number(option: "Field[Any]", value: object) -> int | float:

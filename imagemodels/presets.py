@@ -10,16 +10,18 @@ from imagemodels.options import (
     AdversarialOptions,
     AutoencoderOptions,
     ClassifierOptions,
+    CodecOptions,
     ForestOptions,
     HybridOptions,
     Options,
     overridden,
 )
 
-Family = Literal["autoencoder", "adversarial", "hybrid", "forest", "classifier"]
+Family = Literal["autoencoder", "adversarial", "hybrid", "forest", "classifier", "codec"]
 SMALLEST_SIDE = 8  # pixels
 LARGEST_SIDE = 256
 CHANNEL_COUNTS = (1, 3)  # gray, RGB
+_PRODUCTS: Mapping[Family, str] = {"classifier": "classifier", "codec": "codec"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,18 @@ class Preset:
 
     @property
     def makes_images(self) -> bool:
-        """Whether the trained model is a generator rather than a classifier."""
-        return self.family != "classifier"
+        """Whether the trained model is a generator: it needs no image to make one."""
+        return self.family in ("autoencoder", "adversarial", "hybrid")
+
+    @property
+    def learns_classes(self) -> bool:
+        """Whether classes mean anything to the model."""
+        return self.family != "codec"
+
+    @property
+    def product(self) -> str:
+        """What the trained model is, for messages."""
+        return _PRODUCTS.get(self.family, "generator")
 
 
 _ALL = (
@@ -219,6 +231,13 @@ _ALL = (
         summary="convolutional classifier; judges generated images and gives the features of the evaluation",
         paper="LeCun et al., Proceedings of the IEEE 86 (1998)",
         options=ClassifierOptions(width=16, learning_rate=2e-3, ema_half_life_images=1_000),
+    ),
+    Preset(
+        name="fsq-ae",
+        family="codec",
+        summary="autoencoder with whole numbers in the middle: compresses images like those that it has seen",
+        paper="Mentzer et al., arXiv 2309.15505",
+        options=CodecOptions(batch_size=32, learning_rate=2e-3, ema_half_life_images=2_000),
     ),
 )
 PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in _ALL}

@@ -7,8 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from imagemodels.classifier import Classifier
+from imagemodels.codec import Codec
 from imagemodels.data import ImageDataset
 from imagemodels.errors import ConfigError
+from imagemodels.presets import resolve
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training.config import TrainConfig
@@ -26,7 +28,7 @@ def train(
     runtime: Runtime | None = None,
     on_event: Callable[[Event], None] | None = None,
     **overrides: object,
-) -> Generator | Classifier:
+) -> Generator | Classifier | Codec:
     """Train ``preset`` on the training split of ``data`` for ``images`` images and return the model.
 
     ``conditional`` None means: where the data have classes. ``overrides`` are options of the preset.
@@ -37,7 +39,7 @@ def train(
         preset=preset,
         image_size=data.image_size,
         channels=data.channels,
-        num_classes=_class_count(data, conditional),
+        num_classes=_class_count(data, conditional) if resolve(preset).learns_classes or conditional else 0,
         images=images,
         seed=seed,
         precision=runtime.precision,
@@ -53,14 +55,14 @@ def train(
 
 
 def sample(
-    model: Generator | Classifier, *, count: int, seed: int = 0, labels: NDArray[np.int64] | None = None
+    model: Generator | Classifier | Codec, *, count: int, seed: int = 0, labels: NDArray[np.int64] | None = None
 ) -> NDArray[np.uint8]:
     """Return the first ``count`` images (N, H, W, C), uint8, of the series ``seed``.
 
-    Raises ConfigError when the model is a classifier or the labels (N,) do not fit.
+    Raises ConfigError when the model is no generator or the labels (N,) do not fit.
     """
     if not isinstance(model, Generator):
-        raise ConfigError("this model is a classifier: it makes no images")
+        raise ConfigError(f"this model is a {type(model).__name__.lower()}: it makes no images")
     return model.sample(seed, np.arange(count, dtype=np.int64), labels)
 
 

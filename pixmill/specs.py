@@ -85,20 +85,42 @@ class EvaluateSpec(_Spec):
     on_bad_image: OnBadImage = "fail"
 
 
+class CompressSpec(_Spec):
+    """Write images as small files with a trained codec, and measure what is lost beside PNG and WebP."""
+
+    kind: Literal["compress"] = "compress"
+    model: str  # "NAME", "NAME@VERSION" or "job:ID" of a train job
+    dataset: str | None = None  # default: what the model was trained on
+    part: Literal["held-out", "all"] | None = None  # default: held-out; of a folder or archive that is named, all
+    n: Annotated[int, Field(ge=1, le=100_000)] = 1000  # images, from the first on
+    on_bad_image: OnBadImage = "fail"
+
+
+class DecompressSpec(_Spec):
+    """Make PNG images of compressed ones, and compare them with what was recorded."""
+
+    kind: Literal["decompress"] = "decompress"
+    output: JobId | None = None  # the compress job whose files are read
+    files: str | None = None  # or a folder of such files, …
+    model: str | None = None  # … and the model that wrote them
+
+
 class PingSpec(_Spec):
     """Do nothing, but go through the whole line: shows that jobs are dispatched, run and finished."""
 
     kind: Literal["ping"] = "ping"
 
 
-Spec = TrainSpec | GenerateSpec | EvaluateSpec | PingSpec
+Spec = TrainSpec | GenerateSpec | EvaluateSpec | CompressSpec | DecompressSpec | PingSpec
 
 _UNION_TAGS = {"bool", "int", "float", "str"}  # pydantic appends the member of a union that it tried
 
-KINDS: dict[str, type[TrainSpec] | type[GenerateSpec] | type[EvaluateSpec] | type[PingSpec]] = {
+KINDS: dict[str, type[Spec]] = {
     "train": TrainSpec,
     "generate": GenerateSpec,
     "evaluate": EvaluateSpec,
+    "compress": CompressSpec,
+    "decompress": DecompressSpec,
     "ping": PingSpec,
 }
 

@@ -78,7 +78,7 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Grid:
-    """A grid of samples drawn from the same fixed noise, after `images_seen` training images."""
+    """A grid of samples, always of the same noise or the same images, after `images_seen` training images."""
 
     images_seen: int
     image: ImageSource
@@ -99,6 +99,7 @@ class TrainSection:
     losses: Sequence[Series] = ()
     quality: Series | None = None
     grids: Sequence[Grid] = ()
+    grids_show: Literal["generated", "decoded"] = "generated"  # decoded: in turn an image, and what is left of it
     reals: ImageSource | None = None
     model: Mapping[str, object] = field(default_factory=dict)
     images_seen: int | None = None
@@ -186,6 +187,32 @@ class EvaluateSection:
     warnings: Sequence[str] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class RateLine:
+    """One way to write the same `n` images: means of file size, with headers, and of what is left of the images."""
+
+    name: str
+    bits_per_pixel: float
+    psnr: float | None  # dB; None: without loss
+    ssim: float
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CompressSection:
+    """What a compression has to show; the first of the rates is that of the model."""
+
+    rates: Sequence[RateLine]
+    size_bytes: int
+    dataset: str
+    strips: ImageSource | None = None  # rows: the images, as decoded, as the reference of the same size has them
+    strips_reference: str = ""
+    files_sha256: str = ""
+    model: Mapping[str, object] = field(default_factory=dict)
+    next_commands: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JobReport:
     """Everything that the report of one job shows; a job without a section of its kind shows its history alone."""
@@ -204,4 +231,5 @@ class JobReport:
     train: TrainSection | None = None
     generate: GenerateSection | None = None
     evaluate: EvaluateSection | None = None
+    compress: CompressSection | None = None
     pictures: Sequence[CaptionedImage] = ()

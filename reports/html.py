@@ -67,6 +67,7 @@ def _context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
         "train": _train_context(report, budget),
         "generate": _generate_context(report, budget),
         "evaluate": _evaluate_context(report, budget),
+        "compress": _compress_context(report, budget),
         "pictures": [(item.caption, budget.embed(item.image)) for item in report.pictures],
         "spec": _spec_text(report.spec),
         "max_rows": MAX_ROWS,
@@ -153,6 +154,18 @@ def _evaluate_context(report: JobReport, budget: PictureBudget) -> dict[str, obj
         "neighbours": neighbours,
         "widest": max((len(row.nearest) for row in section.neighbours), default=0) or 1,
         "has_distances": any(len(row.distances) for row in section.neighbours),
+    }
+
+
+def _compress_context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
+    section = report.compress
+    if section is None:
+        return {}
+    sizes = {rate.name: rate.bits_per_pixel for rate in section.rates}
+    return {
+        "strips": budget.embed(section.strips) if section.strips is not None else None,
+        "sizes": bars.bar_chart("rates", sizes, title="Bits per pixel", text="{:.3f}".format),
+        "model": _flat(section.model),
     }
 
 

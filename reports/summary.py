@@ -3,10 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reports.data import EvaluateSection, GenerateSection, JobReport, MetricLine, TrainSection
+from reports.data import CompressSection, EvaluateSection, GenerateSection, JobReport, MetricLine, TrainSection
 from reports.numbers import count_text, duration_text, number_text, percent_text, size_text
 
-_NOUNS = {"train": "Training", "generate": "Generation", "evaluate": "Evaluation"}
+_NOUNS = {
+    "train": "Training",
+    "generate": "Generation",
+    "evaluate": "Evaluation",
+    "compress": "Compression",
+    "decompress": "Decompression",
+}
 _STATE_PHRASES = {
     "pending": "is waiting to start",
     "queued": "is about to start",
@@ -48,6 +54,8 @@ def key_figures(report: JobReport) -> list[KeyFigure]:
         figures += _generate_figures(report.generate)
     if report.evaluate:
         figures += _evaluate_figures(report.evaluate)
+    if report.compress:
+        figures += _compress_figures(report.compress)
     return figures + _run_figures(report)
 
 
@@ -86,6 +94,8 @@ def _findings(report: JobReport) -> list[str]:
         findings.append(_generate_finding(report.generate))
     if report.evaluate and report.evaluate.metrics:
         findings.append(_evaluate_finding(report.evaluate.metrics[0]))
+    if report.compress:
+        findings.append(_compress_finding(report.compress))
     if count := _warning_count(report):
         findings.append(f"{count} warning{'s' if count > 1 else ''} below.")
     return findings
@@ -108,8 +118,15 @@ def _evaluate_finding(metric: MetricLine) -> str:
     return f"{text}, {percent_text(share)} of the way from real images to noise."
 
 
+def _compress_finding(section: CompressSection) -> str:
+    own = section.rates[0]
+    other = section.rates[1]
+    share = percent_text(own.bits_per_pixel / other.bits_per_pixel)
+    return f"{number_text(own.n)} images took {size_text(section.size_bytes)}, {share} of what {other.name} takes."
+
+
 def _warning_count(report: JobReport) -> int:
-    sections = (report.train, report.generate, report.evaluate)
+    sections = (report.train, report.generate, report.evaluate, report.compress)
     return sum(len(section.warnings) for section in sections if section)
 
 
@@ -163,6 +180,15 @@ def _weakest_class(accuracies: Mapping[str, float]) -> list[KeyFigure]:
         return []
     name, accuracy = min(accuracies.items(), key=lambda pair: pair[1])
     return [KeyFigure(label="weakest class", value=percent_text(accuracy), note=name)]
+
+
+def _compress_figures(section: CompressSection) -> list[KeyFigure]:
+    own = section.rates[0]
+    return [
+        KeyFigure(label="bits per pixel", value=number_text(own.bits_per_pixel), note="whole files"),
+        KeyFigure(label="PSNR", value="no loss" if own.psnr is None else f"{own.psnr:.2f} dB", note="higher is better"),
+        KeyFigure(label="SSIM", value=f"{own.ssim:.3f}", note="higher is better; 1 is equal"),
+    ]
 
 
 def _run_figures(report: JobReport) -> list[KeyFigure]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from db.jobs import NewTask
 from db.tables import Role
-from pixmill.specs import EvaluateSpec, GenerateSpec, PingSpec, Spec, TrainSpec
+from pixmill.specs import CompressSpec, DecompressSpec, EvaluateSpec, GenerateSpec, PingSpec, Spec, TrainSpec
 
 MOST_TASKS = 2_000  # of one job; a move of one task looks at all of its job
 IMAGES_A_TASK = 20_000  # some 10–60 s of work for the small generators; a device pulls the next one when done
@@ -58,5 +58,9 @@ def plan_job(spec: Spec) -> Plan:
             return plan_generate(spec)
         case EvaluateSpec():
             return plan_evaluate(spec)
+        case CompressSpec():
+            return Plan([NewTask(role=Role.COMPRESS, params={})], spec.n)
+        case DecompressSpec():
+            return Plan([NewTask(role=Role.DECOMPRESS, params={})], 0)  # the files are counted when they are found
         case PingSpec():
             return Plan([NewTask(role=Role.PING, params={})], 0)

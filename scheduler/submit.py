@@ -5,7 +5,7 @@ The row is the outbox. Once the transaction is committed the job cannot be lost,
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,13 +21,30 @@ from pixmill.datasets import TASK_KEY
 from pixmill.errors import BrokerUnreachable, Conflict, KeyConflict, SpecError, UserError
 from pixmill.names import suggestion
 from pixmill.settings import Settings
-from pixmill.specs import EvaluateSpec, GenerateSpec, JobOptions, PingSpec, Spec, TrainSpec
+from pixmill.specs import (
+    CompressSpec,
+    DecompressSpec,
+    EvaluateSpec,
+    GenerateSpec,
+    JobOptions,
+    PingSpec,
+    Spec,
+    TrainSpec,
+)
 from pixmill.states import State
 from pixmill.times import parse_time
 from scheduler.names import redis_url
 from scheduler.plan import plan_job
 from scheduler.registered import pin_registered
-from scheduler.validation import check_dataset, check_train, registered_reference, require_generator
+from scheduler.validation import (
+    check_compress,
+    check_dataset,
+    check_decompress,
+    check_train,
+    registered_reference,
+    require_codec,
+    require_generator,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +83,10 @@ def check_request(spec: Spec) -> Spec:
         return check_train(spec)
     if isinstance(spec, EvaluateSpec) and spec.dataset is not None:
         return spec.model_copy(update={"dataset": check_dataset(spec.dataset)})
+    if isinstance(spec, CompressSpec):
+        return check_compress(spec)
+    if isinstance(spec, DecompressSpec):
+        return check_decompress(spec)
     return spec
 
 
@@ -75,7 +96,11 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
     if isinstance(spec, GenerateSpec):
         spec = _pin_model(session, spec, parents)
     elif isinstance(spec, EvaluateSpec):
-        _require_output(session, spec, parents)
+        _require_output(session, spec.output, "generate", parents)
+    elif isinstance(spec, CompressSpec):
+        spec = spec.model_copy(update={"model": _pinned(session, spec.model, parents, require_codec)[0]})
+    elif isinstance(spec, DecompressSpec):
+        spec = _pin_files(session, spec, parents)
     spec, pinned = _pin_dataset(session, spec)
     plan = plan_job(spec)
     return NewJob(
@@ -138,9 +163,11 @@ def _refuse_repeated_keys(requests: Sequence[tuple[Spec, JobOptions]]) -> None:
 
 def _require_same(session: Session, present: Job, spec: Spec) -> None:
     # The model was pinned when the key was first used; by now its name may stand for a newer version.
-    if isinstance(spec, GenerateSpec) and spec.model in _names_of_model(session, present):
+    if isinstance(spec, GenerateSpec | CompressSpec | DecompressSpec) and spec.model in _names_of_model(
+        session, present
+    ):
         spec = spec.model_copy(update={"model": present.spec["model"]})
-    if isinstance(spec, TrainSpec | EvaluateSpec) and _is_name_of_dataset(spec.dataset, present):
+    if isinstance(spec, TrainSpec | EvaluateSpec | CompressSpec) and _is_name_of_dataset(spec.dataset, present):
         spec = spec.model_copy(update={"dataset": present.spec["dataset"]})
     if present.spec_digest == spec.digest():
         return
@@ -152,8 +179,8 @@ def _require_same(session: Session, present: Job, spec: Spec) -> None:
 
 
 def _names_of_model(session: Session, job: Job) -> set[str | None]:
-    """All that a person may have called the model of this generate job."""
-    pinned = job.spec["model"] if job.kind == "generate" else None
+    """All that a person may have called the model of this job, if it works with one."""
+    pinned = job.spec.get("model") if job.kind in ("generate", "compress", "decompress") else None
     if pinned is None or parse_reference(pinned).version is None:
         return {pinned}
     found = resolve_model(session, pinned)
@@ -188,19 +215,37 @@ def _parents(session: Session, options: JobOptions) -> dict[int, bool]:
 
 def _pin_model(session: Session, spec: GenerateSpec, parents: dict[int, bool]) -> GenerateSpec:
     """Fix the very version that makes the images; a train job that still runs becomes a parent instead."""
-    found = resolve_model(session, spec.model)
+    reference, version = _pinned(session, spec.model, parents, require_generator)
+    if version is not None:
+        _check_classes(spec, version)
+    return spec.model_copy(update={"model": reference})
+
+
+def _pinned(
+    session: Session, reference: str, parents: dict[int, bool], require: Callable[[str, str], None]
+) -> tuple[str, ModelVersion | None]:
+    """The reference of the very version, and the version; that of a train job which still runs stays as it is."""
+    found = resolve_model(session, reference)
     if isinstance(found, Job):
-        require_generator(spec.model, found.spec["model"])
+        require(reference, found.spec["model"])
         parents[found.id] = False
+        return reference, None
+    pinned = f"{found.model.name}@{found.version}"
+    require(pinned, found.preset)
+    return pinned, found
+
+
+def _pin_files(session: Session, spec: DecompressSpec, parents: dict[int, bool]) -> DecompressSpec:
+    if spec.output is not None:
+        _require_output(session, spec.output, "compress", parents)
         return spec
-    require_generator(f"{found.model.name}@{found.version}", found.preset)
-    _check_classes(spec, found)
-    return spec.model_copy(update={"model": f"{found.model.name}@{found.version}"})
+    assert spec.model is not None  # checked with the request
+    return spec.model_copy(update={"model": _pinned(session, spec.model, parents, require_codec)[0]})
 
 
 def _pin_dataset(session: Session, spec: Spec) -> tuple[Spec, dict[str, Any]]:
     """Fix the very data that a registered name stands for; gives what each task is told of them."""
-    if not isinstance(spec, TrainSpec | EvaluateSpec) or spec.dataset is None:
+    if not isinstance(spec, TrainSpec | EvaluateSpec | CompressSpec) or spec.dataset is None:
         return spec, {}
     pinned = pin_registered(session, spec.dataset)
     if pinned is None:
@@ -220,10 +265,11 @@ def _check_classes(spec: GenerateSpec, version: ModelVersion) -> None:
             raise SpecError(f"the model has no class {name!r}", hint=suggestion(name, known))
 
 
-def _require_output(session: Session, spec: EvaluateSpec, parents: dict[int, bool]) -> None:
-    output = get_job(session, spec.output)
-    if output.kind != "generate":
-        raise UserError(f"job {output.id} is a {output.kind} job; evaluate judges the images of a generate job")
+def _require_output(session: Session, job_id: int, kind: str, parents: dict[int, bool]) -> None:
+    output = get_job(session, job_id)
+    if output.kind != kind:
+        act = "evaluate judges the images" if kind == "generate" else "decompress reads the files"
+        raise UserError(f"job {output.id} is a {output.kind} job; {act} of a {kind} job")
     if output.state in (State.FAILED, State.CANCELLED):
         raise Conflict(f"job {output.id} has {ended(output.state)}; its images are not complete")
     if output.state is not State.SUCCEEDED:
@@ -243,6 +289,10 @@ def _default_name(spec: Spec) -> str:
             return f"{spec.model.partition('@')[0].replace(':', '-')}-images"[:100]
         case EvaluateSpec():
             return f"judge-{spec.output}"
+        case CompressSpec():
+            return f"{spec.model.partition('@')[0].replace(':', '-')}-compressed"[:100]
+        case DecompressSpec():
+            return f"decompressed-{spec.output or 'files'}"
         case PingSpec():
             return "ping"
 

@@ -3,12 +3,15 @@
 Reads names and folders, never images: what only the data can tell is told by the job.
 """
 
+from pathlib import Path
+
 from imagemodels.data import DATASET_KINDS, check_dataset_name
+from imagemodels.data.source import PATH_KINDS
 from imagemodels.errors import ModelError
 from imagemodels.presets import resolve
 from pixmill.datasets import DatasetReference
 from pixmill.errors import DatasetError, SpecError
-from pixmill.specs import TrainSpec
+from pixmill.specs import CompressSpec, DecompressSpec, TrainSpec
 
 RESERVED_NAMES = frozenset(
     kind.partition(":")[0] for kind in DATASET_KINDS
@@ -24,12 +27,42 @@ def check_train(spec: TrainSpec) -> TrainSpec:
     return spec.model_copy(update={"dataset": check_dataset(spec.dataset)})
 
 
+def check_compress(spec: CompressSpec) -> CompressSpec:
+    """The spec with an absolute data set and the part of it that is meant.  Raises DatasetError."""
+    if spec.dataset is None:
+        return spec.model_copy(update={"part": spec.part or "held-out"})
+    dataset = check_dataset(spec.dataset)
+    own = dataset.partition(":")[0] in PATH_KINDS
+    return spec.model_copy(update={"dataset": dataset, "part": spec.part or ("all" if own else "held-out")})
+
+
+def check_decompress(spec: DecompressSpec) -> DecompressSpec:
+    """The spec with an absolute folder.  Raises SpecError unless it names an output, or files and their model."""
+    if (spec.output is None) == (spec.files is None):
+        raise SpecError(
+            "decompress reads the files of a compress job, or those of a folder; name one of the two",
+            hint="--output ID, or --files FOLDER --model NAME",
+        )
+    if spec.files is None:
+        if spec.model is not None:
+            raise SpecError(f"job {spec.output} knows its model; {spec.model!r} was named", hint="leave out --model")
+        return spec
+    if spec.model is None:
+        raise SpecError(f"the model that wrote the files in {spec.files} is missing", hint="name it with --model")
+    folder = Path(spec.files).expanduser().absolute()
+    if not folder.is_dir():
+        raise DatasetError(f"there is no folder {folder}", hint="name a folder of compressed images")
+    return spec.model_copy(update={"files": str(folder)})
+
+
 def check_preset(spec: TrainSpec) -> None:
-    """Raise SpecError unless the preset exists and takes the options."""
+    """Raise SpecError unless the preset exists and takes the options, and the classes where they are asked for."""
     try:
-        resolve(spec.model, spec.options)
+        preset = resolve(spec.model, spec.options)
     except ModelError as error:
         raise SpecError(str(error), hint="pixmill model presets") from None
+    if spec.conditional and not preset.learns_classes:
+        raise SpecError(f"preset {spec.model} learns no classes", hint="leave out --conditional")
 
 
 def check_dataset(name: str) -> str:
@@ -60,9 +93,20 @@ def check_place(name: str, hint: str | None = None) -> str:
         raise DatasetError(str(error), hint=hint or known) from None
 
 
+def require_codec(model: str, preset: str) -> None:
+    """Raise SpecError when the preset, of the model of that name, compresses no images."""
+    found = resolve(preset, {})
+    if found.family != "codec":
+        raise SpecError(
+            f"model {model} is a {found.product} ({preset}): it compresses no images", hint="train a fsq-ae"
+        )
+
+
 def require_generator(model: str, preset: str) -> None:
     """Raise SpecError when the preset, of the model of that name, makes no images."""
-    if not resolve(preset, {}).makes_images:
+    found = resolve(preset, {})
+    if not found.makes_images:
         raise SpecError(
-            f"model {model} is a classifier ({preset}): it makes no images", hint="pixmill model presets shows which do"
+            f"model {model} is a {found.product} ({preset}): it makes no images",
+            hint="pixmill model presets shows which do",
         )

@@ -61,7 +61,7 @@ def command() -> None:
 def ls(workspace: Workspace, name: str | None, output_format: str) -> None:
     """List the versions of all models, the newest of each first.
 
-    VALUE is the model's own measure of quality, named in METRIC: less is better, but of `accuracy` more.
+    VALUE is the model's own measure of quality, named in METRIC: less is better, but of `accuracy` and `psnr` more.
     """
     from db.registry import list_versions
     from db.workers import database_time

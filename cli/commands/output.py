@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,7 +33,7 @@ COLUMNS = [
 
 @click.group("output", epilog=examples("pixmill output ls"))
 def command() -> None:
-    """Generated data sets: archives of PNG images, each beside a Parquet table with one row an image."""
+    """What jobs have made: data sets as archives of PNG images, each beside a Parquet table; compressed images."""
 
 
 @command.command("ls", epilog=examples("pixmill output ls", "pixmill output ls -o json"))
@@ -110,6 +111,55 @@ def verify(ctx: click.Context, job_id: int | None, everything: bool, output_form
         ctx.exit(1)
 
 
+@command.command("export", epilog=examples("pixmill output export 14 --to ~/compressed"))
+@click.argument("job_id", metavar="ID", type=JOB_ID)
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where to write; made when it is not there.",
+)
+@output_option("text", "json")
+@pass_workspace
+def export(workspace: Workspace, job_id: int, target: Path, output_format: str) -> None:
+    """Copy the files of a compress or decompress job into a folder, each checked by its hash, with their manifest."""
+    from storage.filesets import export as export_files
+
+    manifest = _manifest(workspace, job_id)
+    target = target.expanduser().absolute()
+    with _progress(f"exporting output {job_id}") as progress:
+        files = export_files(manifest, target, progress)
+    if output_format == "json":
+        facts = {"job_id": job_id, "folder": str(target), "images": len(files.images), "sha256": files.digest}
+        print_item("export", {**facts, "size_bytes": files.size_bytes})
+    else:
+        say(f"exported {plural(len(files.images), 'file')} ({size(files.size_bytes)}) to {target}, all hashes right")
+
+
+def _manifest(workspace: Workspace, job_id: int) -> Path:
+    """Where the manifest of a job's files lies.  Raises NotFound or Conflict."""
+    from db.jobs import get_job
+    from db.views import job_tasks
+    from storage.paths import Layout
+
+    with workspace.database.read() as session:
+        job = get_job(session, job_id)
+        results = [task.result for task in job_tasks(session, job_id) if task.result]
+    if job.kind not in ("compress", "decompress"):
+        hint = f"the data set of a generate job lies in outputs/{job_id}" if job.kind == "generate" else "pixmill ps"
+        raise NotFound(f"job {job_id} is a {job.kind} job; only compress and decompress jobs have files", hint=hint)
+    _require_success(job.state, job_id, "its files are")
+    return Layout(workspace.settings.storage_root).resolve(results[0]["manifest"])
+
+
+def _require_success(state: State, job_id: int, what: str) -> None:
+    if state is not State.SUCCEEDED:
+        command = "job show" if state.is_terminal else "wait"
+        raise Conflict(f"job {job_id} is {state}; {what} not complete", hint=f"pixmill {command} {job_id}")
+
+
 def _chosen_jobs(workspace: Workspace, job_id: int | None) -> Sequence[int]:
     from db.jobs import get_job
     from db.views import list_outputs
@@ -120,9 +170,7 @@ def _chosen_jobs(workspace: Workspace, job_id: int | None) -> Sequence[int]:
         job = get_job(session, job_id)
     if job.kind != "generate":
         raise NotFound(f"job {job_id} is a {job.kind} job; only generate jobs make images", hint="pixmill output ls")
-    if job.state is not State.SUCCEEDED:
-        command = "job show" if job.state.is_terminal else "wait"
-        raise Conflict(f"job {job_id} is {job.state}; its data set is not complete", hint=f"pixmill {command} {job_id}")
+    _require_success(job.state, job_id, "its data set is")
     return [job_id]
 
 

@@ -6,17 +6,21 @@ from typing import Any
 from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.networks.encoder import ConvEncoder
 from imagemodels.networks.forest import ForestDecoder, ForestSpec
+from imagemodels.networks.fsq import FsqAutoencoder
 from imagemodels.networks.mlp import MlpDecoder, MlpEncoder
+from imagemodels.networks.spatialspecs import FsqSpec
 from imagemodels.networks.specs import ConvDecoderSpec, ConvEncoderSpec, MlpDecoderSpec, MlpEncoderSpec
 
 Decoder = ConvDecoder | MlpDecoder | ForestDecoder  # from latent vectors to images
 Encoder = ConvEncoder | MlpEncoder  # from images to vectors
-Network = Decoder | Encoder
+Network = Decoder | Encoder | FsqAutoencoder
 
 ARCHITECTURES: Mapping[str, Callable[[Mapping[str, Any]], Network]] = {
     "ConvDecoder": lambda values: ConvDecoder(ConvDecoderSpec(**values)),
     "ConvEncoder": lambda values: ConvEncoder(ConvEncoderSpec(**values)),
     "ForestDecoder": lambda values: ForestDecoder(ForestSpec(**values)),
+    # JSON knows no tuples.
+    "FsqAutoencoder": lambda values: FsqAutoencoder(FsqSpec(**{**values, "levels": tuple(values["levels"])})),
     "MlpDecoder": lambda values: MlpDecoder(MlpDecoderSpec(**values)),
     "MlpEncoder": lambda values: MlpEncoder(MlpEncoderSpec(**values)),
 }

@@ -46,8 +46,10 @@ class TrainConfig:
             raise ConfigError(f"precision is one of {', '.join(PRECISIONS)}; got {self.precision!r}")
         if not 2 <= self.effective_batch_size <= LARGEST_BATCH:
             raise ConfigError(f"batch_size lies between 2 and {LARGEST_BATCH}, got {self.batch_size}")
-        if not self.model.makes_images and self.num_classes < 2:
+        if self.model.family == "classifier" and self.num_classes < 2:
             raise ConfigError(f"preset {self.preset!r} is a classifier and needs num_classes of at least 2, got 0")
+        if self.num_classes and not self.model.learns_classes:
+            raise ConfigError(f"preset {self.preset!r} learns no classes: num_classes is 0, got {self.num_classes}")
         if isinstance(self.model.options, AutoencoderOptions):
             self.model.options.check_prior(self.num_classes)
 

@@ -1,11 +1,12 @@
 """Which task trains which family of presets."""
 
 from imagemodels.errors import ConfigError
-from imagemodels.options import AdversarialOptions, AutoencoderOptions, ClassifierOptions, HybridOptions
+from imagemodels.options import AdversarialOptions, AutoencoderOptions, ClassifierOptions, CodecOptions, HybridOptions
 from imagemodels.runtime import Runtime
 from imagemodels.training.adversarial import AdversarialTask
 from imagemodels.training.autoencoder import AutoencoderTask
 from imagemodels.training.classification import ClassifierTask
+from imagemodels.training.codec import CodecTask
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.hybrid import HybridTask
 from imagemodels.training.task import Task
@@ -20,6 +21,8 @@ def new_task(config: TrainConfig, runtime: Runtime) -> Task:
         return AutoencoderTask(config, options, runtime)
     if isinstance(options, AdversarialOptions):
         return AdversarialTask(config, options, runtime)
+    if isinstance(options, CodecOptions):
+        return CodecTask(config, options, runtime)
     if isinstance(options, ClassifierOptions):
         return ClassifierTask(config, options, runtime)
     raise ConfigError(f"preset {config.preset!r} is not trained by gradients")

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from imagemodels.classifier import Classifier
+from imagemodels.codec import Codec
 from imagemodels.errors import ConfigError
 from imagemodels.networks.architectures import Decoder, Encoder
+from imagemodels.networks.fsq import FsqAutoencoder
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training import state
@@ -129,23 +131,26 @@ class Run(ABC):
     def generator(self, which: Which = "last") -> Generator:
         """Return a generator with a copy of the weights to be used, of now or of the best measurement.
 
-        Raises ConfigError when the model is a classifier, or the best is asked for and nothing was measured.
+        Raises ConfigError when the model is no generator, or the best is asked for and nothing was measured.
         """
         network = self._product(which)
         if not isinstance(network, Decoder):
-            raise ConfigError(f"preset {self.config.preset!r} is a classifier: it makes no images")
+            raise ConfigError(f"preset {self.config.preset!r} is a {self.config.model.product}: it makes no images")
         return Generator(network, self.runtime)
 
     def classifier(self, which: Which = "last") -> Classifier:
-        """Return a classifier with a copy of the averaged weights; raises ConfigError when the model makes images."""
+        """Return a classifier with a copy of the averaged weights; raises ConfigError when the model is none."""
         network = self._product(which)
         if not isinstance(network, Encoder):
-            raise ConfigError(f"preset {self.config.preset!r} makes images: it is no classifier")
+            raise ConfigError(f"preset {self.config.preset!r} is a {self.config.model.product}: it is no classifier")
         return Classifier(network, self.runtime)
 
-    def model(self, which: Which = "last") -> Generator | Classifier:
-        """Return the generator or the classifier, whichever is trained."""
-        return self.generator(which) if self.config.model.makes_images else self.classifier(which)
+    def model(self, which: Which = "last") -> Generator | Classifier | Codec:
+        """Return the generator, the classifier or the codec, whichever is trained."""
+        network = self._product(which)
+        if isinstance(network, FsqAutoencoder):
+            return Codec(network, self.runtime)
+        return Generator(network, self.runtime) if isinstance(network, Decoder) else self.classifier(which)
 
     def save(self, file: IO[bytes]) -> None:
         """Write everything that ``load`` needs to go on.
@@ -194,11 +199,15 @@ class Run(ABC):
             yield self._measured(self._measure(network), network)
 
     def _samples_are_due(self) -> bool:
-        return self.config.model.makes_images and self._is_due(self.sampled_at, self.config.samples_every)
+        shows = self.config.model.family != "classifier"
+        return shows and self._is_due(self.sampled_at, self.config.samples_every)
 
     def _quality_is_due(self) -> bool:
-        measurable = self._quality is not None if self.config.model.makes_images else self._test is not None
-        return measurable and self._is_due(self.measured_at, self.config.evaluate_every)
+        return self._is_measurable and self._is_due(self.measured_at, self.config.evaluate_every)
+
+    @property
+    def _is_measurable(self) -> bool:
+        return self._quality is not None if self.config.model.makes_images else self._test is not None
 
     def _samples(self, network: torch.nn.Module) -> Samples:
         assert isinstance(network, Decoder)
@@ -221,7 +230,7 @@ class Run(ABC):
         return float((Classifier(network, self.runtime).predict(images) == labels).double().mean())
 
     def _measured(self, value: float, network: torch.nn.Module) -> Quality:
-        sign = 1 if self.config.model.makes_images else -1  # accuracy: higher is better
+        sign = 1 if self.config.model.makes_images else -1  # accuracy, noise ratio: higher is better
         is_best = self.best is None or sign * value < sign * self.best.value
         if is_best:
             self.best = Best(value, self.images_seen, dict(network.state_dict()))

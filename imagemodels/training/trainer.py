@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from imagemodels.memory import in_batches_that_fit
+from imagemodels.networks.fsq import FsqAutoencoder
 from imagemodels.networks.prior import LatentDecoder
 from imagemodels.random import diverted_seed, step_seed
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training.averaging import AveragedWeights
+from imagemodels.training.codec import fit_frequencies, mean_noise_ratio, side_by_side
 from imagemodels.training.config import TrainConfig
-from imagemodels.training.events import Step
+from imagemodels.training.events import Samples, Step
 from imagemodels.training.families import new_task
 from imagemodels.training.run import Run
 from imagemodels.training.stream import ImageStream, check_images
@@ -30,7 +32,8 @@ class Trainer(Run):
 
     With ``rows`` (N,) it trains on those of the images alone, and reads them where they lie, batch by batch, so that
     those in a file need not fit into memory. The result is the same.
-    ``quality``, ``test_images`` and ``test_labels`` are what ``Run`` says.
+    ``quality``, ``test_images`` and ``test_labels`` are what ``Run`` says; a codec is measured by the PSNR of some of
+    its training images.
 
     A step that runs out of memory is taken again, from its beginning and with the same random numbers, in parts of
     half the size; ``micro_batch`` is the size that fits. It stays, also for a run that goes on from a saved state, so
@@ -125,11 +128,28 @@ class Trainer(Run):
         return losses
 
     def _present(self) -> nn.Module:
-        """A copy of the averaged network that draws its latents as it is to."""
+        """A copy of the averaged network that draws its latents, or counts its codes, as it is to."""
         network = deepcopy(self.averaged.network)
         if isinstance(network, LatentDecoder):
             self.task.fit_prior(network, self.stream)
+        elif isinstance(network, FsqAutoencoder):
+            fit_frequencies(network, self.stream, self.runtime, self.config.seed)
         return network
+
+    @property
+    def _is_measurable(self) -> bool:
+        return isinstance(self.task.product, FsqAutoencoder) or super()._is_measurable
+
+    def _samples(self, network: nn.Module) -> Samples:
+        if not isinstance(network, FsqAutoencoder):
+            return super()._samples(network)
+        pictures = side_by_side(network, self.stream, self.runtime, self.config.sample_count)
+        return Samples(self.images_seen, pictures)
+
+    def _measure(self, network: nn.Module) -> float:
+        if not isinstance(network, FsqAutoencoder):
+            return super()._measure(network)
+        return mean_noise_ratio(network, self.stream, self.runtime)
 
     def _restored(self, weights: Mapping[str, Tensor]) -> nn.Module:
         network = deepcopy(self.averaged.network)

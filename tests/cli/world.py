@@ -104,7 +104,9 @@ class World:
     def fail(self, lease: Lease, reason: FailureReason, message: str) -> None:
         self.database.transact(lambda session: finish(session, lease, Outcome.FAILED, reason=reason, message=message))
 
-    def succeed_training(self, lease: Lease, name: str = "digits-vae", classes: tuple[str, ...] = CLASSES) -> None:
+    def succeed_training(
+        self, lease: Lease, name: str = "digits-vae", classes: tuple[str, ...] = CLASSES, preset: str = "vae"
+    ) -> None:
         """End a train task as a worker does: its model becomes a version."""
 
         def publish(session: Session) -> dict[str, Any]:
@@ -112,7 +114,7 @@ class World:
             version = ModelVersion(
                 job_id=lease.job_id,
                 dataset_id=dataset.id,
-                preset="vae",
+                preset=preset,
                 folder=f"{lease.folder}/model",
                 digest="d" * 64,
                 image_size=8,

@@ -150,3 +150,23 @@ def test_the_rebuilt_table_still_guards_what_refers_to_it(first: Database) -> No
         session.execute(text("DELETE FROM tasks WHERE id = 1"))
     with first.read() as session:
         assert session.scalars(select(Attempt)).all() == []
+
+
+def test_the_last_schema_takes_tasks_that_compress_and_no_others_beside_them(first: Database) -> None:
+    config = migration_config()
+    with first.migrate() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+    old = [rows.tasks(first, job_id) for job_id in (1, 2)]
+    upgrade_schema(first)
+    require_current_schema(first)
+    new = [rows.tasks(first, job_id) for job_id in (1, 2)]
+    columns = Task.__table__.columns.keys()
+    assert [[getattr(task, name) for name in columns] for job in new for task in job] == [
+        [getattr(task, name) for name in columns] for job in old for task in job
+    ]
+    for role in ("compress", "decompress"):
+        with first.write() as session:
+            session.execute(text("UPDATE tasks SET role = :role WHERE id = 3"), {"role": role})
+    with pytest.raises(Exception, match=r"(?i)check"), first.write() as session:
+        session.execute(text("UPDATE tasks SET role = 'dream' WHERE id = 3"))

@@ -8,7 +8,7 @@ from imagemodels.presets import PRESETS, check_shape, resolve
 
 
 def test_every_preset_says_what_it_is_and_where_it_is_from() -> None:
-    names = "vae dcgan sngan lsgan wgan-gp r3gan beta-vae mlp-vae mlp-gan vae-gan forest cnn"
+    names = "vae dcgan sngan lsgan wgan-gp r3gan beta-vae mlp-vae mlp-gan vae-gan forest cnn fsq-ae"
     assert list(PRESETS) == names.split()
     assert all(preset.summary and preset.paper for preset in PRESETS.values())
 

@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 from pixmill.errors import SpecError
 from pixmill.specs import (
     KINDS,
+    CompressSpec,
+    DecompressSpec,
     EvaluateSpec,
     GenerateSpec,
     JobOptions,
+    Spec,
     TrainSpec,
     parse_options,
     parse_spec,
@@ -36,7 +39,11 @@ generate_specs = st.builds(
     GenerateSpec, seed=seeds, model=texts, n=st.integers(1, 10**12), classes=st.none() | st.lists(texts, max_size=3)
 )
 evaluate_specs = st.builds(EvaluateSpec, seed=seeds, output=st.integers(1, 2**63 - 1), dataset=st.none() | texts)
-specs = train_specs | generate_specs | evaluate_specs
+compress_specs = st.builds(
+    CompressSpec, model=texts, dataset=st.none() | texts, part=st.sampled_from([None, "held-out", "all"])
+)
+decompress_specs = st.builds(DecompressSpec, output=st.none() | st.integers(1, 99), files=st.none() | texts)
+specs = train_specs | generate_specs | evaluate_specs | compress_specs | decompress_specs
 label_keys = st.text(
     st.characters(min_codepoint=32, max_codepoint=0x24F, exclude_characters='"\\\x7f\xad').filter(str.isprintable),
     min_size=1,
@@ -51,7 +58,7 @@ EVALUATE = {"kind": "evaluate", "output": 3}
 
 
 @given(specs)
-def test_a_spec_survives_json(spec: TrainSpec | GenerateSpec | EvaluateSpec) -> None:
+def test_a_spec_survives_json(spec: Spec) -> None:
     back = parse_spec(json.loads(json.dumps(spec.model_dump(mode="json"))))
     assert back == spec
     assert back.digest() == spec.digest()
@@ -86,7 +93,7 @@ def test_defaults_given_or_left_out_are_the_same_spec() -> None:
 @pytest.mark.parametrize(
     ("values", "message", "hint"),
     [
-        ({}, "the spec has no 'kind'", "choose one of: evaluate, generate, ping, train"),
+        ({}, "the spec has no 'kind'", "choose one of: compress, decompress, evaluate, generate, ping, train"),
         ({"kind": "tarin"}, "unknown kind 'tarin'", "did you mean 'train'?"),
         ({"kind": ["train"]}, "unknown kind", "did you mean 'train'?"),
         (TRAIN | {"version": 2}, "spec version 2 is not known", "upgrade pixmill"),

@@ -12,6 +12,7 @@ from reports.data import (
     AttemptLine,
     Better,
     CaptionedImage,
+    CompressSection,
     Confusion,
     EvaluateSection,
     EventLine,
@@ -20,6 +21,7 @@ from reports.data import (
     JobReport,
     MetricLine,
     NeighbourRow,
+    RateLine,
     Series,
     TrainSection,
 )
@@ -184,3 +186,23 @@ def evaluate_report() -> JobReport:
     )
     picture = CaptionedImage(caption="Champion beside challenger, same seeds.", image=tile(images[:32], 16))
     return JobReport(name="digits v7", kind="evaluate", evaluate=section, pictures=[picture], **history())
+
+
+def compress_report() -> JobReport:
+    """Give the report of a compression of five hundred digits."""
+    section = CompressSection(
+        rates=[
+            RateLine(name="digits-codec@2", bits_per_pixel=0.373, psnr=23.65, ssim=0.94, n=500),
+            RateLine(name="PNG", bits_per_pixel=2.73, psnr=None, ssim=1.0, n=500),
+            RateLine(name="WebP 0", bits_per_pixel=0.978, psnr=23.02, ssim=0.9014, n=500),
+        ],
+        size_bytes=18_277,
+        dataset="digits",
+        strips=tile(digit_images()[:36], 12),
+        strips_reference="WebP 0",
+        files_sha256="9f3a" * 16,
+        model={"model": "digits-codec@2", "preset": "fsq-ae"},
+        next_commands=["pixmill output export 42 --to FOLDER"],
+        warnings=["the model was trained on other data (fingerprint 0123456789ab)"],
+    )
+    return JobReport(name="digits, small", kind="compress", compress=section, **history())

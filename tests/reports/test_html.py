@@ -33,7 +33,7 @@ from tests.reports.pages import Page, pixels_of
 HOSTILE = "<script>alert('1')</script>\"><img src=x onerror=alert(2)>&amp;{{ 7 * 7 }}</style>]]>--><!--"
 ANY_CHARACTER = st.characters(exclude_categories=[]) | st.sampled_from("<>&\"'`{}%#\x00\ud800\u202e")
 START = datetime(2026, 3, 14, tzinfo=UTC)
-EXAMPLES = [examples.train_report, examples.generate_report, examples.evaluate_report]
+EXAMPLES = [examples.train_report, examples.generate_report, examples.evaluate_report, examples.compress_report]
 
 
 def bare(**others: Any) -> JobReport:

@@ -105,7 +105,7 @@ def _load(desk: Desk, warm: WarmModels, model: ModelInput, precision: str) -> Ge
     warm.prepare(model.image_size)
     loaded = warm.get(desk.layout.resolve(model.folder), model.digest, precision)
     if not isinstance(loaded, Generator):
-        raise ConfigError(f"model {model.reference} is a classifier: it makes no images")
+        raise ConfigError(f"model {model.reference} is a {type(loaded).__name__.lower()}: it makes no images")
     log.info("model %s, digest %s, %s", model.reference, loaded.digest, loaded.precision)
     return loaded
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.device.assemble import run_assemble
+from worker.device.compress import run_compress
+from worker.device.decompress import run_decompress
 from worker.device.desk import Desk
 from worker.device.evaluate import run_evaluate
 from worker.device.generate import run_generate
@@ -23,6 +25,8 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "assemble": Kind(run_assemble),
+    "compress": Kind(run_compress),
+    "decompress": Kind(run_decompress),
     "evaluate": Kind(run_evaluate),
     "generate": Kind(run_generate),
     "ping": Kind(run_ping, has_files=False),

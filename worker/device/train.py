@@ -268,11 +268,13 @@ class _Run:
 
     @property
     def _metric_name(self) -> str:
-        return f"kid@{self._features.name}" if self._features is not None else "accuracy"
+        if self._features is not None:
+            return f"kid@{self._features.name}"
+        return "psnr" if self._config.model.family == "codec" else "accuracy"
 
 
 def _config(spec: TrainSpec, data: ImageDataset) -> TrainConfig:
-    needs_classes = spec.conditional or not resolve(spec.model).makes_images
+    needs_classes = spec.conditional or resolve(spec.model).family == "classifier"
     return TrainConfig(
         preset=spec.model,
         image_size=data.image_size,

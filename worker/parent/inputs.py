@@ -9,7 +9,7 @@ from db.jobs import get_job
 from db.leases import Lease
 from db.registry import resolve_model
 from db.tables import CheckpointKind, ModelVersion, Role, Shard
-from db.views import job_shards, task_checkpoints
+from db.views import job_shards, job_tasks, task_checkpoints
 from pixmill.errors import Conflict
 from pixmill.settings import Settings
 from worker.assignment import Assignment, ModelInput, ShardInput, StoredFile
@@ -53,8 +53,25 @@ def _inputs(session: Session, lease: Lease) -> dict[str, Any]:
         case Role.EVALUATE:
             output = get_job(session, lease.spec["output"])
             return {"model": _model(session, output.spec["model"]), "shards": _shards(session, output.id)}
+        case Role.COMPRESS:
+            return {"model": _model(session, lease.spec["model"])}
+        case Role.DECOMPRESS:
+            return _compressed(session, lease)
         case Role.PING:
             return {}
+
+
+def _compressed(session: Session, lease: Lease) -> dict[str, Any]:
+    if lease.spec["output"] is None:
+        return {"model": _model(session, lease.spec["model"])}
+    output = get_job(session, lease.spec["output"])
+    (task,) = job_tasks(session, output.id)
+    if task.result is None:
+        raise Conflict(f"job {output.id} has not compressed its images")
+    return {
+        "model": _model(session, output.spec["model"]),
+        "params": {**lease.params, "manifest": task.result["manifest"]},
+    }
 
 
 def _model(session: Session, reference: str) -> ModelInput:

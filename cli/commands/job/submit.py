@@ -173,6 +173,46 @@ def evaluate(workspace: Workspace, /, **flags: Any) -> None:
     _submit(workspace, "evaluate", flags)
 
 
+@command.command(
+    "compress",
+    epilog=examples(
+        "pixmill submit compress --model fsq-ae-digits --wait",
+        "pixmill submit compress --model fsq-ae-digits --dataset folder:~/scans -n 200",
+    ),
+)
+@click.option("--model", help="NAME, NAME@VERSION, or job:ID of a train job of preset fsq-ae, which may still run.")
+@click.option("--dataset", help="What to compress; as of train.  [default: what the model was trained on]")
+@click.option(
+    "--part",
+    type=click.Choice(["held-out", "all"]),
+    help="Which of its images.  [default: held-out; of a folder or archive that is named, all]",
+)
+@click.option("-n", "--n", "n", type=COUNT, help="How many of them at most, from the first on.  [default: 1k]")
+@click.option("--on-bad-image", type=click.Choice(["fail", "skip"]), help="What an unreadable image means.")
+@common_options
+@pass_workspace
+def compress(workspace: Workspace, /, **flags: Any) -> None:
+    """Write images as small files, and measure what is lost beside PNG and WebP."""
+    _submit(workspace, "compress", flags)
+
+
+@command.command(
+    "decompress",
+    epilog=examples(
+        "pixmill submit decompress --output 14 --wait",
+        "pixmill submit decompress --files ~/received --model fsq-ae-digits@1",
+    ),
+)
+@click.option("--output", type=JOB_ID, metavar="ID", help="The compress job whose files become images again.")
+@click.option("--files", metavar="FOLDER", help="Or a folder that holds such files (*.pmc), or an exported set.")
+@click.option("--model", help="The model that wrote the files of FOLDER.")
+@common_options
+@pass_workspace
+def decompress(workspace: Workspace, /, **flags: Any) -> None:
+    """Make PNG images of compressed ones, and compare them with what was recorded."""
+    _submit(workspace, "decompress", flags)
+
+
 @command.command("ping", epilog=examples("pixmill submit ping --wait", "pixmill submit ping --device cuda --wait"))
 @common_options
 @pass_workspace
@@ -189,7 +229,9 @@ def ping(workspace: Workspace, /, **flags: Any) -> None:
 def from_file(workspace: Workspace, /, **flags: Any) -> None:
     """Ask for the jobs that files describe."""
     if not flags["sources"]:
-        raise click.UsageError("say what to do: train, generate, evaluate or ping, or name a file with -f")
+        raise click.UsageError(
+            "say what to do: train, generate, evaluate, compress, decompress or ping, or name a file with -f"
+        )
     flags["options"] = {key: _scalar(value) for key, value in flags["options"]}
     _submit(workspace, None, flags)
 

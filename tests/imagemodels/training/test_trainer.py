@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from imagemodels.codec import Codec
 from imagemodels.errors import ConfigError, CorruptCheckpoint, DataError, NonFiniteLoss
+from imagemodels.presets import resolve
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training.config import TrainConfig
@@ -27,6 +29,7 @@ SMALL: dict[str, dict[str, object]] = {
     "mlp-gan": {"width": 8, "discriminator_width": 8, "latent_size": 4},
     "vae-gan": {"width": 4, "discriminator_width": 4, "latent_size": 4, "adversarial": "ns"},
     "cnn": {"width": 4},
+    "fsq-ae": {"width": 4, "blocks": 1, "levels": "5,4"},
 }
 KNOWS_DIFFERENCES_ALONE = {
     "wgan-gp",
@@ -45,7 +48,7 @@ def small_config(preset: str, steps: int = 6, **changes: object) -> TrainConfig:
         "preset": preset,
         "image_size": 8,
         "channels": 1,
-        "num_classes": 10,
+        "num_classes": 10 if resolve(preset).learns_classes else 0,
         "images": steps * BATCH,
         "batch_size": BATCH,
         "overrides": SMALL[preset],
@@ -134,7 +137,7 @@ def test_what_the_caller_does_with_random_numbers_changes_nothing(preset: str) -
 def test_training_changes_every_weight_at_other_shapes(
     preset: str, image_size: int, channels: int, num_classes: int
 ) -> None:
-    classes = num_classes or (10 if preset == "cnn" else 0)
+    classes = (num_classes or (10 if preset == "cnn" else 0)) if resolve(preset).learns_classes else 0
     # Within its margins the hinge loss gives the last bias a gradient of exactly zero.
     overrides = SMALL[preset] | ({"adversarial": "ns"} if preset == "sngan" else {})
     shape = {"image_size": image_size, "channels": channels, "num_classes": classes, "overrides": overrides}
@@ -161,7 +164,7 @@ def trained_on_noise(preset: str, image_size: int, channels: int, num_classes: i
     return trainer
 
 
-@pytest.mark.parametrize("preset", [preset for preset in SMALL if preset != "cnn"])
+@pytest.mark.parametrize("preset", [preset for preset in SMALL if resolve(preset).makes_images])
 @pytest.mark.parametrize(("image_size", "channels", "num_classes"), [(28, 1, 0), (96, 1, 2), (256, 3, 2)])
 def test_pictures_of_any_size_and_kind_are_learnt_and_made(
     preset: str, image_size: int, channels: int, num_classes: int
@@ -180,6 +183,15 @@ def test_pictures_of_any_size_are_classified(image_size: int, channels: int) -> 
     trainer = trained_on_noise("cnn", image_size, channels, 2)
     images = torch.randint(0, 256, (3, channels, image_size, image_size), dtype=torch.uint8)
     assert set(trainer.classifier().predict(images).tolist()) <= {0, 1}
+
+
+@pytest.mark.parametrize(("image_size", "channels"), [(28, 1), (96, 3), (256, 3)])
+def test_pictures_of_any_size_are_compressed_and_come_back(image_size: int, channels: int) -> None:
+    codec = trained_on_noise("fsq-ae", image_size, channels, 0).model()
+    assert isinstance(codec, Codec)
+    images = np.random.default_rng(0).integers(0, 256, (2, image_size, image_size, channels), dtype=np.uint8)
+    files = codec.compress(images)
+    assert np.array_equal(codec.decompress(files), codec.pixels(codec.codes(images)))
 
 
 def test_the_losses_of_the_vae_fall_on_a_small_batch() -> None:

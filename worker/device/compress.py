@@ -1,0 +1,142 @@
+"""A compress task: images as small files, read back from the disk, and what was lost beside PNG and WebP."""
+
+import logging
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from imagemodels.codec import Codec
+from imagemodels.coding.files import SUFFIX
+from imagemodels.data import ImageDataset
+from imagemodels.errors import ConfigError
+from imagemodels.evaluation.rates import Rate, measured_rate, nearest_in_size, reference_rates
+from pixmill.errors import UserError
+from pixmill.specs import CompressSpec
+from storage.filesets import FileSet, StoredImage, pixels_digest, read_image_file, seal, write_image_file
+from storage.pictures import contact_sheet, save_png
+from worker.assignment import ModelInput
+from worker.device.desk import Desk
+from worker.device.real_images import read_real_images
+from worker.device.warm import WarmModels
+
+log = logging.getLogger("job")
+
+Images = npt.NDArray[np.uint8]
+BATCH = 64  # images that are written, and read again, at a time
+SHOWN = 12  # images of the picture
+
+
+def run_compress(desk: Desk, warm: WarmModels) -> dict[str, Any]:
+    """Compress the images, decode the very files that were written, and measure; gives the rates."""
+    spec = CompressSpec.model_validate(desk.assignment.spec)
+    model = desk.assignment.model
+    assert model is not None
+    data = _read_data(desk, spec, model)
+    chosen = _chosen(data, spec)
+    codec = load_codec(desk, warm, model)
+    originals = data.images[chosen]
+    stored, decoded = _coded(desk, codec, originals, chosen)
+    files = FileSet(
+        model=model.reference,
+        model_digest=codec.digest,
+        computed_on=computed_on(warm.device),
+        image_size=model.image_size,
+        channels=model.channels,
+        images=tuple(stored),
+    )
+    manifest = seal(desk.folder, files)
+    own = measured_rate(model.reference, [image.size_bytes for image in stored], decoded, originals)
+    references = reference_rates(originals, lambda share: desk.measuring("measuring PNG and WebP", share))
+    return {
+        "manifest": desk.layout.relative(manifest),
+        **_strips(desk, originals, decoded, *nearest_in_size(own, references)),
+        "rates": [asdict(rate) for rate in (own, *(rate for rate, _images in references))],
+        "bits_per_pixel": own.bits_per_pixel,
+        "bytes": files.size_bytes,
+        "files_sha256": files.digest,
+        "batch_size": codec.batch_size,
+        **_described(desk, spec, model, data, own),
+    }
+
+
+def load_codec(desk: Desk, warm: WarmModels, model: ModelInput) -> Codec:
+    """The model of the assignment.  Raises ConfigError when it is no codec."""
+    desk.measuring("loading the model", 0.0)
+    warm.prepare(model.image_size)
+    loaded = warm.get(desk.layout.resolve(model.folder), model.digest, "fp32")
+    if not isinstance(loaded, Codec):
+        raise ConfigError(f"model {model.reference} is a {type(loaded).__name__.lower()}: it compresses no images")
+    log.info("model %s, digest %s", model.reference, loaded.digest)
+    return loaded
+
+
+def computed_on(device: str) -> str:
+    """What may move a decoded pixel by a level, in words."""
+    unit = torch.cuda.get_device_name() if device == "cuda" else torch.backends.cpu.get_cpu_capability()
+    return f"torch {torch.__version__}, {device} {unit}"
+
+
+def _read_data(desk: Desk, spec: CompressSpec, model: ModelInput) -> ImageDataset:
+    data = read_real_images(
+        desk,
+        spec.dataset or model.dataset,
+        image_size=model.image_size,
+        channels=model.channels,
+        on_bad_image=spec.on_bad_image,
+    )
+    for path, reason in data.bad_images:
+        log.warning("left out %s: %s", path, reason)
+    return data
+
+
+def _chosen(data: ImageDataset, spec: CompressSpec) -> npt.NDArray[np.int64]:
+    """The numbers of the images.  Raises UserError when there are none."""
+    chosen = data.test_indices if spec.part == "held-out" else np.arange(len(data), dtype=np.int64)
+    if len(chosen) == 0:
+        raise UserError(f"data set {data.name} holds out none of its {len(data)} images", hint="--part all")
+    return chosen[: spec.n]
+
+
+def _coded(
+    desk: Desk, codec: Codec, originals: Images, numbers: npt.NDArray[np.int64]
+) -> tuple[list[StoredImage], Images]:
+    """Write each image's file under its number in the data set; gives what was stored, and what it is decoded to."""
+    stored: list[StoredImage] = []
+    decoded = np.empty_like(originals)
+    for first in range(0, len(originals), BATCH):
+        desk.check_stop()
+        rows = slice(first, first + BATCH)
+        names = [f"{number:06d}{SUFFIX}" for number in numbers[rows]]
+        contents = codec.compress(originals[rows])
+        decoded[rows] = codec.decompress(contents)
+        for name, content, pixels in zip(names, contents, decoded[rows], strict=True):
+            image = write_image_file(desk.folder, name, content, pixels_digest(pixels))
+            read_image_file(desk.folder, image)
+            stored.append(image)
+        desk.progress("compressing", len(stored) - 1, len(originals))
+    desk.progress("compressed", len(stored), len(stored))
+    return stored, decoded
+
+
+def _strips(desk: Desk, originals: Images, decoded: Images, rate: Rate, reference: Images) -> dict[str, str]:
+    """A picture of three rows: some images, as they are decoded, and as WebP or PNG of about the same size has them."""
+    rows = [images[:SHOWN] for images in (originals, decoded, reference)]
+    path = desk.folder / "strips.png"
+    save_png(path, contact_sheet(np.concatenate(rows), columns=len(rows[0])))
+    return {"strips": desk.layout.relative(path), "strips_reference": rate.name}
+
+
+def _described(desk: Desk, spec: CompressSpec, model: ModelInput, data: ImageDataset, own: Rate) -> dict[str, Any]:
+    log.info("%.4g bits per pixel, PSNR %.2f dB, SSIM %.4f (n=%d)", own.bits_per_pixel, own.psnr or 0, own.ssim, own.n)
+    warnings = []
+    if data.fingerprint == model.dataset_fingerprint and spec.part == "all":
+        warnings.append("the model was trained on most of these images: others will lose more")
+    if data.fingerprint != model.dataset_fingerprint:
+        warnings.append(f"the model was trained on other data (fingerprint {model.dataset_fingerprint[:12]})")
+    for warning in warnings:
+        log.warning(warning)
+    desk.write_json("dataset.json", data.describe())
+    return {"images": own.n, "psnr": own.psnr, "ssim": own.ssim, "dataset": data.name, "warnings": warnings}

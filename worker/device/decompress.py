@@ -1,0 +1,151 @@
+"""A decompress task: compressed images become PNG files again, and are compared with what was recorded of them."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imagemodels.codec import Codec
+from imagemodels.coding.files import SUFFIX
+from imagemodels.errors import DamagedFile
+from pixmill.errors import CorruptFile, UserError
+from pixmill.specs import DecompressSpec
+from storage.faults import named_faults
+from storage.filesets import (
+    MANIFEST_FILE,
+    FileSet,
+    StoredImage,
+    pixels_digest,
+    read_image_file,
+    read_manifest,
+    seal,
+    write_image_file,
+)
+from storage.pictures import contact_sheet, save_png
+from storage.png import ENCODER
+from worker.device.compress import computed_on, load_codec
+from worker.device.desk import Desk
+from worker.device.warm import WarmModels
+
+log = logging.getLogger("job")
+
+BATCH = 64  # images
+SHOWN = 100  # images of the contact sheet
+LARGEST_FILE_BYTES = 2**20  # of 256 × 256 places with 16 channels of 16 levels
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Files to decode, by name; with a manifest also what it says of each."""
+
+    folder: Path
+    names: tuple[str, ...]
+    manifest: FileSet | None
+
+    def read(self) -> Iterator[tuple[str, bytes, str | None]]:
+        """Name, content and recorded hash of the pixels of each file.  Raises CorruptFile."""
+        if self.manifest is None:
+            yield from ((name, _content(self.folder / name), None) for name in self.names)
+            return
+        for image in self.manifest.images:
+            yield image.name, read_image_file(self.folder, image), image.pixels_sha256
+
+
+def run_decompress(desk: Desk, warm: WarmModels) -> dict[str, Any]:
+    """Decode all files into PNG images; pixels that differ from those recorded on the same build are an error."""
+    spec = DecompressSpec.model_validate(desk.assignment.spec)
+    model = desk.assignment.model
+    assert model is not None
+    codec = load_codec(desk, warm, model)
+    source = _source(desk, spec)
+    here = computed_on(warm.device)
+    stored, differing = _decoded(desk, codec, source, must_agree=_is_exact(source.manifest, codec, here))
+    files = FileSet(
+        model=model.reference,
+        model_digest=codec.digest,
+        computed_on=here,
+        image_size=model.image_size,
+        channels=model.channels,
+        images=tuple(stored),
+    )
+    verified = len(stored) - differing if source.manifest is not None else 0
+    log.info("%d images, %d of them as they were recorded", len(stored), verified)
+    if differing:
+        log.warning("%d images differ from those that were recorded on another machine or build", differing)
+    return {
+        "manifest": desk.layout.relative(seal(desk.folder, files)),
+        "contact_sheet": desk.layout.relative(desk.folder / "contact-sheet.png"),
+        "images": len(stored),
+        "verified": verified,
+        "differing": differing,
+        "bytes": files.size_bytes,
+        "files_sha256": files.digest,
+    }
+
+
+def _source(desk: Desk, spec: DecompressSpec) -> _Source:
+    if spec.files is None:
+        path = desk.layout.resolve(desk.assignment.params["manifest"])
+        return _recorded(path)
+    folder = Path(spec.files)
+    if (folder / MANIFEST_FILE).is_file():
+        return _recorded(folder / MANIFEST_FILE)
+    names = tuple(sorted(path.name for path in folder.glob(f"*{SUFFIX}") if path.is_file()))
+    if not names:
+        raise UserError(
+            f"{folder} holds neither {MANIFEST_FILE} nor files *{SUFFIX}", hint="name a folder of compressed images"
+        )
+    return _Source(folder, names, None)
+
+
+def _recorded(path: Path) -> _Source:
+    manifest = read_manifest(path)
+    if not manifest.images or not all(image.name.endswith(SUFFIX) for image in manifest.images):
+        raise UserError(f"{path} lists no compressed images", hint="decompress what a compress job made")
+    return _Source(path.parent, tuple(image.name for image in manifest.images), manifest)
+
+
+def _is_exact(manifest: FileSet | None, codec: Codec, here: str) -> bool:
+    """Whether each pixel must be as it was recorded."""
+    return manifest is not None and manifest.computed_on == here and manifest.model_digest == codec.digest
+
+
+def _decoded(desk: Desk, codec: Codec, source: _Source, *, must_agree: bool) -> tuple[list[StoredImage], int]:
+    """Write a PNG file for each; gives them, and how many differ from what was recorded."""
+    stored: list[StoredImage] = []
+    shown: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
+    differing = 0
+    files = source.read()
+    while batch := list(islice(files, BATCH)):
+        desk.check_stop()
+        codes = np.stack([_codes(codec, name, content) for name, content, _recorded_digest in batch])
+        images = codec.pixels(codes)
+        pngs = ENCODER.encode(images)
+        for (name, _compressed, recorded), pixels, png in zip(batch, images, pngs, strict=True):
+            digest = pixels_digest(pixels)
+            if recorded is not None and digest != recorded:
+                if must_agree:
+                    raise CorruptFile(f"{name}: its pixels are not those recorded on the same machine and torch")
+                differing += 1
+            stored.append(write_image_file(desk.folder, f"{name.removesuffix(SUFFIX)}.png", png, digest))
+        shown.extend(images[: SHOWN - len(shown)])
+        desk.progress("decompressing", len(stored) - 1, len(source.names))
+    save_png(desk.folder / "contact-sheet.png", contact_sheet(np.stack(shown)))
+    desk.progress("decompressed", len(stored), len(stored))
+    return stored, differing
+
+
+def _codes(codec: Codec, name: str, content: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    try:
+        return codec.read(content)
+    except DamagedFile as damage:
+        raise CorruptFile(f"{name}: {damage}") from damage
+
+
+def _content(path: Path) -> bytes:
+    with named_faults(path, "read"), path.open("rb") as file:
+        return file.read(LARGEST_FILE_BYTES)
