@@ -140,8 +140,9 @@ def latest_workers(session: Session) -> Sequence[Worker]:
 
 
 def running_tasks(session: Session) -> dict[int, Task]:
-    """Worker id → the task it runs."""
-    tasks = session.scalars(select(Task).where(Task.state == State.RUNNING, Task.worker_id.is_not(None)))
+    """Worker id → the task it runs, or the first of those that it holds together."""
+    held = select(Task).where(Task.state == State.RUNNING, Task.worker_id.is_not(None))
+    tasks = session.scalars(held.order_by(Task.rank.desc(), Task.id.desc()))
     return {task.worker_id: task for task in tasks if task.worker_id is not None}
 
 
