@@ -212,7 +212,7 @@ def _result_fields(result: Mapping[str, Any], root: Path) -> dict[str, str]:
             continue
         if key in {"metric", "headline"} and isinstance(value, Mapping):
             fields[str(value.get("name"))] = _value_text(value.get("value"))
-        elif key in {"output", "contact_sheet", "index", "report", "neighbours", "manifest", "strips"}:
+        elif key in {"output", "contact_sheet", "index", "report", "neighbours", "manifest", "strips", "sequences"}:
             fields[key.replace("_", " ")] = str(root / str(value))
         elif key == "bytes":
             fields["size"] = size(value)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cli.reasons import reason_of, reason_text
 from cli.situation import read_situation
 from pixmill.errors import PermissionDenied, PixmillError, StorageError
+from pixmill.specs import AnimateSpec, GenerateSpec, parse_spec
 from storage.paths import Layout
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     )
 
 MANIFEST_ROWS = 8
+SHOWN_ANIMATIONS = 6
 
 
 def write_report(database: "Database", settings: "Settings", job_id: int, path: Path) -> Path:
@@ -76,7 +78,7 @@ def build_report(session: "Session", settings: "Settings", job_id: int) -> "JobR
         attempts=source.attempt_lines(),
         events=source.event_lines(),
         train=source.train() if job.kind == "train" else None,
-        generate=source.generate() if job.kind == "generate" else None,
+        generate=source.generate() if job.kind in ("generate", "animate") else None,
         evaluate=source.evaluate() if job.kind == "evaluate" else None,
         compress=source.compress() if job.kind == "compress" else None,
         pictures=source.pictures(),
@@ -142,7 +144,15 @@ class _Source:
             warnings=history.warnings,
             confusion=confusion,
             per_class_accuracy=class_accuracies(confusion) if confusion else {},
+            **self._predictions(),
         )
+
+    def _predictions(self) -> dict[str, Any]:
+        """The figures of each predicted frame, of a model that predicts frames."""
+        from cli.stepsection import step_tables
+
+        path = self._existing(self._result("train").get("sequences"))
+        return step_tables(path) if path else {}
 
     def generate(self) -> "GenerateSection":
         """Shards, classes and the first rows of the table."""
@@ -156,9 +166,9 @@ class _Source:
         rows, warnings = self._manifest_rows()
         return GenerateSection(
             images=images,
-            images_planned=int(job.spec["n"]),
+            images_planned=job.progress_total,
             shards=len(shards),
-            shards_planned=-(-int(job.spec["n"]) // int(job.spec["shard_size"])),
+            shards_planned=-(-job.progress_total // _shard_size(job.spec)),
             size_bytes=sum(shard.size_bytes for shard in shards),
             images_per_second=self._generation_rate(),
             contact_sheet=self._existing(assembled.get("contact_sheet")),
@@ -210,7 +220,17 @@ class _Source:
             "The first of the decompressed images.": self._result("decompress").get("contact_sheet"),
         }
         found = {caption: self._existing(path) for caption, path in captions.items()}
-        return [CaptionedImage(caption=caption, image=path) for caption, path in found.items() if path is not None]
+        shown = [CaptionedImage(caption=caption, image=path) for caption, path in found.items() if path is not None]
+        return shown + self._animations()
+
+    def _animations(self) -> list[Any]:
+        from reports.data import CaptionedImage
+        from storage.animations import animation_stem
+
+        count = self._result("assemble").get("animations") or 0
+        folder = self._layout.output_folder(self._line.job.id)
+        files = {number: folder / f"{animation_stem(number)}.webp" for number in range(min(count, SHOWN_ANIMATIONS))}
+        return [CaptionedImage(caption=f"Animation {number}.", image=path) for number, path in files.items()]
 
     def _folders(self) -> list[Path]:
         return [self._layout.resolve(attempt.folder) for attempt, _task, _worker in self._attempts]
@@ -257,10 +277,18 @@ class _Source:
         ], []
 
 
-def _grids_show(preset: str) -> Literal["generated", "decoded"]:
+def _grids_show(preset: str) -> Literal["generated", "decoded", "predicted"]:
     from imagemodels.presets import PRESETS
 
+    if preset in PRESETS and PRESETS[preset].predicts_frames:
+        return "predicted"
     return "decoded" if preset in PRESETS and PRESETS[preset].family == "codec" else "generated"
+
+
+def _shard_size(spec: dict[str, Any]) -> int:
+    parsed = parse_spec(spec)
+    assert isinstance(parsed, GenerateSpec | AnimateSpec)
+    return parsed.shard_size
 
 
 def _attempt_line(

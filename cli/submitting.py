@@ -11,7 +11,16 @@ from cli.documents import merge, parse_document, read_documents, spec_document, 
 from cli.formatting import count, plural
 from cli.output import print_ids, print_item, print_list, say, say_next
 from pixmill.errors import SpecError
-from pixmill.specs import CompressSpec, DecompressSpec, EvaluateSpec, GenerateSpec, JobOptions, PingSpec, TrainSpec
+from pixmill.specs import (
+    AnimateSpec,
+    CompressSpec,
+    DecompressSpec,
+    EvaluateSpec,
+    GenerateSpec,
+    JobOptions,
+    PingSpec,
+    TrainSpec,
+)
 
 if TYPE_CHECKING:
     from pixmill.specs import Spec
@@ -156,6 +165,8 @@ def summary(spec: "Spec") -> str:
             return f"train {spec.model} on {spec.dataset}, {count(spec.images)} images"
         case GenerateSpec():
             return f"generate {count(spec.n)} images with {spec.model}"
+        case AnimateSpec():
+            return f"animate {plural(spec.n, 'time')} with {spec.model}"
         case EvaluateSpec():
             return f"evaluate {count(spec.n)} images of job {spec.output}"
         case CompressSpec():

@@ -138,10 +138,10 @@ def versions_after(session: Session, row_id: int, limit: int) -> Sequence[ModelV
 
 
 def outputs_after(session: Session, job_id: int, limit: int) -> Sequence[int]:
-    """The next finished generate jobs by id: a page of all."""
+    """The next finished jobs with a data set by id: a page of all."""
     statement = (
         select(Job.id)
-        .where(Job.id > job_id, Job.kind == "generate", Job.state == State.SUCCEEDED)
+        .where(Job.id > job_id, Job.kind.in_(("generate", "animate")), Job.state == State.SUCCEEDED)
         .order_by(Job.id)
         .limit(limit)
     )

@@ -221,7 +221,7 @@ class OutputLine:
 
 
 def list_outputs(session: Session) -> list[OutputLine]:
-    """Generate jobs that published at least one shard, by id."""
+    """Generate and animate jobs that published at least one shard, by id."""
     sums = (func.count(), func.sum(Shard.image_count), func.sum(Shard.size_bytes))
     statement = select(Shard.job_id, *sums).group_by(Shard.job_id).order_by(Shard.job_id)
     rows = session.execute(statement).all()

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from imagemodels.card import Metadata, read_card
     from imagemodels.classifier import Classifier, train_classifier
     from imagemodels.codec import Codec
-    from imagemodels.data import load_dataset
+    from imagemodels.data import load_dataset, load_sequences
     from imagemodels.evaluation import evaluate
     from imagemodels.export import load_model, save_model
+    from imagemodels.prediction import Predictor
     from imagemodels.presets import PRESETS
     from imagemodels.runtime import Runtime
     from imagemodels.sampling import Generator
@@ -26,12 +27,14 @@ __all__ = [
     "Codec",
     "Generator",
     "Metadata",
+    "Predictor",
     "Runtime",
     "TrainConfig",
     "Trainer",
     "evaluate",
     "load_dataset",
     "load_model",
+    "load_sequences",
     "read_card",
     "sample",
     "save_model",
@@ -45,12 +48,14 @@ _HOMES = {
     "Codec": "codec",
     "Generator": "sampling",
     "Metadata": "card",
+    "Predictor": "prediction",
     "Runtime": "runtime",
     "TrainConfig": "training.config",
     "Trainer": "training.trainer",
     "evaluate": "evaluation",
     "load_dataset": "data",
     "load_model": "export",
+    "load_sequences": "data",
     "read_card": "card",
     "sample": "shell",
     "save_model": "export",

@@ -8,21 +8,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from imagemodels.card import CARD_FILE, Metadata, ModelCard, read_card
-from imagemodels.classifier import Classifier
-from imagemodels.codec import Codec
 from imagemodels.digest import identity, sha256_hex, weights_bytes
 from imagemodels.errors import CorruptCheckpoint, ModelError
-from imagemodels.networks.architectures import ARCHITECTURES, Decoder, Network
-from imagemodels.networks.fsq import FsqAutoencoder
+from imagemodels.model import Model, model_of
+from imagemodels.networks.architectures import ARCHITECTURES, Network
 from imagemodels.pixels import NORMALISER
 from imagemodels.presets import check_shape
 from imagemodels.runtime import Runtime
-from imagemodels.sampling import Generator
 
 WEIGHTS_FILE = "weights.safetensors"
 
 
-def save_model(folder: Path, model: Generator | Classifier | Codec, metadata: Metadata) -> str:
+def save_model(folder: Path, model: Model, metadata: Metadata) -> str:
     """Write ``weights.safetensors`` and ``model.json`` into ``folder`` and return the sha256 of the weights file.
 
     The folder is made when it is not there. The card is written last: a folder with a card is complete.
@@ -45,8 +42,8 @@ def save_model(folder: Path, model: Generator | Classifier | Codec, metadata: Me
     return weights_sha256
 
 
-def load_model(folder: Path, runtime: Runtime, batch_size: int | None = None) -> Generator | Classifier | Codec:
-    """Return the model in ``folder``, ready to use; ``batch_size`` is that of a Generator.
+def load_model(folder: Path, runtime: Runtime, batch_size: int | None = None) -> Model:
+    """Return the model in ``folder``, ready to use; ``batch_size`` is that of a Generator or Predictor.
 
     Raises CorruptCheckpoint when a file is missing, was altered, or does not fit the other.
     """
@@ -54,11 +51,7 @@ def load_model(folder: Path, runtime: Runtime, batch_size: int | None = None) ->
     content = _checked_weights(folder / WEIGHTS_FILE, card)
     network = _filled(_empty_network(card), content)
     runtime.place(network)
-    if isinstance(network, Decoder):
-        return Generator(network, runtime, batch_size)
-    if isinstance(network, FsqAutoencoder):
-        return Codec(network, runtime)
-    return Classifier(network, runtime)
+    return model_of(network, runtime, batch_size)
 
 
 def _checked_weights(path: Path, card: ModelCard) -> bytes:
@@ -81,7 +74,7 @@ def _empty_network(card: ModelCard) -> Network:
         known = ", ".join(ARCHITECTURES)
         raise CorruptCheckpoint(f"architecture {card.architecture!r} does not exist; known: {known}")
     try:
-        check_shape(card.spec["image_size"], card.spec["channels"], card.spec["num_classes"])
+        check_shape(card.spec["image_size"], card.spec["channels"], card.spec.get("num_classes", 0))
         with torch.device("meta"):
             return build(card.spec)
     except (TypeError, KeyError, ValueError, RuntimeError, ModelError) as error:

@@ -6,7 +6,30 @@ from numpy.typing import NDArray
 from imagemodels import random
 from imagemodels.networks.architectures import Decoder
 
+SHORTEST = 1e-12  # product of two lengths
+SMALLEST_SINE = 1e-6
 PIECE_VALUES = 262_144  # of factors at a time: each image takes a copy of its Gaussian's, Z×Z values
+
+
+def between(
+    first: NDArray[np.float32], second: NDArray[np.float32], shares: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Return latents (N, Z) on the way from ``first`` to ``second`` (N, Z): there for a share (N,) of 0, here for 1.
+
+    Spherical interpolation (Shoemake, SIGGRAPH 1985): the way stays as far from the origin as its ends are, where a
+    straight one comes by latents that are nearer to it than any the model was trained on (White, arXiv 1609.04468).
+    Nearly parallel ends are joined by a straight line.
+    """
+    a_NZ, b_NZ, share_N1 = first.astype(np.float64), second.astype(np.float64), shares[:, None]
+    lengths_N = np.sqrt((a_NZ * a_NZ).sum(1) * (b_NZ * b_NZ).sum(1))
+    cosine_N1 = ((a_NZ * b_NZ).sum(1) / np.maximum(lengths_N, SHORTEST)).clip(-1.0, 1.0)[:, None]
+    angle_N1 = np.arccos(cosine_N1)
+    sine_N1 = np.sin(angle_N1)
+    curved = sine_N1 > SMALLEST_SINE
+    divisor_N1 = np.where(curved, sine_N1, 1.0)
+    from_first = np.where(curved, np.sin((1 - share_N1) * angle_N1) / divisor_N1, 1 - share_N1)
+    from_second = np.where(curved, np.sin(share_N1 * angle_N1) / divisor_N1, share_N1)
+    return (from_first * a_NZ + from_second * b_NZ).astype(np.float32)
 
 
 class LatentSource:

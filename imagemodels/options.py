@@ -8,6 +8,7 @@ from typing import Any
 
 from imagemodels.errors import ConfigError
 from imagemodels.names import did_you_mean
+from imagemodels.networks.sequence_specs import Cell
 from imagemodels.networks.specs import Backbone, Initialisation, Norm, Upsample
 
 BACKBONES = ("conv", "mlp")
@@ -18,6 +19,8 @@ ADVERSARIAL_NAMES = ("ns", "ls", "hinge", "wgan", "rp")
 PENALTY_NAMES = ("none", "r1", "r1r2", "gp")
 OPTIMIZERS = ("adam", "sgd")
 ON_COLLAPSE = ("ignore", "stop", "rollback")
+CELLS = ("convlstm", "stlstm")
+SAMPLING_NAMES = ("none", "linear", "reverse")
 RECONSTRUCTION_NAMES = ("sigma", "mse", "l1", "bce")
 LARGEST_PRIOR = 64_000_000  # covariances of all Gaussians: half a gigabyte while they are fitted, in float64
 
@@ -42,8 +45,8 @@ def spelt(pattern: str, meaning: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedOptions(ABC):
-    """What every model has."""
+class DescentOptions(ABC):
+    """What every model has that is trained by gradients."""
 
     batch_size: int = field(default=64, metadata=within(2, 4096))  # images of one optimizer step
     # Channels of the largest map, doubled with each halving; of an MLP, the width of each hidden layer.
@@ -57,11 +60,6 @@ class SharedOptions(ABC):
     ema_half_life_images: int = field(
         default=10_000, metadata=within(0, 1_000_000_000)
     )  # of the averaged weights; 0: not averaged
-    horizontal_flips: bool = False  # wrong for digits and letters, right for most photographs
-    vertical_flips: bool = False  # right where no side is up, as in the sky
-    crop: float = field(default=0.0, metadata=within(0.0, 0.9))  # largest share of the side that is cut off; 0: off
-    # Of brightness, saturation and contrast; 1: the whole range of DiffAugment's; 0: off.
-    colour_jitter: float = field(default=0.0, metadata=within(0.0, 1.0))
 
     @property
     @abstractmethod
@@ -70,7 +68,18 @@ class SharedOptions(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecoderOptions(SharedOptions):
+class ImageOptions(DescentOptions):
+    """What every model has that learns from single images: how these are changed."""
+
+    horizontal_flips: bool = False  # wrong for digits and letters, right for most photographs
+    vertical_flips: bool = False  # right where no side is up, as in the sky
+    crop: float = field(default=0.0, metadata=within(0.0, 0.9))  # largest share of the side that is cut off; 0: off
+    # Of brightness, saturation and contrast; 1: the whole range of DiffAugment's; 0: off.
+    colour_jitter: float = field(default=0.0, metadata=within(0.0, 1.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderOptions(ImageOptions):
     """What every model that makes images has."""
 
     backbone: Backbone = field(default="conv", metadata=among(BACKBONES))
@@ -167,7 +176,7 @@ class AdversarialOptions(JudgedOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierOptions(SharedOptions):
+class ClassifierOptions(ImageOptions):
     """A convolutional classifier."""
 
     feature_size: int = field(default=64, metadata=within(1, 4096))  # of the penultimate layer
@@ -200,7 +209,7 @@ _LEVEL = "(?:[2-9]|1[0-6])"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodecOptions(SharedOptions):
+class CodecOptions(ImageOptions):
     """An autoencoder whose codes are whole numbers on a grid; ``width`` doubles with each halving."""
 
     # How many values each channel of the codes may take; the sum of their logarithms is the rate of a place.
@@ -223,6 +232,27 @@ class CodecOptions(SharedOptions):
         return f"{self.reconstruction}, codes rounded"
 
 
+@dataclass(frozen=True, kw_only=True)
+class SequenceOptions(DescentOptions):
+    """A recurrent network that goes on with a sequence; where others count images, it counts sequences."""
+
+    cell: Cell = field(default="convlstm", metadata=among(CELLS))
+    layers: int = field(default=2, metadata=within(1, 16))
+    patch: int = field(default=0, metadata=within(0, 64))  # pixels a side; 0: so that maps have 16 at most
+    reach: int = field(default=1, metadata=within(1, 4))  # positions to each side that a cell looks at
+    given_frames: int = field(default=10, metadata=within(1, 500))
+    predicted_frames: int = field(default=10, metadata=within(1, 500))
+    reconstruction: str = field(default="mse", metadata=among(RECONSTRUCTION_NAMES))
+    # Whether true frames or predictions are looked at while it trains.
+    sampling: str = field(default="reverse", metadata=among(SAMPLING_NAMES))
+    sampling_images: int = field(default=20_000, metadata=within(0, 1_000_000_000))  # until it is as in use
+
+    @property
+    def objective(self) -> str:
+        """What is minimised."""
+        return self.reconstruction
+
+
 # What means nothing where another option has that value.
 MEANINGLESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("backbone", "mlp"): ("upsample", "norm", "residual", "discriminator_norm", "feature_size"),
@@ -230,7 +260,15 @@ MEANINGLESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("optimizer", "sgd"): ("beta1", "beta2"),
     ("optimizer", "adam"): ("momentum",),
 }
-Options = AutoencoderOptions | HybridOptions | AdversarialOptions | ClassifierOptions | ForestOptions | CodecOptions
+Options = (
+    AutoencoderOptions
+    | HybridOptions
+    | AdversarialOptions
+    | ClassifierOptions
+    | ForestOptions
+    | CodecOptions
+    | SequenceOptions
+)
 
 
 def overridden(options: Options, overrides: Mapping[str, object], preset: str) -> Options:

@@ -13,6 +13,12 @@ def to_float(images: Tensor) -> Tensor:
     return floats.div_(HALF_RANGE).sub_(1.0)
 
 
+def frames_to_float(frames: Tensor) -> Tensor:
+    """Return uint8 frames (N, T, H, W, C) as float32 (N, T, C, H, W) in [-1, 1]."""
+    images = to_float(frames.flatten(0, 1).permute(0, 3, 1, 2))
+    return images.reshape(*frames.shape[:2], *images.shape[1:])
+
+
 def to_uint8(images: Tensor) -> Tensor:
     """Return images in [-1, 1] as uint8: ``(x + 1) · 127.5`` rounded half to even, then clamped to 0..255.
 

@@ -14,14 +14,15 @@ from imagemodels.options import (
     ForestOptions,
     HybridOptions,
     Options,
+    SequenceOptions,
     overridden,
 )
 
-Family = Literal["autoencoder", "adversarial", "hybrid", "forest", "classifier", "codec"]
+Family = Literal["autoencoder", "adversarial", "hybrid", "forest", "classifier", "codec", "sequence"]
 SMALLEST_SIDE = 8  # pixels
 LARGEST_SIDE = 256
 CHANNEL_COUNTS = (1, 3)  # gray, RGB
-_PRODUCTS: Mapping[Family, str] = {"classifier": "classifier", "codec": "codec"}
+_PRODUCTS: Mapping[Family, str] = {"classifier": "classifier", "codec": "codec", "sequence": "predictor of frames"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,17 @@ class Preset:
     @property
     def makes_images(self) -> bool:
         """Whether the trained model is a generator: it needs no image to make one."""
-        return self.family in ("autoencoder", "adversarial", "hybrid")
+        return self.family in ("autoencoder", "adversarial", "hybrid", "forest")
+
+    @property
+    def predicts_frames(self) -> bool:
+        """Whether the trained model goes on with sequences, and is trained on such."""
+        return self.family == "sequence"
 
     @property
     def learns_classes(self) -> bool:
         """Whether classes mean anything to the model."""
-        return self.family != "codec"
+        return self.family not in ("codec", "sequence")
 
     @property
     def product(self) -> str:
@@ -224,6 +230,20 @@ _ALL = (
         summary="adversarial random forest on principal components; grown in seconds, no gradients, no GPU",
         paper="Watson et al., AISTATS 2023, arXiv 2205.09435",
         options=ForestOptions(),
+    ),
+    Preset(
+        name="convlstm",
+        family="sequence",
+        summary="convolutional LSTM that predicts the next frames of a sequence",
+        paper="Shi et al., arXiv 1506.04214",
+        options=SequenceOptions(cell="convlstm", batch_size=16, sampling="linear", ema_half_life_images=2_000),
+    ),
+    Preset(
+        name="predrnn",
+        family="sequence",
+        summary="recurrent net that predicts next frames, with a memory that zigzags through its layers; larger",
+        paper="Wang et al., NeurIPS 2017; arXiv 2103.09504",
+        options=SequenceOptions(cell="stlstm", batch_size=16, sampling="reverse", ema_half_life_images=2_000),
     ),
     Preset(
         name="cnn",

@@ -28,8 +28,14 @@ def latents(seed: int, indices: NDArray[np.int64], size: int) -> NDArray[np.floa
 
 def uniforms(seed: int, indices: NDArray[np.int64], purpose: str) -> NDArray[np.float64]:
     """Return one uniform number in [0, 1) for each image, (N,): row i for image ``indices[i]`` of job ``seed``."""
-    words = _philox_words(_key(seed, purpose), np.asarray(indices, dtype=np.int64), 1)
-    return (words[:, 0] >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return uniform_rows(seed, indices, purpose, 1)[:, 0]
+
+
+def uniform_rows(seed: int, indices: NDArray[np.int64], purpose: str, size: int) -> NDArray[np.float64]:
+    """Return ``size`` uniform numbers in [0, 1) for each index, (N, ``size``), drawn as ``uniforms`` draws one."""
+    blocks = -(-size // WORDS_PER_BLOCK)
+    words = _philox_words(_key(seed, purpose), np.asarray(indices, dtype=np.int64), blocks)
+    return (words[:, :size] >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def labels(indices: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:

@@ -71,9 +71,28 @@ class Generator:
         """
         indices = np.asarray(indices, dtype=np.int64)
         labels = self._labels(indices, labels)
+        return self._decoded(self._latents.draw(seed, indices, labels), labels)
+
+    def latents(
+        self, seed: int, indices: NDArray[np.int64], labels: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the latents (N, Z), float32, of the images that ``sample`` makes of the same arguments."""
+        indices = np.asarray(indices, dtype=np.int64)
+        return self._latents.draw(seed, indices, self._labels(indices, labels))
+
+    def decode(self, latents: NDArray[np.float32], labels: NDArray[np.int64] | None) -> NDArray[np.uint8]:
+        """Return the images (N, H, W, C), uint8, of latents (N, Z) and, of a conditional model, classes (N,).
+
+        Raises ConfigError and OutOfMemory as ``sample`` does, and ConfigError when a conditional model gets no classes.
+        """
+        if self.num_classes and labels is None:
+            raise ConfigError("a conditional model makes images of latents and labels; the labels are missing")
+        return self._decoded(latents, self._labels(np.arange(len(latents), dtype=np.int64), labels))
+
+    def _decoded(self, latents: NDArray[np.float32], labels: NDArray[np.int64] | None) -> NDArray[np.uint8]:
         with torch.inference_mode(), self.runtime.activated():
             images, self.batch_size = in_batches_that_fit(
-                lambda size: self._in_batches(seed, indices, labels, size),
+                lambda size: self._in_batches(latents, labels, size),
                 self.batch_size,
                 "the making of images",
                 self.runtime.torch_device,
@@ -81,12 +100,11 @@ class Generator:
         return images
 
     def _in_batches(
-        self, seed: int, indices: NDArray[np.int64], labels: NDArray[np.int64] | None, size: int
+        self, latents: NDArray[np.float32], labels: NDArray[np.int64] | None, size: int
     ) -> NDArray[np.uint8]:
-        latents = self._latents.draw(seed, indices, labels)
         side = self.network.spec.image_size
-        images = np.empty((len(indices), side, side, self.network.spec.channels), dtype=np.uint8)
-        for start in range(0, len(indices), size):
+        images = np.empty((len(latents), side, side, self.network.spec.channels), dtype=np.uint8)
+        for start in range(0, len(latents), size):
             part = slice(start, start + size)
             images[part] = self._batch(latents[part], labels[part] if labels is not None else None, size)
         return images

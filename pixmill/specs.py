@@ -15,6 +15,7 @@ from pixmill.names import suggestion
 from pixmill.times import parse_time, write_time
 
 SPEC_VERSION = 1
+FRAMES_A_SHARD = 2000  # of animations, about
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Precision = Literal["fp32", "bf16", "auto"]
@@ -74,6 +75,39 @@ class GenerateSpec(_Spec):
     labels_in_tar: bool = False  # also write each label as a .cls member (1 KiB an image)
 
 
+class AnimateSpec(_Spec):
+    """Make `n` animations: walks through the latents of a generator, or sequences that a predictor goes on with.
+
+    The frames are images of a data set: frame f of animation a has the index a · `frames_each` + f. What depends on the
+    model (`stops` of a walk, `given` of a sequence) is filled in when the job is submitted.
+    """
+
+    kind: Literal["animate"] = "animate"
+    model: str  # "NAME", "NAME@VERSION" or "job:ID" of a train job
+    n: Annotated[int, Field(ge=1, le=100_000)] = 10
+    frames: Annotated[int, Field(ge=2, le=1000)] = 40  # of a whole walk; of a sequence, those that are predicted
+    stops: Annotated[int, Field(ge=2, le=100)] | None = None  # latents that a walk comes by, and back; default: 4
+    given: Annotated[int, Field(ge=1, le=500)] | None = None  # known frames of a sequence; default: as in training
+    classes: list[str] | None = None  # each walk keeps to one of these, in turn; default: all classes in turn
+    frame_milliseconds: Annotated[int, Field(ge=20, le=10_000, multiple_of=10)] = 100
+    precision: Precision = "fp32"
+
+    @property
+    def frames_each(self) -> int:
+        """Frames of one animation, the given ones included."""
+        return self.frames + (self.given or 0)
+
+    @property
+    def images(self) -> int:
+        """Frames of all animations."""
+        return self.n * self.frames_each
+
+    @property
+    def shard_size(self) -> int:
+        """Images in one archive: whole animations."""
+        return self.frames_each * max(1, FRAMES_A_SHARD // self.frames_each)
+
+
 class EvaluateSpec(_Spec):
     """Judge written images against real ones."""
 
@@ -111,13 +145,14 @@ class PingSpec(_Spec):
     kind: Literal["ping"] = "ping"
 
 
-Spec = TrainSpec | GenerateSpec | EvaluateSpec | CompressSpec | DecompressSpec | PingSpec
+Spec = TrainSpec | GenerateSpec | AnimateSpec | EvaluateSpec | CompressSpec | DecompressSpec | PingSpec
 
 _UNION_TAGS = {"bool", "int", "float", "str"}  # pydantic appends the member of a union that it tried
 
 KINDS: dict[str, type[Spec]] = {
     "train": TrainSpec,
     "generate": GenerateSpec,
+    "animate": AnimateSpec,
     "evaluate": EvaluateSpec,
     "compress": CompressSpec,
     "decompress": DecompressSpec,

@@ -92,6 +92,27 @@ class CaptionedImage:
     image: ImageSource
 
 
+@dataclass(frozen=True, kw_only=True)
+class StepTable:
+    """One measure of predicted frames: a row for each way to predict, a column for each predicted step.
+
+    A row that is longer or shorter than another raises ReportError; None stands where there is no number.
+    """
+
+    measure: str
+    better: Better
+    rows: Mapping[str, Sequence[float | None]]
+
+    def __post_init__(self) -> None:
+        if len({len(row) for row in self.rows.values()}) > 1:
+            raise ReportError(f"the rows of {self.measure} have different numbers of steps")
+
+    @property
+    def steps(self) -> int:
+        """How many frames were predicted."""
+        return max((len(row) for row in self.rows.values()), default=0)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainSection:
     """What a training run has to show; a classifier, which held-out image it took for which class, too."""
@@ -99,13 +120,16 @@ class TrainSection:
     losses: Sequence[Series] = ()
     quality: Series | None = None
     grids: Sequence[Grid] = ()
-    grids_show: Literal["generated", "decoded"] = "generated"  # decoded: in turn an image, and what is left of it
+    # decoded: in turn an image, and what is left of it; predicted: below each sequence what is predicted of it
+    grids_show: Literal["generated", "decoded", "predicted"] = "generated"
     reals: ImageSource | None = None
     model: Mapping[str, object] = field(default_factory=dict)
     images_seen: int | None = None
     images_per_second: float | None = None
     per_class_accuracy: Mapping[str, float] = field(default_factory=dict)
     confusion: "Confusion | None" = None
+    steps: Sequence[StepTable] = ()  # of a model that predicts frames
+    steps_note: str = ""  # on what they were measured
     warnings: Sequence[str] = ()
 
 

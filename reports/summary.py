@@ -9,6 +9,7 @@ from reports.numbers import count_text, duration_text, number_text, percent_text
 _NOUNS = {
     "train": "Training",
     "generate": "Generation",
+    "animate": "Animation",
     "evaluate": "Evaluation",
     "compress": "Compression",
     "decompress": "Decompression",

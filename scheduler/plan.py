@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 from db.jobs import NewTask
 from db.tables import Role
-from pixmill.specs import CompressSpec, DecompressSpec, EvaluateSpec, GenerateSpec, PingSpec, Spec, TrainSpec
+from pixmill.specs import (
+    AnimateSpec,
+    CompressSpec,
+    DecompressSpec,
+    EvaluateSpec,
+    GenerateSpec,
+    PingSpec,
+    Spec,
+    TrainSpec,
+)
 
 MOST_TASKS = 2_000  # of one job; a move of one task looks at all of its job
 IMAGES_A_TASK = 20_000  # some 10–60 s of work for the small generators; a device pulls the next one when done
@@ -31,8 +40,22 @@ def plan_generate(spec: GenerateSpec) -> Plan:
     >>> [(task.role.value, task.params.get("first_shard"), task.params.get("shards")) for task in plan.tasks]
     [('generate', 0, 2), ('generate', 2, 2), ('generate', 4, 1), ('assemble', None, None)]
     """
-    shards = -(-spec.n // spec.shard_size)
-    shards_a_task = max(1, IMAGES_A_TASK // spec.shard_size, -(-shards // MOST_TASKS))
+    return _plan_shards(spec.n, spec.shard_size)
+
+
+def plan_animate(spec: AnimateSpec) -> Plan:
+    """The tasks of a generate job: the frames are the images, and no animation is parted.
+
+    >>> plan = plan_animate(AnimateSpec(model="m", n=1000, frames=40))
+    >>> [(task.role.value, task.params.get("first_shard"), task.params.get("shards")) for task in plan.tasks]
+    [('generate', 0, 10), ('generate', 10, 10), ('assemble', None, None)]
+    """
+    return _plan_shards(spec.images, spec.shard_size)
+
+
+def _plan_shards(images: int, shard_size: int) -> Plan:
+    shards = -(-images // shard_size)
+    shards_a_task = max(1, IMAGES_A_TASK // shard_size, -(-shards // MOST_TASKS))
     generate = [
         NewTask(
             role=Role.GENERATE,
@@ -41,7 +64,7 @@ def plan_generate(spec: GenerateSpec) -> Plan:
         for first in range(0, shards, shards_a_task)
     ]
     assemble = NewTask(role=Role.ASSEMBLE, params={}, after=tuple(range(len(generate))))
-    return Plan([*generate, assemble], spec.n)
+    return Plan([*generate, assemble], images)
 
 
 def plan_evaluate(spec: EvaluateSpec) -> Plan:
@@ -56,6 +79,8 @@ def plan_job(spec: Spec) -> Plan:
             return plan_train(spec)
         case GenerateSpec():
             return plan_generate(spec)
+        case AnimateSpec():
+            return plan_animate(spec)
         case EvaluateSpec():
             return plan_evaluate(spec)
         case CompressSpec():

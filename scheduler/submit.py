@@ -22,6 +22,7 @@ from pixmill.errors import BrokerUnreachable, Conflict, KeyConflict, SpecError, 
 from pixmill.names import suggestion
 from pixmill.settings import Settings
 from pixmill.specs import (
+    AnimateSpec,
     CompressSpec,
     DecompressSpec,
     EvaluateSpec,
@@ -33,13 +34,14 @@ from pixmill.specs import (
 )
 from pixmill.states import State
 from pixmill.times import parse_time
+from scheduler.animation import require_animator, settled
 from scheduler.names import redis_url
 from scheduler.plan import plan_job
 from scheduler.registered import pin_registered
 from scheduler.validation import (
     check_compress,
-    check_dataset,
     check_decompress,
+    check_images,
     check_train,
     registered_reference,
     require_codec,
@@ -82,7 +84,7 @@ def check_request(spec: Spec) -> Spec:
     if isinstance(spec, TrainSpec):
         return check_train(spec)
     if isinstance(spec, EvaluateSpec) and spec.dataset is not None:
-        return spec.model_copy(update={"dataset": check_dataset(spec.dataset)})
+        return spec.model_copy(update={"dataset": check_images(spec.dataset)})
     if isinstance(spec, CompressSpec):
         return check_compress(spec)
     if isinstance(spec, DecompressSpec):
@@ -95,6 +97,8 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
     parents = _parents(session, options)
     if isinstance(spec, GenerateSpec):
         spec = _pin_model(session, spec, parents)
+    elif isinstance(spec, AnimateSpec):
+        spec = _pin_animator(session, spec, parents)
     elif isinstance(spec, EvaluateSpec):
         _require_output(session, spec.output, "generate", parents)
     elif isinstance(spec, CompressSpec):
@@ -163,12 +167,14 @@ def _refuse_repeated_keys(requests: Sequence[tuple[Spec, JobOptions]]) -> None:
 
 def _require_same(session: Session, present: Job, spec: Spec) -> None:
     # The model was pinned when the key was first used; by now its name may stand for a newer version.
-    if isinstance(spec, GenerateSpec | CompressSpec | DecompressSpec) and spec.model in _names_of_model(
-        session, present
-    ):
+    of_model = GenerateSpec | AnimateSpec | CompressSpec | DecompressSpec
+    if isinstance(spec, of_model) and spec.model in _names_of_model(session, present):
         spec = spec.model_copy(update={"model": present.spec["model"]})
     if isinstance(spec, TrainSpec | EvaluateSpec | CompressSpec) and _is_name_of_dataset(spec.dataset, present):
         spec = spec.model_copy(update={"dataset": present.spec["dataset"]})
+    if isinstance(spec, AnimateSpec):
+        filled_in = {key: present.spec.get(key) for key in ("stops", "given") if getattr(spec, key) is None}
+        spec = spec.model_copy(update=filled_in)
     if present.spec_digest == spec.digest():
         return
     differences = _differences(present.spec, spec.model_dump(mode="json"))
@@ -180,7 +186,7 @@ def _require_same(session: Session, present: Job, spec: Spec) -> None:
 
 def _names_of_model(session: Session, job: Job) -> set[str | None]:
     """All that a person may have called the model of this job, if it works with one."""
-    pinned = job.spec.get("model") if job.kind in ("generate", "compress", "decompress") else None
+    pinned = job.spec.get("model") if job.kind in ("generate", "animate", "compress", "decompress") else None
     if pinned is None or parse_reference(pinned).version is None:
         return {pinned}
     found = resolve_model(session, pinned)
@@ -253,7 +259,22 @@ def _pin_dataset(session: Session, spec: Spec) -> tuple[Spec, dict[str, Any]]:
     return spec.model_copy(update={"dataset": pinned.reference}), {TASK_KEY: pinned.model_dump(mode="json")}
 
 
-def _check_classes(spec: GenerateSpec, version: ModelVersion) -> None:
+def _pin_animator(session: Session, spec: AnimateSpec, parents: dict[int, bool]) -> AnimateSpec:
+    """Fix the version as `_pin_model` does, and what of the spec depends on it."""
+    found = resolve_model(session, spec.model)
+    if isinstance(found, Job):
+        trained, parents[found.id] = found, False
+    else:
+        trained = get_job(session, found.job_id)
+        spec = spec.model_copy(update={"model": f"{found.model.name}@{found.version}"})
+    require_animator(spec.model, trained.spec["model"])
+    spec = settled(spec, TrainSpec.model_validate(trained.spec))
+    if isinstance(found, ModelVersion):
+        _check_classes(spec, found)
+    return spec
+
+
+def _check_classes(spec: GenerateSpec | AnimateSpec, version: ModelVersion) -> None:
     for name in spec.classes or ():
         if not version.classes:
             raise SpecError(
@@ -269,7 +290,7 @@ def _require_output(session: Session, job_id: int, kind: str, parents: dict[int,
     output = get_job(session, job_id)
     if output.kind != kind:
         act = "evaluate judges the images" if kind == "generate" else "decompress reads the files"
-        raise UserError(f"job {output.id} is a {output.kind} job; {act} of a {kind} job")
+        raise UserError(f"job {output.id} is of kind {output.kind}; {act} of a {kind} job")
     if output.state in (State.FAILED, State.CANCELLED):
         raise Conflict(f"job {output.id} has {ended(output.state)}; its images are not complete")
     if output.state is not State.SUCCEEDED:
@@ -287,6 +308,8 @@ def _default_name(spec: Spec) -> str:
             return f"{spec.model}-{safe}"[:100]
         case GenerateSpec():
             return f"{spec.model.partition('@')[0].replace(':', '-')}-images"[:100]
+        case AnimateSpec():
+            return f"{spec.model.partition('@')[0].replace(':', '-')}-animations"[:100]
         case EvaluateSpec():
             return f"judge-{spec.output}"
         case CompressSpec():

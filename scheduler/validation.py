@@ -5,7 +5,7 @@ Reads names and folders, never images: what only the data can tell is told by th
 
 from pathlib import Path
 
-from imagemodels.data import DATASET_KINDS, check_dataset_name
+from imagemodels.data import DATASET_KINDS, check_dataset_name, names_sequences
 from imagemodels.data.source import PATH_KINDS
 from imagemodels.errors import ModelError
 from imagemodels.presets import resolve
@@ -21,9 +21,11 @@ RESERVED_NAMES = frozenset(
 def check_train(spec: TrainSpec) -> TrainSpec:
     """The spec with an absolute data set.
 
-    Raises SpecError for an unknown preset or option, DatasetError for an unknown or missing data set.
+    Raises SpecError for an unknown preset or option, or one that is not trained on such data, and DatasetError for an
+    unknown or missing data set.
     """
     check_preset(spec)
+    _check_sort(spec)
     return spec.model_copy(update={"dataset": check_dataset(spec.dataset)})
 
 
@@ -31,7 +33,7 @@ def check_compress(spec: CompressSpec) -> CompressSpec:
     """The spec with an absolute data set and the part of it that is meant.  Raises DatasetError."""
     if spec.dataset is None:
         return spec.model_copy(update={"part": spec.part or "held-out"})
-    dataset = check_dataset(spec.dataset)
+    dataset = check_images(spec.dataset)
     own = dataset.partition(":")[0] in PATH_KINDS
     return spec.model_copy(update={"dataset": dataset, "part": spec.part or ("all" if own else "held-out")})
 
@@ -63,6 +65,17 @@ def check_preset(spec: TrainSpec) -> None:
         raise SpecError(str(error), hint="pixmill model presets") from None
     if spec.conditional and not preset.learns_classes:
         raise SpecError(f"preset {spec.model} learns no classes", hint="leave out --conditional")
+
+
+def _check_sort(spec: TrainSpec) -> None:
+    """Raise SpecError unless a preset for sequences gets sequences, and any other one images."""
+    predicts_frames = resolve(spec.model).predicts_frames
+    if predicts_frames and not names_sequences(spec.dataset):
+        hint = f"--dataset moving:{spec.dataset}"
+        raise SpecError(f"{spec.model} learns to predict frames, and {spec.dataset} is of single images", hint=hint)
+    if not predicts_frames and names_sequences(spec.dataset):
+        hint = f"--dataset {spec.dataset.partition(':')[2]}, or one of the models for sequences: pixmill model presets"
+        raise SpecError(f"{spec.model} learns from images, and {spec.dataset} is of sequences", hint=hint)
 
 
 def check_dataset(name: str) -> str:
@@ -102,11 +115,20 @@ def require_codec(model: str, preset: str) -> None:
         )
 
 
+def check_images(name: str) -> str:
+    """The name of a data set of single images, as `check_dataset` gives it.  Raises DatasetError."""
+    if names_sequences(name):
+        raise DatasetError(f"{name} is of sequences, and images are needed", hint=f"--dataset {name.partition(':')[2]}")
+    return check_dataset(name)
+
+
 def require_generator(model: str, preset: str) -> None:
     """Raise SpecError when the preset, of the model of that name, makes no images."""
     found = resolve(preset, {})
     if not found.makes_images:
         raise SpecError(
             f"model {model} is a {found.product} ({preset}): it makes no images",
-            hint="pixmill model presets shows which do",
+            hint=f"pixmill submit animate --model {model}"
+            if found.predicts_frames
+            else "pixmill model presets shows which do",
         )

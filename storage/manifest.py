@@ -142,4 +142,6 @@ def _metadata(meta: ShardMeta, encoder: Mapping[str, str]) -> dict[str, str]:
         "encoder": encoder["name"],
         "encoder_version": encoder["version"],
     }
+    if meta.animation is not None:
+        values["animation"] = json.dumps(dict(meta.animation), sort_keys=True)
     return {METADATA_PREFIX + key: value for key, value in values.items()}

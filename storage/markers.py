@@ -25,10 +25,14 @@ class ShardMeta:
     seed: int  # of the job
     class_names: tuple[str, ...] = ()  # empty for a model without classes
     label_files: bool = False  # a member KEY.cls with the class number beside every image
+    animation: Mapping[str, int] | None = None  # how the images are frames; None: each stands for itself
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
-        return asdict(self) | {"class_names": list(self.class_names)}
+        values = asdict(self) | {"class_names": list(self.class_names)}
+        if self.animation is None:
+            del values["animation"]
+        return values
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:

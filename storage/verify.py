@@ -8,6 +8,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from pixmill.errors import CorruptFile, PixmillError, StorageError
+from storage.animations import animation_problems
 from storage.atomic import sha256_file
 from storage.faults import named_faults
 from storage.index import FILE_NAME, range_problems, read_dataset_index
@@ -53,6 +54,7 @@ def verify_output(
         *range_problems(ordered),
         *_stray_files(output_folder, ordered),
         *_index_problems(output_folder, ordered),
+        *animation_problems(output_folder),
     ]
     for record in ordered:
         try:

@@ -40,7 +40,7 @@ def command() -> None:
 @output_option("table", "json", "ids")
 @pass_workspace
 def ls(workspace: Workspace, output_format: str) -> None:
-    """List what generate jobs have made; a data set is complete when its job has succeeded.
+    """List what generate and animate jobs have made; a data set is complete when its job has succeeded.
 
     FOLDER lies below the storage root (`pixmill config show`).
     """
@@ -168,8 +168,8 @@ def _chosen_jobs(workspace: Workspace, job_id: int | None) -> Sequence[int]:
         if job_id is None:
             return [line.job.id for line in list_outputs(session) if line.job.state is State.SUCCEEDED]
         job = get_job(session, job_id)
-    if job.kind != "generate":
-        raise NotFound(f"job {job_id} is a {job.kind} job; only generate jobs make images", hint="pixmill output ls")
+    if job.kind not in ("generate", "animate"):
+        raise NotFound(f"job {job_id} is of kind {job.kind}: it makes no data set", hint="pixmill output ls")
     _require_success(job.state, job_id, "its data set is")
     return [job_id]
 

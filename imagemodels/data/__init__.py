@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from imagemodels.data.dataset import ImageDataset, dataset_from_arrays
     from imagemodels.data.errors import BadImage, DatasetMissing, DownloadFailed, UnknownDataset
     from imagemodels.data.loading import load_dataset
+    from imagemodels.data.moving import SequenceDataset, load_sequences
     from imagemodels.data.packed import PackedStore
-    from imagemodels.data.source import DATASET_KINDS, check_dataset_name
+    from imagemodels.data.source import DATASET_KINDS, check_dataset_name, names_sequences
 
 _HOMES = {
     "BadImage": "errors",
@@ -20,10 +21,13 @@ _HOMES = {
     "DownloadFailed": "errors",
     "ImageDataset": "dataset",
     "PackedStore": "packed",
+    "SequenceDataset": "moving",
     "UnknownDataset": "errors",
     "check_dataset_name": "source",
     "dataset_from_arrays": "dataset",
     "load_dataset": "loading",
+    "load_sequences": "moving",
+    "names_sequences": "source",
 }
 
 __all__ = [
@@ -33,10 +37,13 @@ __all__ = [
     "DownloadFailed",
     "ImageDataset",
     "PackedStore",
+    "SequenceDataset",
     "UnknownDataset",
     "check_dataset_name",
     "dataset_from_arrays",
     "load_dataset",
+    "load_sequences",
+    "names_sequences",
 ]
 
 

@@ -1,7 +1,7 @@
 """What a data set's name may be, checked without reading an image."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imagemodels.data.errors import DatasetMissing, UnknownDataset
@@ -10,26 +10,34 @@ from imagemodels.names import did_you_mean
 
 BUILT_IN_KINDS = ("digits", "mnist", "fashion-mnist", "cifar10")
 PATH_KINDS = ("folder", "zip", "tar", "idx")
-DATASET_KINDS = (*BUILT_IN_KINDS, *(f"{kind}:PATH" for kind in PATH_KINDS))
+SEQUENCE_KIND = "moving"  # sequences made of the images of another data set, whose name follows
+DATASET_KINDS = (*BUILT_IN_KINDS, *(f"{kind}:PATH" for kind in PATH_KINDS), f"{SEQUENCE_KIND}:NAME")
 
 
 @dataclass(frozen=True)
 class DatasetSource:
-    """A data set's name taken apart: its kind, and for kinds that have one, an absolute path."""
+    """A data set's name taken apart: its kind, and for kinds that have one, an absolute path.
+
+    Where ``moves``, it is the source of the objects of sequences.
+    """
 
     kind: str
     path: Path | None = None
+    moves: bool = False
 
     def __str__(self) -> str:
-        return self.kind if self.path is None else f"{self.kind}:{self.path}"
+        name = self.kind if self.path is None else f"{self.kind}:{self.path}"
+        return f"{SEQUENCE_KIND}:{name}" if self.moves else name
 
 
 def parse_dataset_name(name: str) -> DatasetSource:
-    """Take a name such as ``digits`` or ``folder:~/cats`` apart.
+    """Take a name such as ``digits``, ``folder:~/cats`` or ``moving:digits`` apart.
 
     Raises UnknownDataset when no reader knows the name.
     """
     kind, colon, path = name.partition(":")
+    if kind == SEQUENCE_KIND:
+        return _moving(name, path)
     if not colon and kind in BUILT_IN_KINDS:
         return DatasetSource(kind)
     if kind in PATH_KINDS and path:
@@ -37,12 +45,19 @@ def parse_dataset_name(name: str) -> DatasetSource:
     raise UnknownDataset(_unknown_message(name, kind, bool(colon)))
 
 
+def _moving(name: str, objects: str) -> DatasetSource:
+    if not objects or objects.partition(":")[0] == SEQUENCE_KIND:
+        example = f"{SEQUENCE_KIND}:digits"
+        raise UnknownDataset(f"data set {name!r} moves the images of another set: name that one, such as {example}")
+    return replace(parse_dataset_name(objects), moves=True)
+
+
 def _unknown_message(name: str, kind: str, has_colon: bool) -> str:
     if kind in PATH_KINDS:
         return f"data set {name!r} lacks its path: write {kind}:PATH, such as {kind}:/data/flowers"
     if has_colon and kind in BUILT_IN_KINDS:
         return f"data set {name!r}: {kind} takes no path; write {kind} alone, and give its folder as the data root"
-    hint = did_you_mean(kind, (*BUILT_IN_KINDS, *PATH_KINDS))
+    hint = did_you_mean(kind, (*BUILT_IN_KINDS, *PATH_KINDS, SEQUENCE_KIND))
     if not hint and Path(name).expanduser().exists():
         hint = f" (did you mean '{_kind_of(Path(name).expanduser())}:{name}'?)"
     return f"unknown data set {name!r}{hint}; known are {', '.join(DATASET_KINDS)}"
@@ -54,6 +69,11 @@ def _kind_of(path: Path) -> str:
         return "folder"
     ends = path.name.lower()
     return "zip" if ends.endswith(".zip") else "tar" if ".tar" in ends or ends.endswith(".tgz") else "idx"
+
+
+def names_sequences(name: str) -> bool:
+    """Whether a data set of that name is of sequences rather than of images."""
+    return name.partition(":")[0] == SEQUENCE_KIND
 
 
 def check_dataset_name(name: str) -> str:

@@ -8,12 +8,14 @@ from imagemodels.networks.encoder import ConvEncoder
 from imagemodels.networks.forest import ForestDecoder, ForestSpec
 from imagemodels.networks.fsq import FsqAutoencoder
 from imagemodels.networks.mlp import MlpDecoder, MlpEncoder
+from imagemodels.networks.sequence import SequencePredictor
+from imagemodels.networks.sequence_specs import SequenceSpec
 from imagemodels.networks.spatialspecs import FsqSpec
 from imagemodels.networks.specs import ConvDecoderSpec, ConvEncoderSpec, MlpDecoderSpec, MlpEncoderSpec
 
 Decoder = ConvDecoder | MlpDecoder | ForestDecoder  # from latent vectors to images
 Encoder = ConvEncoder | MlpEncoder  # from images to vectors
-Network = Decoder | Encoder | FsqAutoencoder
+Network = Decoder | Encoder | FsqAutoencoder | SequencePredictor
 
 ARCHITECTURES: Mapping[str, Callable[[Mapping[str, Any]], Network]] = {
     "ConvDecoder": lambda values: ConvDecoder(ConvDecoderSpec(**values)),
@@ -23,6 +25,7 @@ ARCHITECTURES: Mapping[str, Callable[[Mapping[str, Any]], Network]] = {
     "FsqAutoencoder": lambda values: FsqAutoencoder(FsqSpec(**{**values, "levels": tuple(values["levels"])})),
     "MlpDecoder": lambda values: MlpDecoder(MlpDecoderSpec(**values)),
     "MlpEncoder": lambda values: MlpEncoder(MlpEncoderSpec(**values)),
+    "SequencePredictor": lambda values: SequencePredictor(SequenceSpec(**values)),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from imagemodels.errors import ConfigError
 from imagemodels.names import did_you_mean
-from imagemodels.options import AutoencoderOptions, SharedOptions
+from imagemodels.options import AutoencoderOptions, DescentOptions
 from imagemodels.presets import Preset, check_shape, resolve
 
 LARGEST_BATCH = 4096  # images
@@ -59,10 +59,10 @@ class TrainConfig:
         return resolve(self.preset, self.overrides)
 
     @property
-    def descent(self) -> SharedOptions:
+    def descent(self) -> DescentOptions:
         """The preset's options; raises ConfigError when it is not trained by gradients."""
         options = self.model.options
-        if not isinstance(options, SharedOptions):
+        if not isinstance(options, DescentOptions):
             raise ConfigError(f"preset {self.preset!r} is not trained by gradients: imagemodels.train makes it")
         return options
 

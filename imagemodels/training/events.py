@@ -27,10 +27,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """Images (N, H, W, C), uint8, always from the same latents and classes."""
+    """Images (N, H, W, C), uint8, always from the same latents and classes, or of the same held-out sequences."""
 
     images_seen: int
     images: NDArray[np.uint8]
+    columns: int | None = None  # of a grid in which they make sense; None: any
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,14 @@
 """Which task trains which family of presets."""
 
 from imagemodels.errors import ConfigError
-from imagemodels.options import AdversarialOptions, AutoencoderOptions, ClassifierOptions, CodecOptions, HybridOptions
+from imagemodels.options import (
+    AdversarialOptions,
+    AutoencoderOptions,
+    ClassifierOptions,
+    CodecOptions,
+    HybridOptions,
+    SequenceOptions,
+)
 from imagemodels.runtime import Runtime
 from imagemodels.training.adversarial import AdversarialTask
 from imagemodels.training.autoencoder import AutoencoderTask
@@ -9,6 +16,7 @@ from imagemodels.training.classification import ClassifierTask
 from imagemodels.training.codec import CodecTask
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.hybrid import HybridTask
+from imagemodels.training.sequence import SequenceTask
 from imagemodels.training.task import Task
 
 
@@ -23,6 +31,8 @@ def new_task(config: TrainConfig, runtime: Runtime) -> Task:
         return AdversarialTask(config, options, runtime)
     if isinstance(options, CodecOptions):
         return CodecTask(config, options, runtime)
+    if isinstance(options, SequenceOptions):
+        return SequenceTask(config, options, runtime)
     if isinstance(options, ClassifierOptions):
         return ClassifierTask(config, options, runtime)
     raise ConfigError(f"preset {config.preset!r} is not trained by gradients")

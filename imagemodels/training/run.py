@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from imagemodels.classifier import Classifier
-from imagemodels.codec import Codec
 from imagemodels.errors import ConfigError
+from imagemodels.model import Model, model_of
 from imagemodels.networks.architectures import Decoder, Encoder
-from imagemodels.networks.fsq import FsqAutoencoder
+from imagemodels.networks.sequence import SequencePredictor
+from imagemodels.prediction import Predictor
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training import state
@@ -145,12 +146,16 @@ class Run(ABC):
             raise ConfigError(f"preset {self.config.preset!r} is a {self.config.model.product}: it is no classifier")
         return Classifier(network, self.runtime)
 
-    def model(self, which: Which = "last") -> Generator | Classifier | Codec:
-        """Return the generator, the classifier or the codec, whichever is trained."""
+    def predictor(self, which: Which = "last") -> Predictor:
+        """Return a predictor with a copy of the averaged weights; raises ConfigError when the model is none."""
         network = self._product(which)
-        if isinstance(network, FsqAutoencoder):
-            return Codec(network, self.runtime)
-        return Generator(network, self.runtime) if isinstance(network, Decoder) else self.classifier(which)
+        if not isinstance(network, SequencePredictor):
+            raise ConfigError(f"preset {self.config.preset!r} is a {self.config.model.product}: it predicts no frames")
+        return Predictor(network, self.runtime)
+
+    def model(self, which: Which = "last") -> Model:
+        """Return the generator, the classifier, the codec or the predictor, whichever is trained."""
+        return model_of(self._product(which), self.runtime)
 
     def save(self, file: IO[bytes]) -> None:
         """Write everything that ``load`` needs to go on.
@@ -230,7 +235,8 @@ class Run(ABC):
         return float((Classifier(network, self.runtime).predict(images) == labels).double().mean())
 
     def _measured(self, value: float, network: torch.nn.Module) -> Quality:
-        sign = 1 if self.config.model.makes_images else -1  # accuracy, noise ratio: higher is better
+        higher_is_better = self.config.model.family in ("classifier", "codec")  # accuracy, noise ratio
+        sign = -1 if higher_is_better else 1
         is_best = self.best is None or sign * value < sign * self.best.value
         if is_best:
             self.best = Best(value, self.images_seen, dict(network.state_dict()))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from imagemodels.data import SequenceDataset
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training.config import TrainConfig
@@ -12,7 +13,7 @@ from imagemodels.training.run import Run
 
 def new_run(
     config: TrainConfig,
-    images: Tensor,
+    images: Tensor | SequenceDataset,
     labels: Tensor | None,
     runtime: Runtime,
     quality: Callable[[Generator], float] | None = None,
@@ -23,9 +24,15 @@ def new_run(
 ) -> Run:
     """Return the run that trains the preset of ``config``, of arguments as ``Trainer`` has them.
 
-    A forest copies the images that ``rows`` choose into memory.
-    Raises DataError when the images do not fit the configuration, and ConfigError when the memory would not.
+    Sequences take the place of images, for a preset that learns from them; they need no labels and are tested by
+    their own held-out part. A forest copies the images that ``rows`` choose into memory.
+    Raises DataError when the images do not fit the configuration, and ConfigError when they are of another sort
+    than the preset learns from, or the memory would not do.
     """
+    if isinstance(images, SequenceDataset):
+        from imagemodels.training.sequence_trainer import SequenceTrainer
+
+        return SequenceTrainer(config, images, runtime)
     if config.model.family == "forest":
         from imagemodels.training.forest import ForestFit
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from imagemodels.errors import DataError
+from imagemodels.errors import ConfigError, DataError
+from imagemodels.options import ImageOptions
 from imagemodels.random import step_seed
 from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
@@ -17,7 +18,10 @@ DIGESTED_IMAGES = 256  # hashed at a time: a copy of all of them need not fit in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """The images of one optimizer step, or a part of them: (N, C, H, W) in [-1, 1], labels (N,) int64 or None."""
+    """The images of one optimizer step, or a part of them: (N, C, H, W) in [-1, 1], labels (N,) int64 or None.
+
+    Of sequences, the images are (N, T, C, H, W).
+    """
 
     step: int
     images_seen: int  # before this step
@@ -63,11 +67,16 @@ class ImageStream:
         runtime: Runtime,
         rows: Tensor | None = None,
     ) -> None:
+        options = config.descent
+        if not isinstance(options, ImageOptions):
+            raise ConfigError(
+                f"preset {config.preset!r} is trained on sequences, such as moving:digits, and was given images"
+            )
         self.count = len(images) if rows is None else len(rows)
         check_images(config, images, labels, self.count)
         self.seed = config.seed
         self.batch_size = config.effective_batch_size
-        self._options = config.descent
+        self._options = options
         self.digest = content_digest(images, labels, rows)
         self._runtime = runtime
         self._rows = rows

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from imagemodels.networks.partial import part_of_a_batch
 from imagemodels.networks.prior import LatentDecoder
 from imagemodels.networks.specs import ConvDecoderSpec, MlpDecoderSpec
-from imagemodels.options import DecoderOptions, SharedOptions
+from imagemodels.options import DecoderOptions, DescentOptions
 from imagemodels.random import step_seed
 from imagemodels.runtime import Runtime
 from imagemodels.training.adam import Adam
@@ -119,7 +119,7 @@ def _shared(value: Tensor, part: Batch) -> Tensor:
 
 
 def new_optimizer(
-    network: nn.Module, options: SharedOptions, learning_rate: float, weight_decay: float = 0.0
+    network: nn.Module, options: DescentOptions, learning_rate: float, weight_decay: float = 0.0
 ) -> Optimizer:
     """Return the optimizer of the options for the weights of ``network``."""
     if options.optimizer == "sgd":

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from imagemodels.options import SharedOptions
+from imagemodels.options import ImageOptions
 from imagemodels.pixels import to_float
 from imagemodels.training.augmentation import recoloured
 
 Draw = Callable[[int, str], Tensor]  # how many numbers for each image, for what: uniform in [0, 1), (N, numbers)
 
 
-def varied(pixels: Tensor, options: SharedOptions, draw: Draw) -> Tensor:
+def varied(pixels: Tensor, options: ImageOptions, draw: Draw) -> Tensor:
     """Return uint8 ``pixels`` (N, C, S, S) as floats in [-1, 1], changed as the options say."""
     if options.horizontal_flips:
         pixels = flipped(pixels, draw(1, "flips"), 3)

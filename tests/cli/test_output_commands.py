@@ -70,7 +70,7 @@ def test_what_cannot_be_verified_says_why(run: Runner, world: World) -> None:
     generate = world.generate(f"job:{train}")
     found = run("output", "verify", train)
     assert found.code == 3
-    assert "only generate jobs make images" in found.err
+    assert f"job {train} is of kind train: it makes no data set" in found.err
     found = run("output", "verify", generate)
     assert found.code == 4
     assert f"hint:  pixmill wait {generate}" in found.err

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from imagemodels.latents import LatentSource, piece_images
+from imagemodels.latents import LatentSource, between, piece_images
 from imagemodels.networks.mlp import MlpDecoder
 from imagemodels.networks.specs import MlpDecoderSpec
 from imagemodels.random import latents, uniforms
@@ -80,3 +80,29 @@ def test_uniform_numbers_are_uniform_and_belong_to_their_images() -> None:
     assert np.histogram(whole, 10, (0, 1))[0].min() > 1_800
     assert np.array_equal(uniforms(3, np.array([7, 19_999, 0]), "parts"), whole[[7, 19_999, 0]])
     assert not np.array_equal(whole, uniforms(3, np.arange(20_000), "others"))
+
+
+def test_the_way_between_latents_is_an_arc_at_an_even_pace() -> None:
+    first, second = np.array([[3.0, 0, 0]], dtype=np.float32), np.array([[0, 3.0, 0]], dtype=np.float32)
+    shares = np.linspace(0, 1, 7)
+    way = between(np.repeat(first, 7, 0), np.repeat(second, 7, 0), shares)
+    angles = shares * np.pi / 2
+    assert way == pytest.approx(3 * np.stack((np.cos(angles), np.sin(angles), 0 * angles), 1), abs=1e-6)
+
+
+def test_a_way_begins_and_ends_at_its_ends_whatever_their_lengths() -> None:
+    random = np.random.default_rng(3)
+    first, second = random.normal(size=(2, 20, 8)).astype(np.float32) * np.array([1, 9], np.float32)[:, None, None]
+    assert np.array_equal(between(first, second, np.zeros(20)), first)
+    assert between(first, second, np.ones(20)) == pytest.approx(second, abs=1e-6)
+    half = between(first, second, np.full(20, 0.5))
+    apart = [np.sum(half * end, 1) / np.linalg.norm(end, axis=1) for end in (first, second)]
+    assert np.isfinite(half).all()
+    assert (np.linalg.norm(half, axis=1) > 0.9).all()
+    assert (apart[0] > -1e-6).all() or (apart[1] > -1e-6).all()
+
+
+@pytest.mark.parametrize("second", [[2.0, 0, 0], [-2.0, 0, 0], [5.0, 0, 0]])
+def test_parallel_ends_are_joined_by_a_straight_line(second: list[float]) -> None:
+    ends = np.array([[[2.0, 0, 0]], [second]], dtype=np.float32)
+    assert between(ends[0], ends[1], np.array([0.25])) == pytest.approx(0.75 * ends[0] + 0.25 * ends[1])

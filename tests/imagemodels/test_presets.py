@@ -8,9 +8,16 @@ from imagemodels.presets import PRESETS, check_shape, resolve
 
 
 def test_every_preset_says_what_it_is_and_where_it_is_from() -> None:
-    names = "vae dcgan sngan lsgan wgan-gp r3gan beta-vae mlp-vae mlp-gan vae-gan forest cnn fsq-ae"
+    names = "vae dcgan sngan lsgan wgan-gp r3gan beta-vae mlp-vae mlp-gan vae-gan forest convlstm predrnn cnn fsq-ae"
     assert list(PRESETS) == names.split()
     assert all(preset.summary and preset.paper for preset in PRESETS.values())
+
+
+def test_a_preset_makes_images_predicts_frames_or_is_a_classifier_or_a_codec() -> None:
+    others = {name for name, preset in PRESETS.items() if not (preset.makes_images or preset.predicts_frames)}
+    assert others == {"cnn", "fsq-ae"}
+    assert {name for name, preset in PRESETS.items() if preset.predicts_frames} == {"convlstm", "predrnn"}
+    assert PRESETS["forest"].makes_images
 
 
 def test_options_are_replaced_and_the_preset_itself_stays() -> None:

@@ -86,3 +86,17 @@ def test_no_images_are_an_empty_array() -> None:
 def test_labels_that_do_not_fit_are_refused(kind: str, labels: np.ndarray, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         new_generator(SPECS[kind]).sample(1, INDICES, labels)
+
+
+@pytest.mark.parametrize("kind", ["plain", "unconditional"])
+def test_an_image_is_that_of_its_latents(kind: str) -> None:
+    generator = new_generator(SPECS[kind])
+    labels = INDICES % 4 if kind == "plain" else None
+    made = generator.decode(generator.latents(7, INDICES, labels), labels)
+    assert np.array_equal(made, generator.sample(7, INDICES, labels))
+
+
+def test_latents_alone_are_not_enough_for_a_conditional_model() -> None:
+    generator = new_generator()
+    with pytest.raises(ConfigError, match="the labels are missing"):
+        generator.decode(generator.latents(7, INDICES), None)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pixmill.errors import SpecError
 from pixmill.specs import (
     KINDS,
+    AnimateSpec,
     CompressSpec,
     DecompressSpec,
     EvaluateSpec,
@@ -43,7 +44,16 @@ compress_specs = st.builds(
     CompressSpec, model=texts, dataset=st.none() | texts, part=st.sampled_from([None, "held-out", "all"])
 )
 decompress_specs = st.builds(DecompressSpec, output=st.none() | st.integers(1, 99), files=st.none() | texts)
-specs = train_specs | generate_specs | evaluate_specs | compress_specs | decompress_specs
+animate_specs = st.builds(
+    AnimateSpec,
+    seed=seeds,
+    model=texts,
+    n=st.integers(1, 100_000),
+    frames=st.integers(2, 1000),
+    stops=st.none() | st.integers(2, 100),
+    given=st.none() | st.integers(1, 500),
+)
+specs = train_specs | generate_specs | animate_specs | evaluate_specs | compress_specs | decompress_specs
 label_keys = st.text(
     st.characters(min_codepoint=32, max_codepoint=0x24F, exclude_characters='"\\\x7f\xad').filter(str.isprintable),
     min_size=1,
@@ -93,7 +103,7 @@ def test_defaults_given_or_left_out_are_the_same_spec() -> None:
 @pytest.mark.parametrize(
     ("values", "message", "hint"),
     [
-        ({}, "the spec has no 'kind'", "choose one of: compress, decompress, evaluate, generate, ping, train"),
+        ({}, "the spec has no 'kind'", "choose one of: animate, compress, decompress, evaluate, generate, ping, train"),
         ({"kind": "tarin"}, "unknown kind 'tarin'", "did you mean 'train'?"),
         ({"kind": ["train"]}, "unknown kind", "did you mean 'train'?"),
         (TRAIN | {"version": 2}, "spec version 2 is not known", "upgrade pixmill"),

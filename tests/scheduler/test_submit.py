@@ -24,7 +24,7 @@ from pixmill.errors import (
     UserError,
 )
 from pixmill.settings import Settings, load_settings
-from pixmill.specs import NAME_PATTERN, EvaluateSpec, GenerateSpec, JobOptions, Spec, TrainSpec
+from pixmill.specs import NAME_PATTERN, AnimateSpec, EvaluateSpec, GenerateSpec, JobOptions, Spec, TrainSpec
 from pixmill.states import State
 from scheduler.names import POKE_LIST
 from scheduler.submit import Submitted, _default_name, submit
@@ -248,7 +248,7 @@ def test_what_cannot_be_judged_is_refused(desk: Desk) -> None:
     train = desk.submit().job_id
     failed = desk.ended(Outcome.FAILED, kind="generate")
     for output, error, message in (
-        (train, UserError, f"job {train} is a train job"),
+        (train, UserError, f"job {train} is of kind train"),
         (failed, Conflict, f"job {failed} has failed; its images are not complete"),
         (999, NotFound, "no job 999"),
     ):
@@ -261,7 +261,16 @@ def test_what_cannot_be_judged_is_refused(desk: Desk) -> None:
     [
         ({"model": "veaa"}, SpecError, "veaa"),
         ({"options": {"wdith": 3}}, SpecError, "wdith"),
+        ({"model": "predrnn", "dataset": "moving:digits", "options": {"crop": 0.1}}, SpecError, "no option 'crop'"),
         ({"dataset": "digtis"}, DatasetError, "digtis"),
+        ({"model": "convlstm", "dataset": "moving:digtis"}, DatasetError, "digtis"),
+        ({"dataset": "moving:digits"}, SpecError, "vae learns from images, and moving:digits is of sequences"),
+        ({"model": "predrnn"}, SpecError, "predrnn learns to predict frames, and digits is of single images"),
+        (
+            {"model": "convlstm", "dataset": "moving:digits", "conditional": True},
+            SpecError,
+            "preset convlstm learns no classes",
+        ),
         ({"dataset": "folder:/nowhere/at/all"}, DatasetError, "/nowhere/at/all"),
     ],
 )
@@ -287,6 +296,54 @@ def test_a_folder_is_stored_as_every_worker_finds_it(
     assert judged.spec["dataset"] == f"folder:{tmp_path}/cats"
 
 
+def test_an_animate_job_is_settled_by_its_model(desk: Desk) -> None:
+    desk.trained(job_id=desk.submit(TRAIN, name="digits").job_id)
+    walk = desk.job(AnimateSpec(model="digits", n=5, frames=30))
+    assert (walk.spec["model"], walk.spec["stops"], walk.spec["given"]) == ("digits@1", 4, None)
+    assert (walk.progress_total, walk.name) == (150, "digits-animations")
+    moves = TrainSpec(model="predrnn", dataset="moving:digits", options={"given_frames": 6})
+    train = desk.submit(moves, name="moves").job_id
+    forecast = desk.job(AnimateSpec(model=f"job:{train}", n=5, frames=30))
+    assert (forecast.spec["stops"], forecast.spec["given"], forecast.progress_total) == (None, 6, 180)
+    assert desk.parents(forecast.id) == {train: False}
+
+
+def test_the_same_key_is_the_same_animation_though_the_model_has_filled_it_in(desk: Desk) -> None:
+    desk.trained(job_id=desk.submit(TRAIN, name="digits").job_id)
+    spec = AnimateSpec(model="digits", n=5)
+    first = desk.submit(spec, key="once")
+    desk.trained(job_id=desk.submit(TRAIN, name="digits").job_id)
+    again = desk.submit(spec, key="once")
+    assert (again.job_id, again.is_new) == (first.job_id, False)
+    with pytest.raises(KeyConflict, match="stops 4 → 5"):
+        desk.submit(spec.model_copy(update={"stops": 5}), key="once")
+
+
+@pytest.mark.parametrize(
+    ("train", "change", "message"),
+    [
+        (TRAIN, {"given": 5}, "vae makes its images from latents: it takes no given frames"),
+        (TRAIN, {"classes": ["7"]}, "knows no classes"),
+        (TrainSpec(model="convlstm", dataset="moving:digits"), {"stops": 5}, "goes on with sequences"),
+        (TrainSpec(model="convlstm", dataset="moving:digits"), {"classes": ["7"]}, "learns no classes"),
+        (TrainSpec(model="cnn", dataset="digits"), {}, "is a classifier"),
+    ],
+)
+def test_what_means_nothing_to_the_model_is_refused(
+    desk: Desk, train: TrainSpec, change: dict[str, Any], message: str
+) -> None:
+    desk.trained(job_id=desk.submit(train, name="digits").job_id, preset=train.model, classes=[])
+    with pytest.raises(SpecError, match=message):
+        desk.submit(AnimateSpec(model="digits", **change))
+
+
+def test_a_model_of_sequences_makes_no_images_of_its_own(desk: Desk) -> None:
+    train = desk.submit(TrainSpec(model="convlstm", dataset="moving:digits"), name="moves").job_id
+    with pytest.raises(SpecError, match=r"is a predictor of frames \(convlstm\): it makes no images") as caught:
+        desk.submit(GenerateSpec(model=f"job:{train}", n=3))
+    assert caught.value.hint == f"pixmill submit animate --model job:{train}"
+
+
 def test_cancelling_before_the_first_tick_leaves_nothing_to_do(desk: Desk) -> None:
     job_id = desk.submit().job_id
     act(desk.database, cancel_job, job_id, actor="ann")
@@ -306,6 +363,7 @@ def test_a_default_name_is_always_one_that_can_be_referred_to(kind: str, path: s
         (TrainSpec(model="vae", dataset="folder:/data/größe"), "vae-gr--e"),
         (GenerateSpec(model="digits@3", n=1), "digits-images"),
         (GenerateSpec(model="job:3", n=1), "job-3-images"),
+        (AnimateSpec(model="digits@3"), "digits-animations"),
         (EvaluateSpec(output=4), "judge-4"),
     ],
 )

@@ -163,7 +163,11 @@ def test_what_cannot_be_done_is_refused_when_it_is_asked_for(sqlite_line: Line, 
         (DecompressSpec(output=1, model=codec), SpecError, "knows its model"),
         (DecompressSpec(files=str(tmp_path)), SpecError, "the model that wrote the files in"),
         (DecompressSpec(files=str(tmp_path / "no"), model=codec), DatasetError, "there is no folder"),
-        (DecompressSpec(output=generate), UserError, "is a generate job; decompress reads the files of a compress job"),
+        (
+            DecompressSpec(output=generate),
+            UserError,
+            "is of kind generate; decompress reads the files of a compress job",
+        ),
         (TrainSpec(model="fsq-ae", dataset="digits", conditional=True), SpecError, "learns no classes"),
         (TrainSpec(model="fsq-ae", dataset="digits", options={"levels": "8,1"}), SpecError, "numbers from 2 to 16"),
     ):

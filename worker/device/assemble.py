@@ -1,4 +1,4 @@
-"""The last task of a generate job: its published shards become one data set in one folder."""
+"""The last task of a generate or animate job: its published shards become one data set in one folder."""
 
 import logging
 import os
@@ -8,28 +8,33 @@ from typing import Any
 
 import numpy as np
 
+from pixmill.specs import AnimateSpec, Spec, parse_spec
 from storage.outputs import link_shard, write_dataset_index
 from storage.pictures import contact_sheet, save_png
 from storage.shards import ShardRecord, read_images, read_rows
 from worker.assignment import Assignment, ShardInput
+from worker.device.animations import write_animations
 from worker.device.desk import Desk
 from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
 
 SHEET_IMAGES = 100
+WIDEST_ROW = 50  # frames of an animation
 
 
 def run_assemble(desk: Desk, _warm: WarmModels) -> dict[str, Any]:
-    """Link the shards into outputs/, write dataset.json and the contact sheet; gives what the job shows of itself."""
+    """Link the shards into outputs/, write dataset.json and pictures; gives what the job shows of itself."""
     assignment = desk.assignment
     output = desk.layout.output_folder(assignment.job_id)
     records = _link_all(desk, assignment, output)
     assert assignment.model is not None
     made_from = {"model": assignment.model.reference, "dataset_fingerprint": assignment.model.dataset_fingerprint}
-    write_dataset_index(output, records, name=assignment.job_name, details=made_from)
-    sheet = _contact_sheet(desk, assignment, output)
-    counts = _class_counts(desk, output, records, assignment.model.classes)
+    spec = parse_spec(assignment.spec)
+    animations = write_animations(desk, output, records, spec) if isinstance(spec, AnimateSpec) else {}
+    index = write_dataset_index(output, records, name=assignment.job_name, details=made_from | animations)
+    sheet = _contact_sheet(desk, assignment, output, _columns(spec, index.class_names))
+    counts = _class_counts(desk, output, records, index.class_names)
     return {
         "output": desk.layout.relative(output),
         "index": desk.layout.relative(output / "dataset.json"),
@@ -39,6 +44,7 @@ def run_assemble(desk: Desk, _warm: WarmModels) -> dict[str, Any]:
         "shards": len(records),
         "class_counts": counts,
         "model": assignment.model.reference,
+        "animations": spec.n if isinstance(spec, AnimateSpec) else None,
     }
 
 
@@ -53,11 +59,10 @@ def _link_all(desk: Desk, assignment: Assignment, output: Path) -> list[ShardRec
     return records
 
 
-def _contact_sheet(desk: Desk, assignment: Assignment, output: Path) -> Path:
-    first = _first_images(assignment.shards, desk, SHEET_IMAGES)
-    columns = _columns(assignment.model.classes if assignment.model else ())
+def _contact_sheet(desk: Desk, assignment: Assignment, output: Path, columns: int) -> Path:
+    first = _first_images(assignment.shards, desk, SHEET_IMAGES // columns * columns)
     sheet = desk.folder / "contact-sheet.png"
-    save_png(sheet, contact_sheet(first[: SHEET_IMAGES // columns * columns], columns=columns))
+    save_png(sheet, contact_sheet(first, columns=columns))
     target = output / sheet.name
     # Through a name of its own, so that a reader never sees a missing sheet.
     fresh = output / f".{sheet.name}.{assignment.task_id}.{assignment.epoch}"
@@ -67,8 +72,10 @@ def _contact_sheet(desk: Desk, assignment: Assignment, output: Path) -> Path:
     return target
 
 
-def _columns(classes: tuple[str, ...]) -> int:
-    """As many columns as classes, so that each column is a class; ten where that would look odd."""
+def _columns(spec: Spec, classes: tuple[str, ...]) -> int:
+    """As many columns as frames, or as classes, so that each column is a class; ten where that would look odd."""
+    if isinstance(spec, AnimateSpec) and spec.frames_each <= WIDEST_ROW:
+        return spec.frames_each
     return len(classes) if 5 <= len(classes) <= 16 else 10
 
 

@@ -4,15 +4,13 @@ import os
 from pathlib import Path
 
 from imagemodels.card import Metadata
-from imagemodels.classifier import Classifier
-from imagemodels.codec import Codec
 from imagemodels.export import save_model
-from imagemodels.sampling import Generator
+from imagemodels.model import Model
 from storage.atomic import sync_folder
 from storage.faults import named_faults
 
 
-def export_model(folder: Path, model: Generator | Classifier | Codec, metadata: Metadata) -> str:
+def export_model(folder: Path, model: Model, metadata: Metadata) -> str:
     """Write the model into `folder` and wait until the disk holds it; gives the sha256 of its weights.
 
     Raises DiskFull, PermissionDenied or StorageError.

@@ -8,20 +8,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imagemodels.errors import ConfigError
-from imagemodels.random import labels as labels_in_turn
+from imagemodels.data import SequenceDataset, load_sequences
+from imagemodels.errors import ConfigError, DataError
+from imagemodels.model import Model
+from imagemodels.prediction import Predictor
 from imagemodels.sampling import Generator
-from pixmill.specs import GenerateSpec
+from pixmill.specs import AnimateSpec, GenerateSpec, parse_spec
 from storage.shards import ImageBatch, ShardMeta, ShardRange, shard_plan, write_shard
 from worker.assignment import ModelInput
 from worker.device.desk import Desk
+from worker.device.makers import Forecasts, ImageMaker, Samples, Walks
 from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
-
-# Encoded and written at a time. What takes the device's memory is the smaller batch in which the generator makes them,
-# and which it halves by itself when it must; this number has no influence on any pixel.
-BATCH_IMAGES = 512
 
 
 def run_generate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
@@ -38,32 +37,34 @@ def run_generate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
 
 
 class _Task:
-    """The range of shards, and the model that makes their images."""
+    """The range of shards, and what makes their images."""
 
     def __init__(self, desk: Desk, warm: WarmModels) -> None:
-        assert desk.assignment.model is not None
+        spec = parse_spec(desk.assignment.spec)
+        assert isinstance(spec, GenerateSpec | AnimateSpec)
         self._desk = desk
-        self._spec = GenerateSpec.model_validate(desk.assignment.spec)
-        self._generator = _load(desk, warm, desk.assignment.model, self._spec.precision)
-        self._chosen = _class_numbers(self._spec, desk.assignment.model)
+        self._spec = spec
+        self._maker = _maker(desk, warm, spec)
         first, count = desk.assignment.params["first_shard"], desk.assignment.params["shards"]
-        self.planned = shard_plan(self._spec.n, self._spec.shard_size)[first : first + count]
+        images = spec.images if isinstance(spec, AnimateSpec) else spec.n
+        self.planned = shard_plan(images, spec.shard_size)[first : first + count]
         self.total = sum(shard.count for shard in self.planned)
         self._done = 0
         self._started = time.monotonic()
         self._made_here = 0
         self.meta = ShardMeta(
-            checkpoint_sha256=self._generator.digest,
-            precision=self._generator.precision,
-            seed=self._spec.seed,
-            class_names=desk.assignment.model.classes,
-            label_files=self._spec.labels_in_tar,
+            checkpoint_sha256=self._maker.model.digest,
+            precision=self._maker.model.precision,
+            seed=spec.seed,
+            class_names=self._maker.class_names,
+            label_files=isinstance(spec, GenerateSpec) and spec.labels_in_tar,
+            animation=self._maker.animation,
         )
 
     @property
     def batch_size(self) -> int:
         """How many images the network makes at a time; fewer than usual when the memory ran out."""
-        return self._generator.batch_size
+        return self._maker.model.batch_size
 
     def missing(self) -> Iterator[ShardRange]:
         """The planned shards without those that an earlier attempt published."""
@@ -76,12 +77,12 @@ class _Task:
 
     def batches(self, shard: ShardRange) -> Iterator[ImageBatch]:
         """Make the shard's images.  Raises StopRequested between two batches."""
-        for first in range(shard.first_index, shard.first_index + shard.count, BATCH_IMAGES):
+        step = self._maker.batch_images
+        for first in range(shard.first_index, shard.first_index + shard.count, step):
             self._desk.check_stop()
-            last = min(first + BATCH_IMAGES, shard.first_index + shard.count)
+            last = min(first + step, shard.first_index + shard.count)
             indices = np.arange(first, last, dtype=np.int64)
-            labels = self._labels(indices)
-            images = self._generator.sample(self._spec.seed, indices, labels)
+            images, labels = self._maker.make(indices)
             seeds = np.full(len(indices), self._spec.seed, dtype=np.int64)
             yield ImageBatch(first, images, seeds, labels)
             self._advance(len(indices))
@@ -92,25 +93,47 @@ class _Task:
         rate = self._made_here / max(1e-9, time.monotonic() - self._started)
         self._desk.progress("generating", min(self._done, self.total - 1), self.total, rate=rate)
 
-    def _labels(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
-        if not self._generator.num_classes:
-            return None
-        if self._chosen is None:
-            return labels_in_turn(indices, self._generator.num_classes)
-        return self._chosen[indices % len(self._chosen)]
+
+def _maker(desk: Desk, warm: WarmModels, spec: GenerateSpec | AnimateSpec) -> ImageMaker:
+    """What the spec asks for, of the model that it names.  Raises ConfigError when that cannot do it."""
+    assert desk.assignment.model is not None
+    described = desk.assignment.model
+    model = _load(desk, warm, described, spec.precision)
+    if isinstance(spec, AnimateSpec) and isinstance(model, Predictor):
+        return Forecasts(spec, model, _sequences(desk, described))
+    if not isinstance(model, Generator):
+        raise ConfigError(f"model {described.reference} is a {type(model).__name__.lower()}: it makes no images")
+    chosen = _class_numbers(spec, described)
+    if isinstance(spec, AnimateSpec):
+        return Walks(spec, model, described.classes, chosen)
+    return Samples(spec, model, described.classes, chosen)
 
 
-def _load(desk: Desk, warm: WarmModels, model: ModelInput, precision: str) -> Generator:
+def _load(desk: Desk, warm: WarmModels, model: ModelInput, precision: str) -> Model:
     desk.measuring("loading the model", 0.0)
     warm.prepare(model.image_size)
     loaded = warm.get(desk.layout.resolve(model.folder), model.digest, precision)
-    if not isinstance(loaded, Generator):
-        raise ConfigError(f"model {model.reference} is a {type(loaded).__name__.lower()}: it makes no images")
-    log.info("model %s, digest %s, %s", model.reference, loaded.digest, loaded.precision)
+    log.info("model %s, digest %s, %s", model.reference, loaded.digest, warm.runtime(precision).resolved_precision)
     return loaded
 
 
-def _class_numbers(spec: GenerateSpec, model: ModelInput) -> npt.NDArray[np.int64] | None:
+def _sequences(desk: Desk, model: ModelInput) -> SequenceDataset:
+    """The sequences that the model was trained on.  Raises DataError when they are not the same any more."""
+    data = load_sequences(
+        model.dataset,
+        image_size=model.image_size,
+        channels=model.channels,
+        root=desk.layout.root / "datasets",
+        on_bad_image="skip",  # as in training, or the fingerprint tells
+        progress=desk.measuring,
+    )
+    if data.fingerprint != model.dataset_fingerprint:
+        found = f"its fingerprint is {data.fingerprint}, and was {model.dataset_fingerprint}"
+        raise DataError(f"data set {model.dataset} has changed since model {model.reference} was trained: {found}")
+    return data
+
+
+def _class_numbers(spec: GenerateSpec | AnimateSpec, model: ModelInput) -> npt.NDArray[np.int64] | None:
     if spec.classes is None:
         return None
     unknown = [name for name in spec.classes if name not in model.classes]

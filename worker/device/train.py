@@ -6,21 +6,19 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 
 from imagemodels.card import Metadata
 from imagemodels.classifier import Classifier
-from imagemodels.data import ImageDataset
+from imagemodels.data import ImageDataset, SequenceDataset
 from imagemodels.errors import NonFiniteLoss
-from imagemodels.evaluation.features import FeatureNet, feature_net, image_tensor, spread_rows
+from imagemodels.evaluation.features import FeatureNet, feature_net
 from imagemodels.evaluation.quality import quality_metric
-from imagemodels.presets import resolve
+from imagemodels.model import Model
+from imagemodels.prediction import Predictor
 from imagemodels.sampling import Generator
-from imagemodels.training.config import TrainConfig
 from imagemodels.training.events import Collapse, Event, Progress, Quality, Samples
 from imagemodels.training.run import Run
-from imagemodels.training.runs import new_run
 from pixmill import __version__
 from pixmill.specs import TrainSpec
 from storage.pictures import contact_sheet, save_png
@@ -28,23 +26,20 @@ from worker.device.checkpoints import Checkpoints
 from worker.device.desk import Desk, StopRequested
 from worker.device.exporting import export_model
 from worker.device.heldout import write_held_out
+from worker.device.lessons import Data, judge_sequences, new_trainer, read_data, save_real_grid, train_config
 from worker.device.lines import LineFile
-from worker.device.real_images import read_real_images
 from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
 
-MEASUREMENTS = 10  # of quality in one run
-SAMPLE_GRIDS = 12
 QUALITY_IMAGES = 1000
-GRID_IMAGES = 64
 MOST_ROLLBACKS = 1  # of a run that diverges
 
 
 def run_train(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     """Train, publish checkpoints on the way, and export the best weights; gives what the model's row needs."""
     spec = TrainSpec.model_validate(desk.assignment.spec)
-    data = _read_data(desk, spec)
+    data = read_data(desk, spec)
     warm.prepare(data.image_size)
     with closing(_Run(desk, spec, data, warm)) as run:
         run.resume()
@@ -52,26 +47,13 @@ def run_train(desk: Desk, warm: WarmModels) -> dict[str, Any]:
         return run.export()
 
 
-def _read_data(desk: Desk, spec: TrainSpec) -> ImageDataset:
-    data = read_real_images(
-        desk, spec.dataset, image_size=spec.image_size, channels=spec.channels, on_bad_image=spec.on_bad_image
-    )
-    if spec.conditional:
-        data.require_classes()
-    log.info("data set %s: %d images, fingerprint %s", data.name, len(data), data.fingerprint)
-    log.info("images of each class: %s", data.histogram() or "no classes")
-    for path, reason in data.bad_images:
-        log.warning("left out %s: %s", path, reason)
-    return data
-
-
 class _Run:
     """One attempt at training."""
 
-    def __init__(self, desk: Desk, spec: TrainSpec, data: ImageDataset, warm: WarmModels) -> None:
+    def __init__(self, desk: Desk, spec: TrainSpec, data: Data, warm: WarmModels) -> None:
         self._desk, self._spec, self._data, self._warm = desk, spec, data, warm
-        self._config = _config(spec, data)
-        self._features = self._feature_net() if self._config.model.makes_images else None
+        self._config = train_config(spec, data)
+        self._features = self._feature_net(data) if self._config.model.makes_images else None
         self._measure = self._quality_metric()
         self._trainer = self._new_trainer()
         self._checkpoints = Checkpoints(desk)
@@ -84,31 +66,21 @@ class _Run:
         for file in (self._losses, self._quality, self._collapses):
             file.close()
 
-    def _feature_net(self) -> FeatureNet:
+    def _feature_net(self, data: Data) -> FeatureNet:
+        assert isinstance(data, ImageDataset)  # the submit has refused an image generator on sequences
         self._desk.measuring("preparing the feature net", 0.0)
-        net = feature_net(self._data, self._desk.layout.features, self._warm.runtime("fp32"))
+        net = feature_net(data, self._desk.layout.features, self._warm.runtime("fp32"))
         log.info("quality is the kernel distance on features of %s", net.name)
         return net
 
     def _quality_metric(self) -> Callable[[Generator], float] | None:
-        if self._features is None:
+        if self._features is None or isinstance(self._data, SequenceDataset):
             return None
         count = min(QUALITY_IMAGES, max(2, len(self._data.train_indices)))
         return quality_metric(self._data, self._features, count=count, seed=self._spec.seed)
 
     def _new_trainer(self) -> Run:
-        data, config = self._data, self._config
-        runtime, measure = self._warm.runtime(self._spec.precision), self._measure
-        test_images, test_labels = None, None
-        if not config.model.makes_images:  # a classifier is measured by what it has not seen
-            held_out = spread_rows(data, data.test_indices)
-            test_images, test_labels = image_tensor(data, held_out), _labels(data, held_out, config)
-        tests = {"test_images": test_images, "test_labels": test_labels}
-        labels = _labels(data, data.train_indices, config)
-        if data.is_packed:  # read from its file, batch by batch
-            rows = torch.from_numpy(data.train_indices)
-            return new_run(config, image_tensor(data), labels, runtime, measure, rows=rows, **tests)
-        return new_run(config, image_tensor(data, data.train_indices), labels, runtime, measure, **tests)
+        return new_trainer(self._config, self._data, self._warm.runtime(self._spec.precision), self._measure)
 
     def resume(self) -> None:
         """Go on from the newest checkpoint whose bytes are as they were written; from the start if there is none."""
@@ -119,7 +91,7 @@ class _Run:
             return
         if self._desk.assignment.checkpoints:
             log.warning("no checkpoint can be used: training begins again")
-        _save_real_grid(self._desk, self._data)
+        save_real_grid(self._desk, self._config, self._data)
 
     def _load_newest(self) -> str | None:
         """The path of the state that the trainer now has; None: it stands at the start."""
@@ -188,7 +160,7 @@ class _Run:
                 self._report("training", event.images_seen, losses=losses, rate=event.images_per_second)
             case Samples():
                 path = self._desk.folder / f"samples-{event.images_seen:09d}.png"
-                save_png(path, contact_sheet(event.images))
+                save_png(path, contact_sheet(event.images, columns=event.columns))
             case Quality():
                 self._quality.add({"images": event.images_seen, "value": event.value, "best": event.best})
                 log.info("quality %.5f at %d images%s", event.value, event.images_seen, ", best" if event.best else "")
@@ -219,7 +191,9 @@ class _Run:
 
     @property
     def _class_names(self) -> tuple[str, ...]:
-        return self._data.class_names if self._config.num_classes else ()
+        if isinstance(self._data, SequenceDataset) or not self._config.num_classes:
+            return ()
+        return self._data.class_names
 
     def export(self) -> dict[str, Any]:
         """Write the best weights as the job's model; gives its row."""
@@ -228,7 +202,6 @@ class _Run:
         model = self._trainer.model("best" if best else "last")
         folder = self._desk.folder / "model"
         export_model(folder, model, self._metadata(best.images_seen if best else self._trainer.images_seen))
-        held_out = write_held_out(self._desk, model, self._data) if isinstance(model, Classifier) else None
         metric = None
         if best is not None:
             metric = {"name": self._metric_name, "value": best.value}
@@ -242,7 +215,7 @@ class _Run:
             "images_seen": self._trainer.images_seen,
             "best_images_seen": best.images_seen if best else None,
             "metric": metric,
-            **({"held_out": held_out} if held_out else {}),
+            **self._judged(model),
             **self._memory_and_rollbacks(),
             "dataset": {"name": self._data.name, "description": self._data.describe()},
             "lineage": {
@@ -254,6 +227,15 @@ class _Run:
                 **self._memory_and_rollbacks(),
             },
         }
+
+    def _judged(self, model: Model) -> dict[str, Any]:
+        """What a classifier says of held-out images, or where the figures of each predicted step lie."""
+        if isinstance(model, Predictor) and isinstance(self._data, SequenceDataset):
+            return {"sequences": judge_sequences(self._desk, self._config, model, self._data)}
+        if isinstance(model, Classifier) and isinstance(self._data, ImageDataset):
+            held_out = write_held_out(self._desk, model, self._data)
+            return {"held_out": held_out} if held_out else {}
+        return {}
 
     def _memory_and_rollbacks(self) -> dict[str, int]:
         """What of the machine and of the run's fortunes has an influence on the weights."""
@@ -270,37 +252,4 @@ class _Run:
     def _metric_name(self) -> str:
         if self._features is not None:
             return f"kid@{self._features.name}"
-        return "psnr" if self._config.model.family == "codec" else "accuracy"
-
-
-def _config(spec: TrainSpec, data: ImageDataset) -> TrainConfig:
-    needs_classes = spec.conditional or resolve(spec.model).family == "classifier"
-    return TrainConfig(
-        preset=spec.model,
-        image_size=data.image_size,
-        channels=data.channels,
-        images=spec.images,
-        num_classes=len(data.class_names) if needs_classes else 0,
-        overrides=spec.options,
-        batch_size=spec.batch_size,
-        seed=spec.seed,
-        precision=spec.precision,
-        evaluate_every=max(1, spec.images // MEASUREMENTS),
-        samples_every=max(1, spec.images // SAMPLE_GRIDS),
-        sample_count=GRID_IMAGES,
-    )
-
-
-def _labels(
-    data: ImageDataset, indices: np.ndarray[Any, np.dtype[np.int64]], config: TrainConfig
-) -> torch.Tensor | None:
-    return torch.from_numpy(data.labels[indices]) if config.num_classes and data.labels is not None else None
-
-
-def _save_real_grid(desk: Desk, data: ImageDataset) -> None:
-    chosen = data.train_indices[:GRID_IMAGES]
-    if data.labels is not None:  # one class after the other, as in the generated grids
-        by_class = [data.train_indices[data.labels[data.train_indices] == label] for label in range(data.num_classes)]
-        rows = [members[row] for row in range(GRID_IMAGES) for members in by_class if row < len(members)]
-        chosen = np.asarray(rows[:GRID_IMAGES], dtype=np.int64)
-    save_png(desk.folder / "reals.png", contact_sheet(data.images[chosen]))
+        return {"codec": "psnr", "sequence": "mse"}.get(self._config.model.family, "accuracy")

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import torch
 
-from imagemodels.classifier import Classifier
-from imagemodels.codec import Codec
 from imagemodels.export import load_model
+from imagemodels.model import Model
 from imagemodels.runtime import Runtime
-from imagemodels.sampling import Generator
 
 KEPT_MODELS = 2
 SMALL_IMAGE = 32  # pixels a side
@@ -23,7 +21,7 @@ class WarmModels:
     device: str  # torch's name: "cpu" or "cuda"
     most_threads: int
     _threads: int = 1
-    _models: OrderedDict[tuple[str, str, int], Generator | Classifier | Codec] = field(default_factory=OrderedDict)
+    _models: OrderedDict[tuple[str, str, int], Model] = field(default_factory=OrderedDict)
 
     def prepare(self, image_size: int) -> None:
         """Choose the CPU threads for images of this size (pixels a side), before anything is computed with them.
@@ -39,7 +37,7 @@ class WarmModels:
         """The runtime of this process."""
         return Runtime(self.device, precision=precision, threads=self._threads if self.device == "cpu" else None)
 
-    def get(self, folder: Path, digest: str, precision: str) -> Generator | Classifier | Codec:
+    def get(self, folder: Path, digest: str, precision: str) -> Model:
         """The model in `folder`, loaded unless it is warm; it uses full batches.  Raises CorruptCheckpoint."""
         key = (digest, precision, self._threads)
         if key not in self._models:

@@ -49,7 +49,7 @@ def _publish_model(session: Session, lease: Lease, result: Mapping[str, Any]) ->
         "best_images_seen": result["best_images_seen"],
         "metric": result["metric"],
         "dataset": fingerprint,
-        **({"held_out": result["held_out"]} if "held_out" in result else {}),
+        **{name: result[name] for name in ("held_out", "sequences") if name in result},
         **_used(result),
     }
 

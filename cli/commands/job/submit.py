@@ -111,7 +111,10 @@ def common_options(function: Command) -> Command:
     ),
 )
 @click.option("--model", help="Preset; `pixmill model presets` lists them.")
-@click.option("--dataset", help="digits, mnist, …, folder:, zip:, tar: or idx:PATH, or a name of `pixmill dataset ls`.")
+@click.option(
+    "--dataset",
+    help="digits, mnist, …, folder:, zip:, tar: or idx:PATH, a name of `pixmill dataset ls`, or moving:NAME.",
+)
 @click.option("--image-size", type=int, metavar="PIXELS", help="Side of the square images.  [default: the data's]")
 @click.option("--channels", type=click.Choice([1, 3]), help="1 gray, 3 RGB.  [default: the data's]")
 @click.option("--conditional/--unconditional", default=None, help="Learn to make images of a given class.")
@@ -147,11 +150,44 @@ def train(workspace: Workspace, /, **flags: Any) -> None:
 @pass_workspace
 def generate(workspace: Workspace, /, **flags: Any) -> None:
     """Make a data set of images with a trained model."""
-    if flags["classes"] is not None:
-        flags["classes"] = [name.strip() for name in flags["classes"].split(",") if name.strip()]
-        if not flags["classes"]:
-            raise click.UsageError("--classes names no class; write it like --classes 3,7")
+    flags["classes"] = _class_names(flags["classes"])
     _submit(workspace, "generate", flags)
+
+
+def _class_names(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise click.UsageError("--classes names no class; write it like --classes 3,7")
+    return names
+
+
+@command.command(
+    "animate",
+    epilog=examples(
+        "pixmill submit animate --model vae-digits -n 10 --frames 60 --stops 5",
+        "pixmill submit animate --model predrnn-digits -n 20 --given 10 --frames 20",
+    ),
+)
+@click.option("--model", help="NAME, NAME@VERSION, or job:ID of a train job, which may still run.")
+@click.option("-n", "--n", "n", type=COUNT, help="How many animations.  [default: 10]")
+@click.option("--frames", type=COUNT, help="Of a walk in all; of a sequence, those predicted.  [default: 40]")
+@click.option("--stops", type=COUNT, help="Latents that a walk comes by, back to the first.  [default: 4]")
+@click.option("--given", type=COUNT, metavar="FRAMES", help="Known frames of a sequence.  [default: as in training]")
+@click.option("--classes", metavar="A,B", help="Each walk keeps to one of these, in turn.  [default: all]")
+@click.option("--frame-milliseconds", type=int, metavar="MS", help="How long a frame is shown.  [default: 100]")
+@click.option("--seed", type=int, help="Same seed, same animations.  [default: 0]")
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "auto"]), help="Numbers to compute with.")
+@common_options
+@pass_workspace
+def animate(workspace: Workspace, /, **flags: Any) -> None:
+    """Make animations, as WebP and GIF, and a data set of their frames.
+
+    A generator walks through its latents; a model of sequences goes on with held-out ones.
+    """
+    flags["classes"] = _class_names(flags["classes"])
+    _submit(workspace, "animate", flags)
 
 
 @command.command(
@@ -230,7 +266,7 @@ def from_file(workspace: Workspace, /, **flags: Any) -> None:
     """Ask for the jobs that files describe."""
     if not flags["sources"]:
         raise click.UsageError(
-            "say what to do: train, generate, evaluate, compress, decompress or ping, or name a file with -f"
+            "say what to do: train, generate, animate, evaluate, compress, decompress or ping, or name a file with -f"
         )
     flags["options"] = {key: _scalar(value) for key, value in flags["options"]}
     _submit(workspace, None, flags)

@@ -5,6 +5,9 @@ import pytest
 
 from imagemodels.digest import identity
 from imagemodels.networks.architectures import ARCHITECTURES
+from imagemodels.networks.forest import ForestSpec
+from imagemodels.networks.sequence_specs import SequenceSpec
+from imagemodels.networks.spatialspecs import FsqSpec
 from imagemodels.networks.specs import (
     ConvDecoderSpec,
     ConvEncoderSpec,
@@ -17,11 +20,23 @@ from imagemodels.networks.specs import (
 DECODER: dict[str, Any] = {"image_size": 8, "channels": 1, "latent_size": 4, "width": 2}
 ENCODER: dict[str, Any] = {"image_size": 8, "channels": 1, "outputs": 1, "width": 2}
 # The identities by which exported models of these specs are known.
-KNOWN: dict[str, tuple[DecoderSpec | EncoderSpec, str]] = {
+KNOWN: dict[str, tuple[DecoderSpec | EncoderSpec | ForestSpec | FsqSpec | SequenceSpec, str]] = {
     "ConvDecoder": (ConvDecoderSpec(**DECODER), "658bcc29cd5078be"),
     "ConvEncoder": (ConvEncoderSpec(**ENCODER), "c02fd2bc25ec4436"),
     "MlpDecoder": (MlpDecoderSpec(**DECODER, depth=1), "691930cb53270ee6"),
     "MlpEncoder": (MlpEncoderSpec(**ENCODER, depth=1), "c444c0dfb742c973"),
+    "ForestDecoder": (
+        ForestSpec(image_size=8, channels=1, latent_size=4, groups=2, leaves=3),
+        "ecc4adcd9b52804f",
+    ),
+    "FsqAutoencoder": (
+        FsqSpec(image_size=8, channels=1, width=2, halvings=1, blocks=0, levels=(5, 4)),
+        "d35a8e55f6fbb3c7",
+    ),
+    "SequencePredictor": (
+        SequenceSpec(image_size=8, channels=1, width=2, layers=1, given_frames=2),
+        "6581533486579277",
+    ),
 }
 
 

@@ -6,6 +6,7 @@ import torch
 from benchmarks.train_speed import FIRST_STEP_TOLERANCE, loss_differences
 from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
+from imagemodels.training.descent import Descent
 from imagemodels.training.discriminating import frozen
 from imagemodels.training.meter import Meter
 from imagemodels.training.trainer import Trainer
@@ -26,7 +27,7 @@ def test_the_first_step_has_the_losses_of_the_plain_loop() -> None:
     assert differences[0] < FIRST_STEP_TOLERANCE
 
 
-def steps_of(trainer: Trainer, count: int) -> list[dict[str, float]]:
+def steps_of(trainer: Descent, count: int) -> list[dict[str, float]]:
     """What is shown of the first steps."""
     shown = [trainer.task.step(trainer.stream.batch(step)) for step in range(count)]
     return [{name: float(value) for name, value in losses.items()} for losses in shown]
@@ -100,7 +101,7 @@ def test_the_generator_waits_for_its_turn() -> None:
     assert not all(torch.equal(mine, theirs) for mine, theirs in zip(before, shown[2][1], strict=True))
 
 
-def steps_of_one(trainer: Trainer, step: int) -> tuple[dict[str, torch.Tensor], list[torch.Tensor]]:
+def steps_of_one(trainer: Descent, step: int) -> tuple[dict[str, torch.Tensor], list[torch.Tensor]]:
     losses = trainer.task.step(trainer.stream.batch(step))
     return losses, [weight.detach().clone() for weight in trainer.task.product.parameters()]
 

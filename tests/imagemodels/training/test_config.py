@@ -48,6 +48,7 @@ def test_the_batch_size_is_the_preset_s_unless_given() -> None:
         ({"seed": -1}, "seed is a whole number of at least 0"),
         ({"batch_size": 1}, "batch_size lies between 2 and 4096, got 1"),
         ({"precision": "fp16"}, "precision is one of fp32, bf16, auto; got 'fp16'"),
+        ({"preset": "convlstm", "num_classes": 3}, "learns no classes: num_classes is 0, got 3"),
         ({"preset": "cnn"}, "is a classifier and needs num_classes"),
         ({"image_size": 300}, "image_size lies between 8 and 256"),
         ({"sede": 1}, r"no setting 'sede' \(did you mean 'seed'\?\)"),

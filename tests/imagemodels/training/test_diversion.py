@@ -9,18 +9,18 @@ import torch
 
 from imagemodels.errors import CorruptCheckpoint, NonFiniteLoss
 from imagemodels.random import diverted_seed
-from imagemodels.training.trainer import Trainer
+from imagemodels.training.descent import Descent
 from tests.imagemodels.training.test_trainer import SMALL, new_trainer, resumed, small_config, state_of
 
 
-def diverted(preset: str, times: int = 1) -> Trainer:
+def diverted(preset: str, times: int = 1) -> Descent:
     trainer = new_trainer(small_config(preset, steps=4, evaluate_every=0, samples_every=0))
     for _ in range(times):
         trainer.divert()
     return trainer
 
 
-def trained(trainer: Trainer) -> Trainer:
+def trained(trainer: Descent) -> Descent:
     for _ in trainer.run():
         pass
     return trainer

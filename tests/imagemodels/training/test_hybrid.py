@@ -2,12 +2,12 @@ import pytest
 import torch
 
 from imagemodels.training.autoencoder import AutoencoderTask
+from imagemodels.training.descent import Descent
 from imagemodels.training.hybrid import HybridTask, _length_by
-from imagemodels.training.trainer import Trainer
 from tests.imagemodels.training.test_trainer import SMALL, new_trainer, small_config
 
 
-def hybrid(**changes: object) -> tuple[Trainer, HybridTask]:
+def hybrid(**changes: object) -> tuple[Descent, HybridTask]:
     trainer = new_trainer(small_config("vae-gan", overrides=SMALL["vae-gan"] | changes))
     assert isinstance(trainer.task, HybridTask)
     return trainer, trainer.task

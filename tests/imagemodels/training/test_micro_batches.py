@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from imagemodels.errors import OutOfMemory
 from imagemodels.networks.partial import part_of_a_batch
 from imagemodels.networks.spectral import SpectralNorm
+from imagemodels.training.descent import Descent
 from imagemodels.training.events import Step
-from imagemodels.training.trainer import Trainer
 from tests.imagemodels.training.test_trainer import BATCH, SMALL, new_trainer, resumed, small_config, state_of
 
 WITHOUT_BATCH_NORM: dict[str, tuple[str, dict[str, Any]]] = {
@@ -26,24 +26,24 @@ WITHOUT_BATCH_NORM: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def trainer_of(preset: str, steps: int = 3, **overrides: Any) -> Trainer:
+def trainer_of(preset: str, steps: int = 3, **overrides: Any) -> Descent:
     config = small_config(preset, steps, evaluate_every=0, samples_every=0, overrides=SMALL[preset] | overrides)
     return new_trainer(config)
 
 
-def trained(trainer: Trainer, micro_batch: int = BATCH) -> Trainer:
+def trained(trainer: Descent, micro_batch: int = BATCH) -> Descent:
     trainer.micro_batch = micro_batch
     for _ in trainer.run():
         pass
     return trainer
 
 
-def weights(trainer: Trainer) -> Tensor:
+def weights(trainer: Descent) -> Tensor:
     parameters = [weight for network in trainer.task.networks.values() for weight in network.parameters()]
     return torch.cat([weight.detach().flatten() for weight in parameters])
 
 
-def gradients(trainer: Trainer, micro_batch: int) -> Tensor:
+def gradients(trainer: Descent, micro_batch: int) -> Tensor:
     """Of the first step, while the discriminator barely moves: its first move has the size of the learning rate."""
     trainer.task.step(trainer.stream.batch(0), micro_batch)
     parameters = [weight for network in trainer.task.networks.values() for weight in network.parameters()]
@@ -70,7 +70,9 @@ def test_without_batch_norm_the_weights_are_those_of_the_undivided_run(loss: str
     assert (parts - whole).norm() < 2e-2 * (whole - start).norm()
 
 
-@pytest.mark.parametrize(("preset", "overrides"), [("cnn", {}), ("vae", {"reconstruction": "mse"})])
+@pytest.mark.parametrize(
+    ("preset", "overrides"), [("cnn", {}), ("vae", {"reconstruction": "mse"}), ("convlstm", {}), ("predrnn", {})]
+)
 def test_with_fixed_statistics_so_have_the_other_families(preset: str, overrides: dict[str, Any]) -> None:
     def step(micro_batch: int) -> Tensor:
         trainer = trainer_of(preset, **overrides)
@@ -143,12 +145,12 @@ def test_spectral_norms_iterate_once_for_all_parts() -> None:
         assert mine.iterates
 
 
-def spectral_norms(trainer: Trainer) -> list[SpectralNorm]:
+def spectral_norms(trainer: Descent) -> list[SpectralNorm]:
     return [layer for layer in trainer.task.networks["discriminator"].modules() if isinstance(layer, SpectralNorm)]
 
 
 @contextmanager
-def short_memory(trainer: Trainer, network: str, fitting: int, after: int = 0) -> Iterator[list[int]]:
+def short_memory(trainer: Descent, network: str, fitting: int, after: int = 0) -> Iterator[list[int]]:
     """Let a network's passes of more than `fitting` images ask for more memory than there is, after so many passes."""
     passes: list[int] = []
 

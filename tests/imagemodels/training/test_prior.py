@@ -8,6 +8,7 @@ from imagemodels.sampling import Generator
 from imagemodels.training.autoencoder import AutoencoderTask
 from imagemodels.training.events import Quality, Samples
 from imagemodels.training.prior import Encoded, fit, nearest_centres
+from imagemodels.training.stream import ImageStream
 from tests.imagemodels.training.test_trainer import BATCH, SMALL, new_trainer, small_config
 
 
@@ -108,6 +109,7 @@ def test_a_sample_grid_and_a_measurement_of_one_step_share_one_fit() -> None:
     trainer.task.networks["encoder"].register_forward_pre_hook(count)
     kinds = [type(event) for event in trainer.run()]
     assert (kinds.count(Samples), kinds.count(Quality)) == (3, 2)
+    assert isinstance(trainer.stream, ImageStream)
     assert encoded == [trainer.stream.count] * 3
 
 
@@ -122,6 +124,7 @@ def test_samples_lie_nearer_to_the_data_than_those_of_the_standard_normal() -> N
     plain.network.use_prior(0)
     plain = Generator(plain.network, Runtime(threads=1))
     assert isinstance(trainer.task, AutoencoderTask)
+    assert isinstance(trainer.stream, ImageStream)
     pixels, labels = trainer.stream.pictures(torch.arange(50))
     assert labels is not None
 

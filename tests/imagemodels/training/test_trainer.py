@@ -1,5 +1,6 @@
 import io
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import islice
 
 import numpy as np
@@ -7,12 +8,15 @@ import pytest
 import torch
 
 from imagemodels.codec import Codec
+from imagemodels.data import SequenceDataset, load_sequences
 from imagemodels.errors import ConfigError, CorruptCheckpoint, DataError, NonFiniteLoss
 from imagemodels.presets import resolve
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training.config import TrainConfig
+from imagemodels.training.descent import Descent
 from imagemodels.training.events import Event, Progress, Quality, Samples, Step
+from imagemodels.training.sequence_trainer import SequenceTrainer
 from imagemodels.training.trainer import Trainer
 from tests.imagemodels.pictures import coloured, digits
 
@@ -30,6 +34,8 @@ SMALL: dict[str, dict[str, object]] = {
     "vae-gan": {"width": 4, "discriminator_width": 4, "latent_size": 4, "adversarial": "ns"},
     "cnn": {"width": 4},
     "fsq-ae": {"width": 4, "blocks": 1, "levels": "5,4"},
+    "convlstm": {"width": 4, "layers": 1, "given_frames": 2, "predicted_frames": 2, "patch": 2, "sampling_images": 64},
+    "predrnn": {"width": 4, "layers": 2, "given_frames": 2, "predicted_frames": 2, "patch": 2, "sampling_images": 64},
 }
 KNOWS_DIFFERENCES_ALONE = {
     "wgan-gp",
@@ -60,7 +66,14 @@ def small_config(preset: str, steps: int = 6, **changes: object) -> TrainConfig:
     return TrainConfig.from_mapping(values | changes)
 
 
-def new_trainer(config: TrainConfig) -> Trainer:
+@cache
+def moving(image_size: int, channels: int) -> SequenceDataset:
+    return load_sequences("moving:digits", image_size=image_size, channels=channels)
+
+
+def new_trainer(config: TrainConfig) -> Descent:
+    if config.model.predicts_frames:
+        return SequenceTrainer(config, moving(config.image_size, config.channels), Runtime(threads=1))
     images, labels = digits(config.image_size)
     images = coloured(images) if config.channels == 3 else images
     known = labels if config.num_classes else None
@@ -75,7 +88,7 @@ def new_trainer(config: TrainConfig) -> Trainer:
     )
 
 
-def state_of(trainer: Trainer) -> bytes:
+def state_of(trainer: Descent) -> bytes:
     file = io.BytesIO()
     trainer.save(file)
     return file.getvalue()
@@ -87,7 +100,7 @@ def finished_state(config: TrainConfig) -> tuple[bytes, list[Event]]:
     return state_of(trainer), events
 
 
-def resumed(config: TrainConfig, state: bytes) -> Trainer:
+def resumed(config: TrainConfig, state: bytes) -> Descent:
     trainer = new_trainer(config)
     trainer.load(io.BytesIO(state))
     return trainer
@@ -310,6 +323,10 @@ def test_a_classifier_makes_no_images_and_a_generator_no_predictions() -> None:
         new_trainer(small_config("vae")).classifier()
     with pytest.raises(ConfigError, match="nothing was measured"):
         new_trainer(small_config("vae")).generator("best")
+    with pytest.raises(ConfigError, match="predicts no frames"):
+        new_trainer(small_config("vae")).predictor()
+    with pytest.raises(ConfigError, match="makes no images"):
+        new_trainer(small_config("convlstm")).generator()
 
 
 def test_test_images_that_do_not_fit_are_refused() -> None:

@@ -1,0 +1,140 @@
+"""What a train task learns from: images or sequences, and how each is shown to people."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from imagemodels.data import ImageDataset, SequenceDataset, load_sequences, names_sequences
+from imagemodels.evaluation.features import image_tensor, spread_rows
+from imagemodels.evaluation.sequences import evaluate_sequences
+from imagemodels.options import SequenceOptions
+from imagemodels.prediction import Predictor
+from imagemodels.presets import resolve
+from imagemodels.runtime import Runtime
+from imagemodels.sampling import Generator
+from imagemodels.training.config import TrainConfig
+from imagemodels.training.run import Run
+from imagemodels.training.runs import new_run
+from pixmill.specs import TrainSpec
+from storage.pictures import contact_sheet, save_png
+from worker.device.desk import Desk
+from worker.device.real_images import read_real_images
+
+log = logging.getLogger("job")
+
+MEASUREMENTS = 10  # of quality in one run
+SAMPLE_GRIDS = 12
+GRID_IMAGES = 64
+JUDGED_SEQUENCES = 256
+SEQUENCE_REPORT = "sequences.json"
+
+Data = ImageDataset | SequenceDataset
+
+
+def read_data(desk: Desk, spec: TrainSpec) -> Data:
+    """Read the data set and log what it is.  Raises DataError."""
+    data = _sequences(desk, spec) if names_sequences(spec.dataset) else _real_images_of(desk, spec)
+    images = data.objects if isinstance(data, SequenceDataset) else data
+    if spec.conditional:
+        images.require_classes()
+    log.info("data set %s: %d images, fingerprint %s", data.name, len(images), data.fingerprint)
+    log.info("images of each class: %s", images.histogram() or "no classes")
+    for path, reason in data.bad_images:
+        log.warning("left out %s: %s", path, reason)
+    return data
+
+
+def _sequences(desk: Desk, spec: TrainSpec) -> Data:
+    return load_sequences(
+        spec.dataset,
+        image_size=spec.image_size,
+        channels=spec.channels,
+        root=desk.layout.root / "datasets",
+        on_bad_image=spec.on_bad_image,
+        progress=desk.measuring,
+    )
+
+
+def _real_images_of(desk: Desk, spec: TrainSpec) -> Data:
+    return read_real_images(
+        desk, spec.dataset, image_size=spec.image_size, channels=spec.channels, on_bad_image=spec.on_bad_image
+    )
+
+
+def train_config(spec: TrainSpec, data: Data) -> TrainConfig:
+    """What the spec asks for, of this data."""
+    needs_classes = spec.conditional or resolve(spec.model).family == "classifier"
+    num_classes = len(data.class_names) if needs_classes and isinstance(data, ImageDataset) else 0
+    return TrainConfig(
+        preset=spec.model,
+        image_size=data.image_size,
+        channels=data.channels,
+        images=spec.images,
+        num_classes=num_classes,
+        overrides=spec.options,
+        batch_size=spec.batch_size,
+        seed=spec.seed,
+        precision=spec.precision,
+        evaluate_every=max(1, spec.images // MEASUREMENTS),
+        samples_every=max(1, spec.images // SAMPLE_GRIDS),
+        sample_count=GRID_IMAGES,
+    )
+
+
+def new_trainer(config: TrainConfig, data: Data, runtime: Runtime, measure: Callable[[Generator], float] | None) -> Run:
+    """Return a run on the training part of the data, at the start."""
+    if isinstance(data, SequenceDataset):
+        return new_run(config, data, None, runtime)
+    test_images, test_labels = None, None
+    if not config.model.makes_images:  # a classifier is measured by what it has not seen
+        held_out = spread_rows(data, data.test_indices)
+        test_images, test_labels = image_tensor(data, held_out), _labels(data, held_out, config)
+    tests = {"test_images": test_images, "test_labels": test_labels}
+    labels = _labels(data, data.train_indices, config)
+    if data.is_packed:  # read from its file, batch by batch
+        rows = torch.from_numpy(data.train_indices)
+        return new_run(config, image_tensor(data), labels, runtime, measure, rows=rows, **tests)
+    return new_run(config, image_tensor(data, data.train_indices), labels, runtime, measure, **tests)
+
+
+def _labels(
+    data: ImageDataset, indices: np.ndarray[Any, np.dtype[np.int64]], config: TrainConfig
+) -> torch.Tensor | None:
+    return torch.from_numpy(data.labels[indices]) if config.num_classes and data.labels is not None else None
+
+
+def save_real_grid(desk: Desk, config: TrainConfig, data: Data) -> None:
+    """Leave a picture of what is learnt from."""
+    if isinstance(data, SequenceDataset):
+        frames = _length(config)
+        shown = data.sequences(np.arange(max(1, GRID_IMAGES // frames)), frames, held_out=False)
+        sheet = contact_sheet(shown.reshape(-1, *shown.shape[2:]), columns=frames)
+    else:
+        sheet = contact_sheet(_real_images(data))
+    save_png(desk.folder / "reals.png", sheet)
+
+
+def _real_images(data: ImageDataset) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    chosen = data.train_indices[:GRID_IMAGES]
+    if data.labels is not None:  # one class after the other, as in the generated grids
+        by_class = [data.train_indices[data.labels[data.train_indices] == label] for label in range(data.num_classes)]
+        rows = [members[row] for row in range(GRID_IMAGES) for members in by_class if row < len(members)]
+        chosen = np.asarray(rows[:GRID_IMAGES], dtype=np.int64)
+    return data.images[chosen]
+
+
+def judge_sequences(desk: Desk, config: TrainConfig, predictor: Predictor, data: SequenceDataset) -> str:
+    """Judge predictions step by step beside their controls; gives the path of the figures below the storage root."""
+    desk.measuring("judging the predictions", 0.0)
+    frames = _length(config) - predictor.given_frames
+    report = evaluate_sequences(predictor, data, frames=frames, count=JUDGED_SEQUENCES)
+    return desk.layout.relative(desk.write_json(SEQUENCE_REPORT, report.to_json()))
+
+
+def _length(config: TrainConfig) -> int:
+    options = config.model.options
+    assert isinstance(options, SequenceOptions)
+    return options.given_frames + options.predicted_frames

@@ -1,0 +1,119 @@
+"""What makes the numbered images of a job: each a function of model, seed, number and class alone."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from imagemodels.data import SequenceDataset
+from imagemodels.latents import between
+from imagemodels.prediction import Predictor
+from imagemodels.random import labels as labels_in_turn
+from imagemodels.sampling import Generator
+from pixmill.specs import AnimateSpec, GenerateSpec
+
+Images = npt.NDArray[np.uint8]
+Integers = npt.NDArray[np.int64]
+
+# Encoded and written at a time, about. What takes the device's memory is the smaller batch in which the model makes
+# them, and which it halves by itself when it must; this number has no influence on any pixel.
+BATCH_IMAGES = 512
+KINDS_OF_FRAMES = ("given", "predicted")
+
+
+class ImageMaker(ABC):
+    """A model, and how a job asks it for images."""
+
+    batch_images = BATCH_IMAGES
+
+    def __init__(self, model: Generator | Predictor, class_names: tuple[str, ...]) -> None:
+        self.model = model
+        self.class_names = class_names  # of the labels; empty where there are none
+
+    @property
+    def animation(self) -> Mapping[str, int] | None:
+        """How the images are frames; None: each stands for itself."""
+        return None
+
+    @abstractmethod
+    def make(self, indices: Integers) -> tuple[Images, Integers | None]:
+        """Return the images (N, H, W, C) of these numbers (N,), and their labels (N,) where there are any."""
+
+
+class Samples(ImageMaker):
+    """Independent images of a generator."""
+
+    def __init__(
+        self, spec: GenerateSpec, generator: Generator, class_names: tuple[str, ...], chosen: Integers | None
+    ) -> None:
+        super().__init__(generator, class_names)
+        self._generator, self._seed, self._chosen = generator, spec.seed, chosen
+
+    def make(self, indices: Integers) -> tuple[Images, Integers | None]:
+        """Images of the classes in turn."""
+        labels = classes_in_turn(indices, self._generator.num_classes, self._chosen)
+        return self._generator.sample(self._seed, indices, labels), labels
+
+
+class Walks(ImageMaker):
+    """Frames of walks through a generator's latents.
+
+    Walk a comes by the latents of the images a · stops, a · stops + 1, … that a generate job of the same seed has, and
+    back to the first. It keeps to one class.
+    """
+
+    def __init__(
+        self, spec: AnimateSpec, generator: Generator, class_names: tuple[str, ...], chosen: Integers | None
+    ) -> None:
+        super().__init__(generator, class_names)
+        assert spec.stops is not None  # filled in at submit
+        self._spec, self._stops = spec, spec.stops
+        self._generator, self._chosen = generator, chosen
+
+    @property
+    def animation(self) -> Mapping[str, int]:
+        """Frames and stops of a walk."""
+        return {"frames_each": self._spec.frames_each, "stops": self._stops}
+
+    def make(self, indices: Integers) -> tuple[Images, Integers | None]:
+        """The frames, at equal distances between the stops."""
+        walks, frames = np.divmod(indices, self._spec.frames_each)
+        labels = classes_in_turn(walks, self._generator.num_classes, self._chosen)
+        passed, rest = np.divmod(frames * self._stops, self._spec.frames)
+        first = walks * self._stops + passed
+        second = walks * self._stops + (passed + 1) % self._stops
+        ends = [self._generator.latents(self._spec.seed, stop, labels) for stop in (first, second)]
+        return self._generator.decode(between(ends[0], ends[1], rest / self._spec.frames), labels), labels
+
+
+class Forecasts(ImageMaker):
+    """Held-out sequences: the given frames, and those that a model predicts of them."""
+
+    def __init__(self, spec: AnimateSpec, predictor: Predictor, data: SequenceDataset) -> None:
+        super().__init__(predictor, KINDS_OF_FRAMES)
+        assert spec.given is not None  # filled in at submit
+        self._predictor = predictor
+        self._spec, self._given, self._data = spec, spec.given, data
+        # Whole sequences, so that none is predicted twice.
+        self.batch_images = spec.frames_each * max(1, BATCH_IMAGES // spec.frames_each)
+
+    @property
+    def animation(self) -> Mapping[str, int]:
+        """Frames of a sequence, and how many of them are known."""
+        return {"frames_each": self._spec.frames_each, "given": self._given}
+
+    def make(self, indices: Integers) -> tuple[Images, Integers | None]:
+        """The frames, labelled as given or predicted."""
+        numbers, frames = np.divmod(indices, self._spec.frames_each)
+        asked, places = np.unique(numbers, return_inverse=True)
+        known = self._data.sequences(asked, self._given, held_out=True, seed=self._spec.seed)
+        whole = np.concatenate((known, self._predictor.predict(known, self._spec.frames)), axis=1)
+        return whole[places, frames], (frames >= self._given).astype(np.int64)
+
+
+def classes_in_turn(numbers: Integers, num_classes: int, chosen: Integers | None) -> Integers | None:
+    """The class (N,) of each number: the chosen ones, or all, in turn; None where the model knows none."""
+    if not num_classes:
+        return None
+    return labels_in_turn(numbers, num_classes) if chosen is None else chosen[numbers % len(chosen)]
