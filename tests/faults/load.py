@@ -16,13 +16,15 @@ from db.engine import Database, open_database
 from db.tables import Job
 from pixmill.errors import PixmillError
 from pixmill.settings import Settings, load_settings
-from pixmill.specs import JobOptions, Spec, parse_spec
+from pixmill.specs import JobOptions, PingSpec, Spec, parse_spec
 from pixmill.states import TERMINAL, State
-from scheduler.submit import submit
+from scheduler.submit import submit, submit_many
 
 SUBMITTERS = 3  # processes that submit one key at once
 LOOK_SECONDS = 0.15  # between two looks at what is unfinished
 KEPT_BUSY = 8  # unfinished jobs
+BURST = 24  # jobs that one customer submits at once: enough of the short ones to be held by the handful
+BURST_SHARE = 0.05  # of the looks
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,24 @@ class Load:
                 self._ask_again()
                 for _ in range(KEPT_BUSY - len(self.unfinished)):
                     self._submit(*self._next(self._rng))
+                if self._rng.random() < BURST_SHARE:
+                    self._burst()
             except (PixmillError, SQLAlchemyError):
                 continue  # the database is away; the next look may find it
+
+    def _burst(self) -> None:
+        """Submit many short jobs in one transaction; what is not answered is asked again, one by one."""
+        with self._lock:
+            first, self._number = self._number + 1, self._number + BURST
+            orders = {
+                f"order-{number}": JobOptions(key=f"order-{number}", **_patience())
+                for number in range(first, first + BURST)
+            }
+            self.submitted.update(dict.fromkeys(orders))
+            self._unanswered.update({key: (PingSpec(), options) for key, options in orders.items()})
+        asked = [(PingSpec(), options) for options in orders.values()]
+        for key, answer in zip(orders, submit_many(self._database, self._settings, asked, user="burst"), strict=True):
+            self.acknowledge(key, answer.job_id)
 
     def _look(self) -> None:
         with self._database.read() as session:
