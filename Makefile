@@ -41,8 +41,7 @@ demo: $(READY) ## train, generate and evaluate on real images, with live progres
 
 test: $(READY) ## run every check
 	@$(MAKE) --no-print-directory --jobs=2 lint types layers doctests
-	@$(MAKE) --no-print-directory units
-	@$(MAKE) --no-print-directory faults
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line units faults JOBS=2
 
 lint: $(READY) ## check style and formatting
 	$(BIN)/ruff check .
@@ -64,7 +63,7 @@ doctests: $(READY) ## run the examples in docstrings
 units: $(READY) ## run all tests but the fault matrix, three at a time; real Redis and PostgreSQL servers are brought along
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --ignore tests/faults $(ARGS)
 
-faults: $(READY) ## kill, stop and starve real processes, one after the other: what disturbs may not be disturbed
+faults: $(READY) ## kill, stop and starve real processes, one after the other: what disturbs may not be disturbed by its like
 	$(BIN)/pytest tests/faults $(ARGS)
 
 chaos: $(READY) ## 500 random faults against real processes, half on SQLite and half on PostgreSQL

@@ -68,8 +68,8 @@ def test_the_loss_is_that_of_every_frame_but_the_first(loss: str) -> None:
 def test_the_loss_falls_on_a_small_batch(preset: str) -> None:
     stream, task = task_of(preset, width=8, learning_rate=5e-3, sampling="none")
     batch = stream.batch(0)
-    losses = [task.step(replace(batch, step=step))["reconstruction"].item() for step in range(80)]
-    assert losses[-1] < 0.35 * losses[0]
+    losses = [task.step(replace(batch, step=step))["reconstruction"].item() for step in range(30)]
+    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_step_after_step_has_fresh_sequences_in_the_order_of_their_numbers() -> None:
