@@ -15,7 +15,7 @@ units faults: export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format types layers doctests units faults faults-told-at-the-end chaos outages bench clean
+.PHONY: help install demo test lint format types layers doctests units faults chaos outages bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,10 +39,10 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## train, generate and evaluate on real images, with live progress, in some five minutes
 	$(BIN)/pixmill demo $(ARGS)
 
-# The fault matrix waits most of its time, so it shares the processors with the other tests; these show how far they are.
 test: $(READY) ## run every check
 	@$(MAKE) --no-print-directory --jobs=2 lint types layers doctests
-	@$(MAKE) --no-print-directory --jobs=2 units faults-told-at-the-end JOBS=2
+	@$(MAKE) --no-print-directory units
+	@$(MAKE) --no-print-directory faults
 
 lint: $(READY) ## check style and formatting
 	$(BIN)/ruff check .
@@ -64,11 +64,8 @@ doctests: $(READY) ## run the examples in docstrings
 units: $(READY) ## run all tests but the fault matrix, three at a time; real Redis and PostgreSQL servers are brought along
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --ignore tests/faults $(ARGS)
 
-faults: $(READY) ## kill, stop and starve real processes, one after the other: what disturbs may not be disturbed by its like
+faults: $(READY) ## kill, stop and starve real processes, one after the other: what disturbs may not be disturbed
 	$(BIN)/pytest tests/faults $(ARGS)
-
-faults-told-at-the-end: $(READY)
-	@told=$$($(MAKE) --no-print-directory faults 2>&1); status=$$?; printf '%s\n' "$$told"; exit $$status
 
 chaos: $(READY) ## 500 random faults against real processes, half on SQLite and half on PostgreSQL
 	$(BIN)/python benchmarks/chaos.py --faults 500 $(ARGS)
