@@ -9,8 +9,6 @@ when any promise was broken; the home with the evidence is kept then.
 
 import argparse
 import json
-import os
-import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # called by its path, Python looks beside this file alone
 
+from benchmarks.machine import machine
 from pixmill.times import write_time
 from tests.faults.campaign import FAULTS_A_ROUND, FAULTS_A_SECOND, Campaign, Report
 from tests.faults.plant import Kind
@@ -65,7 +64,7 @@ def _document(reports: list[Report]) -> dict[str, object]:
     return {
         "command": " ".join(["python benchmarks/chaos.py", *sys.argv[1:]]),
         "date": write_time(datetime.now(UTC)),
-        "machine": {"cores": os.cpu_count(), "load": os.getloadavg()[0], "platform": platform.platform()},
+        "machine": machine(),
         "results": [asdict(report) for report in reports],
     }
 

@@ -9,8 +9,6 @@ the submit's own transaction and is read by a second thread that watches the row
 
 import argparse
 import json
-import os
-import platform
 import queue
 import shutil
 import tempfile
@@ -26,6 +24,7 @@ from typing import ClassVar
 
 from sqlalchemy import select
 
+from benchmarks.machine import machine
 from db.engine import Database
 from db.schema import upgrade_schema
 from db.tables import Attempt, Event, Task
@@ -208,8 +207,7 @@ def main() -> None:
         with started_line(name) as line:
             summaries.append(summarise(name, measure(line, arguments.jobs)))
         print_summary(summaries[-1])
-    machine = {"cores": os.cpu_count(), "load": os.getloadavg()[0], "platform": platform.platform()}
-    text = json.dumps({"machine": machine, "results": [asdict(summary) for summary in summaries]}, indent=2)
+    text = json.dumps({"machine": machine(), "results": [asdict(summary) for summary in summaries]}, indent=2)
     if arguments.json:
         arguments.json.write_text(text + "\n", encoding="utf-8")
     else:

@@ -13,8 +13,6 @@ a Gaussian decoder whose variance is the best for the training images: one yards
 
 import argparse
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +27,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from benchmarks.machine import machine
 from benchmarks.reference_small import ReferenceGan, ReferenceVae, framed, unframed
 from imagemodels.data import ImageDataset, load_dataset
 from imagemodels.evaluation import EvaluationReport, FeatureNet, evaluate, feature_net, quality_metric
@@ -294,8 +293,7 @@ def main() -> None:
 
 def _document(arguments: argparse.Namespace, documents: list[dict[str, object]]) -> dict[str, object]:
     settings = {key: str(value) for key, value in vars(arguments).items() if key not in ("data", "json", "cache")}
-    machine = {"cores": os.cpu_count(), "load": os.getloadavg()[0], "platform": platform.platform()}
-    return {"date": write_time(datetime.now(UTC)), "settings": settings, "machine": machine, "results": documents}
+    return {"date": write_time(datetime.now(UTC)), "settings": settings, "machine": machine(), "results": documents}
 
 
 def _arguments() -> argparse.Namespace:

@@ -11,8 +11,6 @@ pixels of all decoded images, `files` that over all files: a second run on the s
 import argparse
 import hashlib
 import json
-import os
-import platform
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from benchmarks.machine import machine
 from benchmarks.quality import SETS
 from imagemodels.codec import Codec
 from imagemodels.data import ImageDataset, load_dataset
@@ -96,9 +95,13 @@ def main() -> None:
 
 def _document(arguments: argparse.Namespace, results: dict[str, list[dict[str, object]]]) -> dict[str, object]:
     settings = {key: getattr(arguments, key) for key in ("sets", "images", "n", "threads")}
-    machine = {"cores": os.cpu_count(), "load": os.getloadavg()[0], "platform": platform.platform()}
     built = {"torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability()}
-    return {"date": write_time(datetime.now(UTC)), "settings": settings, "machine": machine | built, "results": results}
+    return {
+        "date": write_time(datetime.now(UTC)),
+        "settings": settings,
+        "machine": machine() | built,
+        "results": results,
+    }
 
 
 def _arguments() -> argparse.Namespace:

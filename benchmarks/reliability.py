@@ -8,8 +8,6 @@ docstring says otherwise.
 
 import argparse
 import json
-import os
-import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -19,6 +17,7 @@ from pathlib import Path
 from benchmarks import reliability_deaths as deaths
 from benchmarks import reliability_orders as orders
 from benchmarks import reliability_queues as queues
+from benchmarks.machine import machine
 from benchmarks.pickup import DATABASES
 from benchmarks.reliability_figures import Figure, print_figure, print_head
 from benchmarks.reliability_rates import throughput
@@ -131,7 +130,7 @@ def _document(figures: list[Figure]) -> dict[str, object]:
     return {
         "command": " ".join(["python -m benchmarks.reliability", *sys.argv[1:]]),
         "date": write_time(datetime.now(UTC)),
-        "machine": {"cores": os.cpu_count(), "load": os.getloadavg()[0], "platform": platform.platform()},
+        "machine": machine(),
         "results": [{**asdict(figure), "met": figure.is_met} for figure in figures],
     }
 

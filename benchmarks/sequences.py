@@ -11,8 +11,6 @@ a preset does not have a smaller error and a larger SSIM than both at every step
 
 import argparse
 import json
-import os
-import platform
 import sys
 import time
 from collections.abc import Mapping
@@ -24,6 +22,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.machine import machine
 from imagemodels.data import SequenceDataset, load_sequences
 from imagemodels.evaluation.sequences import SequenceReport, StepFigures, evaluate_sequences, strips
 from imagemodels.options import SequenceOptions
@@ -116,8 +115,7 @@ def print_table(title: str, report: SequenceReport) -> None:
 def _document(arguments: argparse.Namespace, found: list[dict[str, Any]]) -> dict[str, object]:
     left_out = ("data", "json", "pictures", "verbose")
     settings = {key: value for key, value in vars(arguments).items() if key not in left_out} | SMALL | {"batch": BATCH}
-    machine = {"cores": os.cpu_count(), "load": os.getloadavg()[0], "platform": platform.platform()}
-    return {"date": write_time(datetime.now(UTC)), "settings": settings, "machine": machine, "results": found}
+    return {"date": write_time(datetime.now(UTC)), "settings": settings, "machine": machine(), "results": found}
 
 
 def _arguments() -> argparse.Namespace:

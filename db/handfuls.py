@@ -146,12 +146,12 @@ def _ends_plainly(success: Success, jobs: Mapping[int, LockedJob]) -> bool:
 
 
 def _end_rows(session: Session, successes: Sequence[Success], jobs: Mapping[int, LockedJob]) -> None:
+    if not successes:
+        return
     ended = {"state": State.SUCCEEDED, "finished_at": _NOW, "reason": None, "message": None}
     rows = [
         (lease_key(success.lease), {"progress_done": success.done, "result": success.result}) for success in successes
     ]
-    if not successes:
-        return
     if update_each(session, _tasks, MINE, {**ended, "stop_to": None}, rows) != len(successes):
         raise LeaseLost(f"of {len(successes)} tasks that have ended some are no longer held")
     leases = [success.lease for success in successes]
@@ -168,4 +168,4 @@ def _end_rows(session: Session, successes: Sequence[Success], jobs: Mapping[int,
 def _end_events(lease: Lease, job: LockedJob) -> Iterator[Mapping[str, Any]]:
     end = (lease.worker_name, Outcome.SUCCEEDED.value, None)
     yield task_event(*end, lease.job_id, lease.task_id, State.RUNNING, State.SUCCEEDED)
-    yield {**job_event(lease.worker_name, job, State.SUCCEEDED), "task_id": None}
+    yield job_event(lease.worker_name, job, State.SUCCEEDED)

@@ -111,8 +111,8 @@ def task_event(
 
 
 def job_event(actor: str, job: "LockedJob", target: State) -> dict[str, Any]:
-    """The event of a job that ends."""
-    about = {"actor": actor, "action": target.value, "detail": None, "job_id": job.id}
+    """The event of a job that ends, with the columns of a task's."""
+    about = {"actor": actor, "action": target.value, "detail": None, "job_id": job.id, "task_id": None}
     return {**about, "from_state": job.state.value, "to_state": target.value}
 
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +18,10 @@ from imagemodels.runtime import Runtime
 RUNTIME = Runtime(threads=1)
 
 
-def new_predictor(cell: Cell = "stlstm", **changes: object) -> Predictor:
+def new_predictor(cell: Cell = "stlstm", **changes: Any) -> Predictor:
     torch.manual_seed(0)
     spec = SequenceSpec(image_size=9, channels=3, width=4, layers=2, given_frames=3, cell=cell)
-    return Predictor(SequencePredictor(spec), RUNTIME, **changes)  # type: ignore[arg-type]
+    return Predictor(SequencePredictor(spec), RUNTIME, **changes)
 
 
 def given(count: int, frames: int = 3) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,8 +30,8 @@ def codec_model(line: Line) -> str:
     return MODEL
 
 
-def compressed(line: Line, **changes: object) -> tuple[int, dict[str, object], FileSet]:
-    job = line.run(CompressSpec(model=codec_model(line), **{"n": 70, **changes}))  # type: ignore[arg-type]
+def compressed(line: Line, **changes: Any) -> tuple[int, dict[str, Any], FileSet]:
+    job = line.run(CompressSpec(model=codec_model(line), **{"n": 70, **changes}))
     result = line.task(job).result
     assert result is not None
     return job, result, read_manifest(line.path(result["manifest"]))
@@ -50,7 +51,7 @@ def test_held_out_images_become_files_and_the_files_the_recorded_images_again(li
     sizes = [(folder / "images" / image.name).stat().st_size for image in files.images]
     assert sum(sizes) == files.size_bytes == result["bytes"]
     assert result["bits_per_pixel"] == 8 * sum(sizes) / (70 * 64)  # whole files, whole images
-    rates = {rate["name"]: rate for rate in result["rates"]}  # type: ignore[attr-defined]
+    rates = {rate["name"]: rate for rate in result["rates"]}
     assert rates[MODEL]["bits_per_pixel"] < 0.5 * rates["PNG"]["bits_per_pixel"]
     assert (rates["PNG"]["psnr"], rates["PNG"]["ssim"]) == (None, 1.0)
     assert rates["WebP 0"]["psnr"] < rates["WebP 90"]["psnr"]

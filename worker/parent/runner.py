@@ -126,6 +126,7 @@ class Runner:
         """Replace a device process that has died since its last task."""
         if self._process.is_running:
             return
+        self._holding.put_down()  # a start takes seconds, for which nothing else has to wait
         log.info("starting a new device process", extra={"device": self._process.device})
         self._process.close()
         lock = lock_path(self._settings.run_folder, self._process.device)

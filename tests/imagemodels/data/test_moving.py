@@ -1,5 +1,6 @@
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,8 @@ SIDE = 16
 
 
 @cache
-def digits(**changes: object) -> SequenceDataset:
-    return load_sequences("moving:digits", image_size=SIDE, **changes)  # type: ignore[arg-type]
+def digits(**changes: Any) -> SequenceDataset:
+    return load_sequences("moving:digits", image_size=SIDE, **changes)
 
 
 def test_a_sequence_depends_on_seed_split_and_number_alone() -> None:

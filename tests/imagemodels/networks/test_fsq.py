@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -11,9 +13,9 @@ from imagemodels.training.families import new_task
 from tests.imagemodels.pictures import digits
 
 
-def new_network(image_size: int, channels: int = 1, halvings: int = 2, **changes: object) -> FsqAutoencoder:
-    values: dict[str, object] = {"width": 4, "blocks": 1, "levels": (8, 5, 5), **changes}
-    return FsqAutoencoder(FsqSpec(image_size=image_size, channels=channels, halvings=halvings, **values))  # type: ignore[arg-type]
+def new_network(image_size: int, channels: int = 1, halvings: int = 2, **changes: Any) -> FsqAutoencoder:
+    values: dict[str, Any] = {"width": 4, "blocks": 1, "levels": (8, 5, 5), **changes}
+    return FsqAutoencoder(FsqSpec(image_size=image_size, channels=channels, halvings=halvings, **values))
 
 
 @pytest.mark.parametrize(

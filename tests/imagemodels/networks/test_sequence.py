@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,9 +12,9 @@ CELLS: tuple[Cell, ...] = ("convlstm", "stlstm")
 each_cell = pytest.mark.parametrize("cell", CELLS)
 
 
-def predictor(cell: Cell, **changes: object) -> SequencePredictor:
-    values: dict[str, object] = {"image_size": 8, "channels": 1, "width": 4, "layers": 2, "given_frames": 2}
-    return SequencePredictor(SequenceSpec(cell=cell, **{**values, **changes}))  # type: ignore[arg-type]
+def predictor(cell: Cell, **changes: Any) -> SequencePredictor:
+    values: dict[str, Any] = {"image_size": 8, "channels": 1, "width": 4, "layers": 2, "given_frames": 2}
+    return SequencePredictor(SequenceSpec(cell=cell, **{**values, **changes}))
 
 
 @each_cell
