@@ -1,4 +1,4 @@
-"""The one place where a task changes its state, and where its job's state follows.
+"""Where a task changes its state, and its job's state follows; for many short ones at once it is `db.handfuls`.
 
 Lock order: a transaction that moves tasks locks their job's row first (PostgreSQL; SQLite has one writer at a time),
 so two tasks that finish at the same moment cannot each miss the other.

@@ -135,8 +135,7 @@ def crash_and_recover(line: RoughLine, point: CrashPoint) -> None:
     specs, statuses = _specs(line, kind), len(line.statuses)
     is_parent = not point.startswith(("device.", "file."))
     with armed(line, point, number) as mark:
-        jobs = line.submit_all(specs)
-        line.wait_for(mark.exists, jobs[0])
+        jobs = _submit_until(line, specs, mark)
         line.tend_until(lambda: all(line.job(job).state.is_terminal for job in jobs))
         line.tend_until(lambda: not is_parent or len(line.statuses) > statuses)
     for job in jobs:
@@ -146,6 +145,17 @@ def crash_and_recover(line: RoughLine, point: CrashPoint) -> None:
     else:
         ends = [str(attempt.message) for job in jobs for attempt in line.attempts(job)]
         assert f"its device process was ended with status {CRASHED}" in ends
+
+
+def _submit_until(line: RoughLine, specs: list[Spec], mark: Path) -> list[int]:
+    """Submit until a process has died: a device that has just started takes a job by itself, and none is sent."""
+    jobs: list[int] = []
+    for _device in (*line.workers, "none is starting any more"):
+        jobs += line.submit_all(specs)
+        line.wait_for(lambda last=jobs[-1]: mark.exists() or line.job(last).state.is_terminal, jobs[-1])  # type: ignore[misc]
+        if mark.exists():
+            return jobs
+    raise AssertionError(f"nothing has died\n{line.story(jobs[-1])}")
 
 
 def _specs(line: RoughLine, kind: str) -> list[Spec]:
