@@ -9,6 +9,9 @@ images. `end/best` compares the kernel distance at the end with the smallest of 
 it went to pieces. A forest may be done before the budget is spent; its images/s are those of the budget all the same.
 The bound of the autoencoders is the evidence lower bound of held-out images in nats a value, under
 a Gaussian decoder whose variance is the best for the training images: one yardstick for all losses.
+
+It takes hours. With `--cache FOLDER` what has been measured is kept there: asked again with the same settings and the
+same code, it goes on with what is missing. Several may share the folder, each with other sets or presets.
 """
 
 import argparse
@@ -18,6 +21,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from statistics import mean, pstdev
 from tempfile import TemporaryDirectory
@@ -27,11 +32,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+import imagemodels
+from benchmarks import reference_small
 from benchmarks.machine import machine
 from benchmarks.reference_small import ReferenceGan, ReferenceVae, framed, unframed
 from imagemodels.data import ImageDataset, load_dataset
-from imagemodels.evaluation import EvaluationReport, FeatureNet, evaluate, feature_net, quality_metric
+from imagemodels.evaluation import FeatureNet, evaluate, feature_net, quality_metric
 from imagemodels.evaluation.quality import Sampler
+from imagemodels.evaluation.report import Metric
 from imagemodels.pixels import to_float, to_uint8
 from imagemodels.runtime import Runtime
 from imagemodels.training.autoencoder import AutoencoderTask
@@ -58,7 +66,8 @@ class Found:
 
     contender: str
     seed: int
-    values: dict[str, float] = field(default_factory=dict)
+    values: dict[str, float]
+    controls: dict[str, float] = field(default_factory=dict)  # the same measures of held-out real images
 
 
 class Contender:
@@ -196,11 +205,23 @@ class Contest:
         self.data = data
         self.net = net
         self.arguments = arguments
-        self.controls: dict[str, float] = {}
         self._quality = quality_metric(data, net, count=1000, seed=0)
 
-    def run(self, contender: str, seed: int) -> Found:
-        """Train and judge."""
+    def find(self, contender: str, seed: int, folder: Path) -> Found:
+        """What was measured before with these settings and this code, else train and judge."""
+        kept = folder / f"{self._settings(contender, seed)}.json"
+        if kept.exists():
+            return Found(**json.loads(kept.read_text(encoding="utf-8")))
+        found = self._measure(contender, seed)
+        kept.write_text(json.dumps(asdict(found)), encoding="utf-8")
+        return found
+
+    def _settings(self, contender: str, seed: int) -> str:
+        budget = (self.arguments.images, self.arguments.generated, self.arguments.reference_width)
+        parts = (code_digest(), self.name, self.net.name, contender.replace(" ", "_"), *budget, seed)
+        return "-".join(str(part) for part in parts)
+
+    def _measure(self, contender: str, seed: int) -> Found:
         made = self._contender(contender, seed)
         distances, seconds = [], 0.0
         for part in range(1, MEASUREMENTS + 1):
@@ -208,33 +229,36 @@ class Contest:
             made.advance(self.arguments.images * part // MEASUREMENTS)
             seconds += time.perf_counter() - began
             distances.append(self._quality(made.sampler()))
-        values = self._judged(made.sampler(), seed)
+        values, controls = self._judged(made.sampler(), seed)
         values["end/best"] = distances[-1] / max(min(distances), 1e-4)
         values["images/s"] = self.arguments.images / seconds
         if made.bound is not None:
             values["bound"] = held_out_bound(made.bound, self.data)
-        return Found(contender, seed, values)
+        return Found(contender, seed, values, controls)
 
     def _contender(self, name: str, seed: int) -> Contender:
         if name in REFERENCES:
             return reference_contender(name, self.data, self.arguments.reference_width, seed)
         return preset_contender(name, self.data, self.arguments.images, seed, self.arguments.threads)
 
-    def _judged(self, sampler: Sampler, seed: int) -> dict[str, float]:
+    def _judged(self, sampler: Sampler, seed: int) -> tuple[dict[str, float], dict[str, float]]:
         count = self.arguments.generated
         indices = np.arange(count, dtype=np.int64)
         labels = indices % self.data.num_classes
         images = sampler.sample(seed, indices, labels)
         runtime = Runtime(threads=self.arguments.threads)
         report = evaluate(self.data, images, labels, feature_net=self.net, runtime=runtime, seed=seed)
-        self._keep_controls(report)
-        return {_short(metric.name): metric.value for metric in report.metrics if _short(metric.name) in COLUMNS}
+        shown = [metric for metric in report.metrics if _short(metric.name) in COLUMNS]
+        return {_short(metric.name): metric.value for metric in shown}, _of_real_images(shown)
 
-    def _keep_controls(self, report: EvaluationReport) -> None:
-        for metric in report.metrics:
-            for control in metric.controls:
-                if _short(metric.name) in COLUMNS and control.name in ("held_out_real", "real_training"):
-                    self.controls[_short(metric.name)] = control.value
+
+def _of_real_images(metrics: Sequence[Metric]) -> dict[str, float]:
+    return {
+        _short(metric.name): control.value
+        for metric in metrics
+        for control in metric.controls
+        if control.name in ("held_out_real", "real_training")
+    }
 
 
 def _short(name: str) -> str:
@@ -247,7 +271,7 @@ def print_table(contest: Contest, found: Sequence[Found]) -> None:
     print(" ".join([f"{'':12}", *(f"{column:>17}" for column in COLUMNS)]))
     for name in dict.fromkeys(one.contender for one in found):
         print(_row(name, [one.values for one in found if one.contender == name]))
-    print(_row("real images", [contest.controls]), flush=True)
+    print(_row("real images", [one.controls for one in found]), flush=True)
 
 
 def _row(name: str, values: Sequence[dict[str, float]]) -> str:
@@ -260,9 +284,16 @@ def _row(name: str, values: Sequence[dict[str, float]]) -> str:
     return " ".join([f"{name:12}", *cells])
 
 
+@cache
+def code_digest() -> str:
+    """Name what trains and judges: eight digits of the SHA-256 of its sources."""
+    sources = [Path(__file__), Path(reference_small.__file__), *Path(imagemodels.__file__).parent.rglob("*.py")]
+    return sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:8]
+
+
 @contextmanager
 def scratch(given: Path | None) -> Iterator[Path]:
-    """A folder for the feature nets, kept where it was asked for."""
+    """A folder for the feature nets and what was measured, kept where it was asked for."""
     if given is not None:
         yield given
         return
@@ -275,18 +306,18 @@ def main() -> None:
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
     documents = []
-    with scratch(arguments.cache) as cache:
+    with scratch(arguments.cache) as folder:
         for name in arguments.sets:
             data = load_dataset(SETS[name].format(arguments.data.resolve()))
-            net = feature_net(data, cache, Runtime(threads=arguments.threads))
+            net = feature_net(data, folder, Runtime(threads=arguments.threads))
             contest = Contest(name, data, net, arguments)
             found = []
             for contender in arguments.presets:
                 for seed in range(arguments.seeds):
-                    found.append(contest.run(contender, seed))
+                    found.append(contest.find(contender, seed, folder))
                     print(_row(f"{contender} {seed}", [found[-1].values]), flush=True)
             print_table(contest, found)
-            documents.append({"set": name, "controls": contest.controls, "found": [asdict(one) for one in found]})
+            documents.append({"set": name, "found": [asdict(one) for one in found]})
     if arguments.json:
         arguments.json.write_text(json.dumps(_document(arguments, documents), indent=2) + "\n", encoding="utf-8")
 
@@ -306,7 +337,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--reference-width", type=int, default=32, help="channels of the plain loops' largest map")
-    parser.add_argument("--cache", type=Path, help="keep the feature nets here")
+    parser.add_argument("--cache", type=Path, help="keep the feature nets and each result here")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
