@@ -35,7 +35,7 @@ from pixmill.times import write_time
 from storage.pictures import contact_sheet, save_png
 
 SET = "moving:idx:{}/t10k-images-idx3-ubyte.gz"
-NAMES = tuple(name for name, preset in PRESETS.items() if preset.predicts_frames)
+NAMES = tuple(name for name, preset in PRESETS.items() if preset.traits.predicts_frames)
 SHOWN_SEQUENCES = 4
 BATCH = 4  # sequences: few, for many steps
 SMALL: dict[str, object] = {"width": 16, "given_frames": 5, "predicted_frames": 5, "learning_rate": 3e-3}

@@ -1,7 +1,7 @@
 """From rows and files to the report of one job."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from cli.reasons import reason_of, reason_text
 from cli.situation import read_situation
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from db.engine import Database
     from db.tables import Attempt, ModelVersion, Task, Worker
     from db.views import JobLine
+    from imagemodels.traits import Shown
     from pixmill.settings import Settings
     from reports.data import (
         AttemptLine,
@@ -277,12 +278,10 @@ class _Source:
         ], []
 
 
-def _grids_show(preset: str) -> Literal["generated", "decoded", "predicted"]:
+def _grids_show(preset: str) -> "Shown":
     from imagemodels.presets import PRESETS
 
-    if preset in PRESETS and PRESETS[preset].predicts_frames:
-        return "predicted"
-    return "decoded" if preset in PRESETS and PRESETS[preset].family == "codec" else "generated"
+    return (PRESETS[preset].traits.shown if preset in PRESETS else None) or "generated"
 
 
 def _shard_size(spec: dict[str, Any]) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cli.jsonlines import read_json_lines
+from imagemodels.traits import HIGHER_IS_BETTER
 from reports.data import Better, Grid, Series
 from reports.numbers import count_text, number_text
 
@@ -89,7 +90,7 @@ def _loss_series(entries: Sequence[dict[str, Any]]) -> list[Series]:
 def _quality_series(entries: Sequence[dict[str, Any]], name: str) -> Series | None:
     if not entries:
         return None
-    better: Better = "higher" if name.partition("@")[0] in ("accuracy", "psnr") else "lower"
+    better: Better = "higher" if name.partition("@")[0] in HIGHER_IS_BETTER else "lower"
     return _series(name, [(_images(entry), entry["value"]) for entry in entries], better)
 
 

@@ -1,27 +1,22 @@
 """The options of each family of models, with ranges that are checked where a value enters. Free of torch."""
 
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import NamedTuple, get_args
 
 from imagemodels.errors import ConfigError
-from imagemodels.names import did_you_mean
 from imagemodels.networks.sequence_specs import Cell
 from imagemodels.networks.specs import Backbone, Initialisation, Norm, Upsample
+from imagemodels.optionchecks import among, spelt, within
 
-BACKBONES = ("conv", "mlp")
-INITIALISATIONS = ("normal", "orthogonal", "default")
-NORMS = ("batch", "none")
-UPSAMPLES = ("nearest", "transposed")
 ADVERSARIAL_NAMES = ("ns", "ls", "hinge", "wgan", "rp")
 PENALTY_NAMES = ("none", "r1", "r1r2", "gp")
 OPTIMIZERS = ("adam", "sgd")
 ON_COLLAPSE = ("ignore", "stop", "rollback")
-CELLS = ("convlstm", "stlstm")
 SAMPLING_NAMES = ("none", "linear", "reverse")
 RECONSTRUCTION_NAMES = ("sigma", "mse", "l1", "bce")
+FLOAT_BYTES = 4
+LARGEST_FOREST_BYTES = 2**30  # of the components of all groups
 LARGEST_PRIOR = 64_000_000  # covariances of all Gaussians: half a gigabyte while they are fitted, in float64
 
 
@@ -29,23 +24,23 @@ def _times(weight: float, name: str) -> str:
     return name if weight == 1 else f"{weight:g} {name}"
 
 
-def within(lowest: float, highest: float) -> dict[str, float]:
-    """Describe a number between ``lowest`` and ``highest``, both allowed; its type is that of the default."""
-    return {"lowest": lowest, "highest": highest}
+class Shape(NamedTuple):
+    """What images a model is made for."""
+
+    image_size: int  # pixels a side
+    channels: int  # 1 or 3
+    num_classes: int  # 0: unconditional
 
 
-def among(choices: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Describe a name out of ``choices``."""
-    return {"choices": choices}
+class Checked:
+    """What all options have."""
 
-
-def spelt(pattern: str, meaning: str) -> dict[str, str]:
-    """Describe a text that matches ``pattern`` as a whole; ``meaning`` says in words what it must be."""
-    return {"pattern": pattern, "meaning": meaning}
+    def check(self, shape: Shape) -> None:
+        """Raise ConfigError when no such model can be made for these images: too few pixels, or too much memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class DescentOptions(ABC):
+class DescentOptions(Checked, ABC):
     """What every model has that is trained by gradients."""
 
     batch_size: int = field(default=64, metadata=within(2, 4096))  # images of one optimizer step
@@ -82,14 +77,14 @@ class ImageOptions(DescentOptions):
 class DecoderOptions(ImageOptions):
     """What every model that makes images has."""
 
-    backbone: Backbone = field(default="conv", metadata=among(BACKBONES))
+    backbone: Backbone = field(default="conv", metadata=among(get_args(Backbone)))
     depth: int = field(default=2, metadata=within(1, 32))  # hidden layers of an MLP
     latent_size: int = field(default=64, metadata=within(1, 4096))
     class_size: int = field(default=16, metadata=within(1, 4096))  # numbers that stand for the class in the input
-    upsample: Upsample = field(default="nearest", metadata=among(UPSAMPLES))
-    norm: Norm = field(default="batch", metadata=among(NORMS))  # of the decoder
+    upsample: Upsample = field(default="nearest", metadata=among(get_args(Upsample)))
+    norm: Norm = field(default="batch", metadata=among(get_args(Norm)))  # of the decoder
     residual: bool = False
-    initialisation: Initialisation = field(default="default", metadata=among(INITIALISATIONS))
+    initialisation: Initialisation = field(default="default", metadata=among(get_args(Initialisation)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +94,7 @@ class JudgedOptions(DecoderOptions):
     adversarial: str = field(default="hinge", metadata=among(ADVERSARIAL_NAMES))
     discriminator_learning_rate: float = field(default=4e-4, metadata=within(1e-7, 1.0))
     discriminator_width: int = field(default=32, metadata=within(1, 4096))
-    discriminator_norm: Norm = field(default="none", metadata=among(NORMS))
+    discriminator_norm: Norm = field(default="none", metadata=among(get_args(Norm)))
     spectral_norm: bool = True  # of every weight of the discriminator
     # When so many measurements in a row are worse than twice the best: end there, or go on from the best state.
     on_collapse: str = field(default="ignore", metadata=among(ON_COLLAPSE))
@@ -129,9 +124,10 @@ class AutoencoderOptions(DecoderOptions):
         """How many Gaussians are fitted for each of so many classes, 0: unconditional."""
         return -(-self.mixture // max(1, num_classes))
 
-    def check_prior(self, num_classes: int) -> None:
+    def check(self, shape: Shape) -> None:
         """Raise ConfigError when the covariances of all Gaussians are more than a machine may be asked to hold."""
-        gaussians = self.prior_parts(num_classes) * max(1, num_classes)
+        super().check(shape)
+        gaussians = self.prior_parts(shape.num_classes) * max(1, shape.num_classes)
         values = gaussians * self.latent_size**2
         if values > LARGEST_PRIOR:
             raise ConfigError(
@@ -189,7 +185,7 @@ class ClassifierOptions(ImageOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForestOptions:
+class ForestOptions(Checked):
     """An adversarial random forest on principal components. Neither is sensitive to the components' scale."""
 
     batch_size: int = field(default=256, metadata=within(2, 4096))  # images that are floats at a time
@@ -203,6 +199,18 @@ class ForestOptions:
     def objective(self) -> str:
         """What is minimised."""
         return "accuracy of the trees"
+
+    def check(self, shape: Shape) -> None:
+        """Raise ConfigError when the components of all groups are more than a machine may be asked to hold."""
+        groups = max(1, shape.num_classes) * self.parts
+        size = groups * (self.components + 1) * shape.channels * shape.image_size**2 * FLOAT_BYTES
+        if size > LARGEST_FOREST_BYTES:
+            raise ConfigError(
+                f"the components of a forest take {size / 2**30:.1f} GiB for {groups} groups of images of "
+                f"{shape.image_size} pixels a side, with {self.components} in each; "
+                f"{LARGEST_FOREST_BYTES // 2**30} GiB are allowed: "
+                "set fewer components or parts, or a smaller image size"
+            )
 
 
 _LEVEL = "(?:[2-9]|1[0-6])"
@@ -231,12 +239,19 @@ class CodecOptions(ImageOptions):
         """What is minimised."""
         return f"{self.reconstruction}, codes rounded"
 
+    def check(self, shape: Shape) -> None:
+        """Raise ConfigError when the halvings leave one place: of one there are no statistics."""
+        if -(-shape.image_size // 2**self.halvings) < 2:
+            raise ConfigError(
+                f"{self.halvings} halvings leave one place of an image of {shape.image_size} pixels; take fewer"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceOptions(DescentOptions):
     """A recurrent network that goes on with a sequence; where others count images, it counts sequences."""
 
-    cell: Cell = field(default="convlstm", metadata=among(CELLS))
+    cell: Cell = field(default="convlstm", metadata=among(get_args(Cell)))
     layers: int = field(default=2, metadata=within(1, 16))
     patch: int = field(default=0, metadata=within(0, 64))  # pixels a side; 0: so that maps have 16 at most
     reach: int = field(default=1, metadata=within(1, 4))  # positions to each side that a cell looks at
@@ -253,13 +268,6 @@ class SequenceOptions(DescentOptions):
         return self.reconstruction
 
 
-# What means nothing where another option has that value.
-MEANINGLESS: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("backbone", "mlp"): ("upsample", "norm", "residual", "discriminator_norm", "feature_size"),
-    ("backbone", "conv"): ("depth",),
-    ("optimizer", "sgd"): ("beta1", "beta2"),
-    ("optimizer", "adam"): ("momentum",),
-}
 Options = (
     AutoencoderOptions
     | HybridOptions
@@ -269,65 +277,3 @@ Options = (
     | CodecOptions
     | SequenceOptions
 )
-
-
-def overridden(options: Options, overrides: Mapping[str, object], preset: str) -> Options:
-    """Return ``options`` with ``overrides``.
-
-    Raises ConfigError when a name is unknown, a value has the wrong type or lies outside its range.
-    """
-    known = {option.name: option for option in fields(options)}
-    for name in overrides:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            raise ConfigError(f"preset {preset!r} has no option {name!r}{hint}; it has {', '.join(sorted(known))}")
-    checked: dict[str, Any] = {name: _checked(known[name], value) for name, value in overrides.items()}
-    changed = replace(options, **checked)
-    _require_meaning(changed, overrides)
-    return changed
-
-
-def _require_meaning(options: Options, overrides: Mapping[str, object]) -> None:
-    """Raise ConfigError for an option that means nothing to the chosen backbone or optimizer."""
-    for (chooser, value), names in MEANINGLESS.items():
-        found = [name for name in names if name in overrides and getattr(options, chooser, None) == value]
-        if found:
-            raise ConfigError(f"option {found[0]!r} means nothing to {chooser} {value!r}; leave it out")
-
-
-def _checked(option: "Field[Any]", value: object) -> object:
-    if "choices" in option.metadata:
-        return _choice(option.name, value, option.metadata["choices"])
-    if "pattern" in option.metadata:
-        return _text(option, value)
-    if isinstance(option.default, bool):
-        if not isinstance(value, bool):
-            raise ConfigError(f"option {option.name!r} is true or false, got {value!r}")
-        return value
-    return _number(option, value)
-
-
-def _choice(name: str, value: object, choices: tuple[str, ...]) -> object:
-    if value not in choices:
-        hint = did_you_mean(value, choices) if isinstance(value, str) else ""
-        raise ConfigError(f"option {name!r} is one of {', '.join(choices)}; got {value!r}{hint}")
-    return value
-
-
-def _text(option: "Field[Any]", value: object) -> str:
-    text = str(value) if isinstance(value, int | str) else ""  # one number alone is no less a text
-    if not re.fullmatch(option.metadata["pattern"], text):
-        raise ConfigError(f"option {option.name!r} is {option.metadata['meaning']}; got {value!r}")
-    return text
-
-
-def _number(option: "Field[Any]", value: object) -> int | float:
-    whole = isinstance(option.default, int)
-    fits = isinstance(value, int) if whole else isinstance(value, int | float)
-    if not fits or isinstance(value, bool):
-        raise ConfigError(f"option {option.name!r} is a {'whole ' if whole else ''}number, got {value!r}")
-    assert isinstance(value, int | float)
-    lowest, highest = option.metadata["lowest"], option.metadata["highest"]
-    if not lowest <= value <= highest:  # also refuses NaN
-        raise ConfigError(f"option {option.name!r} lies between {lowest} and {highest}, got {value}")
-    return value if whole else float(value)

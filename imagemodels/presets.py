@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from imagemodels.errors import ConfigError, UnknownPreset
 from imagemodels.names import did_you_mean
+from imagemodels.optionchecks import overridden
 from imagemodels.options import (
     AdversarialOptions,
     AutoencoderOptions,
@@ -15,14 +15,12 @@ from imagemodels.options import (
     HybridOptions,
     Options,
     SequenceOptions,
-    overridden,
 )
+from imagemodels.traits import TRAITS, Family, Traits
 
-Family = Literal["autoencoder", "adversarial", "hybrid", "forest", "classifier", "codec", "sequence"]
 SMALLEST_SIDE = 8  # pixels
 LARGEST_SIDE = 256
 CHANNEL_COUNTS = (1, 3)  # gray, RGB
-_PRODUCTS: Mapping[Family, str] = {"classifier": "classifier", "codec": "codec", "sequence": "predictor of frames"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +34,9 @@ class Preset:
     options: Options
 
     @property
-    def makes_images(self) -> bool:
-        """Whether the trained model is a generator: it needs no image to make one."""
-        return self.family in ("autoencoder", "adversarial", "hybrid", "forest")
-
-    @property
-    def predicts_frames(self) -> bool:
-        """Whether the trained model goes on with sequences, and is trained on such."""
-        return self.family == "sequence"
-
-    @property
-    def learns_classes(self) -> bool:
-        """Whether classes mean anything to the model."""
-        return self.family not in ("codec", "sequence")
-
-    @property
-    def product(self) -> str:
-        """What the trained model is, for messages."""
-        return _PRODUCTS.get(self.family, "generator")
+    def traits(self) -> Traits:
+        """What it has in common with the others of its family."""
+        return TRAITS[self.family]
 
 
 _ALL = (

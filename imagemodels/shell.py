@@ -39,7 +39,7 @@ def train(
         preset=preset,
         image_size=data.image_size,
         channels=data.channels,
-        num_classes=_class_count(data, conditional) if resolve(preset).learns_classes or conditional else 0,
+        num_classes=_class_count(data, conditional) if resolve(preset).traits.learns_classes or conditional else 0,
         images=images,
         seed=seed,
         precision=runtime.precision,

@@ -11,9 +11,9 @@ STOPS = 4  # of a walk, where nothing else is asked for
 def require_animator(model: str, preset: str) -> None:
     """Raise SpecError when the preset, of the model of that name, makes neither images nor frames."""
     chosen = resolve(preset)
-    if not (chosen.makes_images or chosen.predicts_frames):
+    if not (chosen.traits.makes_images or chosen.traits.predicts_frames):
         raise SpecError(
-            f"model {model} is a {chosen.product} ({preset}): it makes no images",
+            f"model {model} is a {chosen.traits.product} ({preset}): it makes no images",
             hint="pixmill model presets shows which do",
         )
 

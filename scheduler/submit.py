@@ -292,7 +292,7 @@ def _require_output(session: Session, job_id: int, kind: str, parents: dict[int,
         act = "evaluate judges the images" if kind == "generate" else "decompress reads the files"
         raise UserError(f"job {output.id} is of kind {output.kind}; {act} of a {kind} job")
     if output.state in (State.FAILED, State.CANCELLED):
-        raise Conflict(f"job {output.id} has {ended(output.state)}; its images are not complete")
+        raise Conflict(f"job {output.id} has {ended(output.state)}; its output is not complete")
     if output.state is not State.SUCCEEDED:
         parents[output.id] = False
 

@@ -63,15 +63,16 @@ def check_preset(spec: TrainSpec) -> None:
         preset = resolve(spec.model, spec.options)
     except ModelError as error:
         raise SpecError(str(error), hint="pixmill model presets") from None
-    if spec.conditional and not preset.learns_classes:
+    if spec.conditional and not preset.traits.learns_classes:
         raise SpecError(f"preset {spec.model} learns no classes", hint="leave out --conditional")
 
 
 def _check_sort(spec: TrainSpec) -> None:
     """Raise SpecError unless a preset for sequences gets sequences, and any other one images."""
-    predicts_frames = resolve(spec.model).predicts_frames
+    predicts_frames = resolve(spec.model).traits.predicts_frames
     if predicts_frames and not names_sequences(spec.dataset):
-        hint = f"--dataset moving:{spec.dataset}"
+        place = "folder:PATH" if registered_reference(spec.dataset) is not None else spec.dataset
+        hint = f"--dataset moving:{place}"
         raise SpecError(f"{spec.model} learns to predict frames, and {spec.dataset} is of single images", hint=hint)
     if not predicts_frames and names_sequences(spec.dataset):
         hint = f"--dataset {spec.dataset.partition(':')[2]}, or one of the models for sequences: pixmill model presets"
@@ -111,7 +112,7 @@ def require_codec(model: str, preset: str) -> None:
     found = resolve(preset, {})
     if found.family != "codec":
         raise SpecError(
-            f"model {model} is a {found.product} ({preset}): it compresses no images", hint="train a fsq-ae"
+            f"model {model} is a {found.traits.product} ({preset}): it compresses no images", hint="train a fsq-ae"
         )
 
 
@@ -125,10 +126,10 @@ def check_images(name: str) -> str:
 def require_generator(model: str, preset: str) -> None:
     """Raise SpecError when the preset, of the model of that name, makes no images."""
     found = resolve(preset, {})
-    if not found.makes_images:
+    if not found.traits.makes_images:
         raise SpecError(
-            f"model {model} is a {found.product} ({preset}): it makes no images",
+            f"model {model} is a {found.traits.product} ({preset}): it makes no images",
             hint=f"pixmill submit animate --model {model}"
-            if found.predicts_frames
+            if found.traits.predicts_frames
             else "pixmill model presets shows which do",
         )

@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imagemodels.coding.tables import fitted_tables
-from imagemodels.errors import ConfigError
 from imagemodels.evaluation.fidelity import psnr
 from imagemodels.memory import in_batches_that_fit
 from imagemodels.networks.fsq import FsqAutoencoder
-from imagemodels.networks.spatial import grid_plan
 from imagemodels.networks.spatialspecs import FsqSpec
 from imagemodels.objectives import RECONSTRUCTION
 from imagemodels.options import CodecOptions
@@ -26,7 +24,6 @@ from imagemodels.training.task import Task, new_optimizer
 FITTED_PLACES = 1_000_000  # of codes that the frequencies are counted over, about
 BATCH = 128  # images
 MEASURED = 512  # of the training images
-SMALLEST_GRID = 2  # places a side
 BEST_RATIO = 100.0  # dB, of an image that is decoded without an error
 
 
@@ -58,14 +55,7 @@ class CodecTask(Task):
 
 
 def fsq_spec(config: TrainConfig, options: CodecOptions) -> FsqSpec:
-    """Return what the autoencoder of this run is made of.
-
-    Raises ConfigError when the halvings leave less than two places a side: of one place there are no statistics.
-    """
-    if grid_plan(config.image_size, options.halvings).base_side < SMALLEST_GRID:
-        raise ConfigError(
-            f"{options.halvings} halvings leave one place of an image of {config.image_size} pixels; take fewer"
-        )
+    """Return what the autoencoder of this run is made of."""
     return FsqSpec(
         image_size=config.image_size,
         channels=config.channels,

@@ -28,6 +28,11 @@ class CollapseGuard:
         self.anchor: dict[str, Any] | None = None
 
     @property
+    def watches(self) -> bool:
+        """Whether a collapse would have consequences; only what is lower when it is better is watched."""
+        return self._policy != "ignore"
+
+    @property
     def needs_anchor(self) -> bool:
         """Whether the run would go back to its best state."""
         return self._policy == "rollback" and self.rollbacks < MOST_ROLLBACKS
@@ -35,7 +40,7 @@ class CollapseGuard:
     @property
     def has_collapsed(self) -> bool:
         """Whether something is to be done now."""
-        return self._policy != "ignore" and not self.stopped and self.worse >= self._patience
+        return self.watches and not self.stopped and self.worse >= self._patience
 
     def measured(self, value: float, best: float) -> None:
         """Take note of a measurement (lower is better) and of the best one so far."""

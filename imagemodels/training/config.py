@@ -7,7 +7,7 @@ from typing import Any
 
 from imagemodels.errors import ConfigError
 from imagemodels.names import did_you_mean
-from imagemodels.options import AutoencoderOptions, DescentOptions
+from imagemodels.options import DescentOptions, Shape
 from imagemodels.presets import Preset, check_shape, resolve
 
 LARGEST_BATCH = 4096  # images
@@ -48,10 +48,9 @@ class TrainConfig:
             raise ConfigError(f"batch_size lies between 2 and {LARGEST_BATCH}, got {self.batch_size}")
         if self.model.family == "classifier" and self.num_classes < 2:
             raise ConfigError(f"preset {self.preset!r} is a classifier and needs num_classes of at least 2, got 0")
-        if self.num_classes and not self.model.learns_classes:
+        if self.num_classes and not self.model.traits.learns_classes:
             raise ConfigError(f"preset {self.preset!r} learns no classes: num_classes is 0, got {self.num_classes}")
-        if isinstance(self.model.options, AutoencoderOptions):
-            self.model.options.check_prior(self.num_classes)
+        self.model.options.check(Shape(self.image_size, self.channels, self.num_classes))
 
     @property
     def model(self) -> Preset:

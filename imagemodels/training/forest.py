@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from imagemodels.errors import ConfigError, DataError
+from imagemodels.errors import DataError
 from imagemodels.forests.adversary import Adversary
 from imagemodels.forests.groups import Group, Grouping, arrays
 from imagemodels.networks.forest import ForestDecoder, ForestSpec
@@ -23,9 +23,6 @@ from imagemodels.training.config import TrainConfig
 from imagemodels.training.events import Step
 from imagemodels.training.run import Run
 from imagemodels.training.stream import check_images, content_digest
-
-MOST_BYTES = 2**30  # of all groups' components
-FLOAT_BYTES = 4
 
 
 class ForestFit(Run):
@@ -53,7 +50,6 @@ class ForestFit(Run):
         self.seed = config.seed
         self.data_digest = content_digest(images, labels)
         self._count = len(images)
-        _require_memory(config, self.options)
         self._classes = _classes(config, labels if config.num_classes else torch.zeros(len(images), dtype=torch.int64))
         pixels = images.reshape(len(images), -1)
         self._grouping = Grouping(pixels, self.options, config.seed, config.effective_batch_size)
@@ -126,17 +122,6 @@ def _classes(config: TrainConfig, labels: Tensor | None) -> list[Tensor]:
         if len(members) == 0:
             raise DataError(f"class {label} has no training images: a forest has nothing to grow from")
     return found
-
-
-def _require_memory(config: TrainConfig, options: ForestOptions) -> None:
-    groups = max(1, config.num_classes) * options.parts
-    size = groups * (options.components + 1) * config.channels * config.image_size**2 * FLOAT_BYTES
-    if size > MOST_BYTES:
-        raise ConfigError(
-            f"the components of a forest take {size / 2**30:.1f} GiB for {groups} groups of images of "
-            f"{config.image_size} pixels a side, with {options.components} in each; {MOST_BYTES // 2**30} GiB are "
-            "allowed: set fewer components or parts, or a smaller image size"
-        )
 
 
 def _accuracy(forests: list[Adversary]) -> Tensor:

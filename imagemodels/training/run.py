@@ -22,6 +22,7 @@ from imagemodels.training.collapse import CollapseGuard
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.events import Collapse, Event, Progress, Quality, Samples, Step
 from imagemodels.training.meter import Meter
+from imagemodels.traits import HIGHER_IS_BETTER
 
 Which = Literal["last", "best"]
 
@@ -136,22 +137,31 @@ class Run(ABC):
         """
         network = self._product(which)
         if not isinstance(network, Decoder):
-            raise ConfigError(f"preset {self.config.preset!r} is a {self.config.model.product}: it makes no images")
+            raise ConfigError(
+                f"preset {self.config.preset!r} is a {self.config.model.traits.product}: it makes no images"
+            )
         return Generator(network, self.runtime)
 
     def classifier(self, which: Which = "last") -> Classifier:
         """Return a classifier with a copy of the averaged weights; raises ConfigError when the model is none."""
         network = self._product(which)
         if not isinstance(network, Encoder):
-            raise ConfigError(f"preset {self.config.preset!r} is a {self.config.model.product}: it is no classifier")
+            raise ConfigError(
+                f"preset {self.config.preset!r} is a {self.config.model.traits.product}: it is no classifier"
+            )
         return Classifier(network, self.runtime)
 
     def predictor(self, which: Which = "last") -> Predictor:
         """Return a predictor with a copy of the averaged weights; raises ConfigError when the model is none."""
         network = self._product(which)
         if not isinstance(network, SequencePredictor):
-            raise ConfigError(f"preset {self.config.preset!r} is a {self.config.model.product}: it predicts no frames")
+            raise ConfigError(
+                f"preset {self.config.preset!r} is a {self.config.model.traits.product}: it predicts no frames"
+            )
         return Predictor(network, self.runtime)
+
+    def _is_another(self, so: str) -> ConfigError:
+        return ConfigError(f"preset {self.config.preset!r} is a {self.config.model.traits.product}: {so}")
 
     def model(self, which: Which = "last") -> Model:
         """Return the generator, the classifier, the codec or the predictor, whichever is trained."""
@@ -204,7 +214,7 @@ class Run(ABC):
             yield self._measured(self._measure(network), network)
 
     def _samples_are_due(self) -> bool:
-        shows = self.config.model.family != "classifier"
+        shows = self.config.model.traits.shown is not None
         return shows and self._is_due(self.sampled_at, self.config.samples_every)
 
     def _quality_is_due(self) -> bool:
@@ -212,7 +222,7 @@ class Run(ABC):
 
     @property
     def _is_measurable(self) -> bool:
-        return self._quality is not None if self.config.model.makes_images else self._test is not None
+        return self._quality is not None if self.config.model.traits.makes_images else self._test is not None
 
     def _samples(self, network: torch.nn.Module) -> Samples:
         assert isinstance(network, Decoder)
@@ -235,14 +245,14 @@ class Run(ABC):
         return float((Classifier(network, self.runtime).predict(images) == labels).double().mean())
 
     def _measured(self, value: float, network: torch.nn.Module) -> Quality:
-        higher_is_better = self.config.model.family in ("classifier", "codec")  # accuracy, noise ratio
-        sign = -1 if higher_is_better else 1
+        sign = -1 if self.config.model.traits.metric in HIGHER_IS_BETTER else 1
         is_best = self.best is None or sign * value < sign * self.best.value
         if is_best:
             self.best = Best(value, self.images_seen, dict(network.state_dict()))
             self.guard.anchor = state.snapshot(self) if self.guard.needs_anchor else None
         assert self.best is not None
-        self.guard.measured(value, self.best.value)
+        if self.guard.watches:
+            self.guard.measured(value, self.best.value)
         return Quality(self.images_seen, value, is_best)
 
     def _collapse(self) -> Collapse:

@@ -14,10 +14,11 @@ def test_every_preset_says_what_it_is_and_where_it_is_from() -> None:
 
 
 def test_a_preset_makes_images_predicts_frames_or_is_a_classifier_or_a_codec() -> None:
-    others = {name for name, preset in PRESETS.items() if not (preset.makes_images or preset.predicts_frames)}
+    traits = {name: preset.traits for name, preset in PRESETS.items()}
+    others = {name for name, its in traits.items() if not (its.makes_images or its.predicts_frames)}
     assert others == {"cnn", "fsq-ae"}
-    assert {name for name, preset in PRESETS.items() if preset.predicts_frames} == {"convlstm", "predrnn"}
-    assert PRESETS["forest"].makes_images
+    assert {name for name, its in traits.items() if its.predicts_frames} == {"convlstm", "predrnn"}
+    assert PRESETS["forest"].traits.makes_images
 
 
 def test_options_are_replaced_and_the_preset_itself_stays() -> None:

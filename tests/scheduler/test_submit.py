@@ -249,7 +249,7 @@ def test_what_cannot_be_judged_is_refused(desk: Desk) -> None:
     failed = desk.ended(Outcome.FAILED, kind="generate")
     for output, error, message in (
         (train, UserError, f"job {train} is of kind train"),
-        (failed, Conflict, f"job {failed} has failed; its images are not complete"),
+        (failed, Conflict, f"job {failed} has failed; its output is not complete"),
         (999, NotFound, "no job 999"),
     ):
         with pytest.raises(error, match=message):

@@ -187,7 +187,7 @@ def test_files_wait_for_the_job_that_writes_them_and_not_for_one_that_failed(sql
     (tmp_path / "gone" / "one.png").write_bytes(b"no picture")
     broken = sqlite_line.submit(spec)
     assert sqlite_line.wait(broken) is State.FAILED
-    with pytest.raises(Conflict, match="its images are not complete"):
+    with pytest.raises(Conflict, match="its output is not complete"):
         sqlite_line.submit(DecompressSpec(output=broken))
 
 

@@ -89,7 +89,7 @@ def new_trainer(config: TrainConfig, data: Data, runtime: Runtime, measure: Call
     if isinstance(data, SequenceDataset):
         return new_run(config, data, None, runtime)
     test_images, test_labels = None, None
-    if not config.model.makes_images:  # a classifier is measured by what it has not seen
+    if config.model.family == "classifier":  # measured by what it has not seen
         held_out = spread_rows(data, data.test_indices)
         test_images, test_labels = image_tensor(data, held_out), _labels(data, held_out, config)
     tests = {"test_images": test_images, "test_labels": test_labels}

@@ -53,7 +53,7 @@ class _Run:
     def __init__(self, desk: Desk, spec: TrainSpec, data: Data, warm: WarmModels) -> None:
         self._desk, self._spec, self._data, self._warm = desk, spec, data, warm
         self._config = train_config(spec, data)
-        self._features = self._feature_net(data) if self._config.model.makes_images else None
+        self._features = self._feature_net(data) if self._config.model.traits.makes_images else None
         self._measure = self._quality_metric()
         self._trainer = self._new_trainer()
         self._checkpoints = Checkpoints(desk)
@@ -250,6 +250,5 @@ class _Run:
 
     @property
     def _metric_name(self) -> str:
-        if self._features is not None:
-            return f"kid@{self._features.name}"
-        return {"codec": "psnr", "sequence": "mse"}.get(self._config.model.family, "accuracy")
+        metric = self._config.model.traits.metric
+        return f"{metric}@{self._features.name}" if self._features is not None else metric

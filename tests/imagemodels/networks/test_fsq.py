@@ -7,9 +7,7 @@ from imagemodels.errors import ConfigError
 from imagemodels.networks.fsq import FsqAutoencoder
 from imagemodels.networks.spatialspecs import FsqSpec
 from imagemodels.pixels import to_float
-from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
-from imagemodels.training.families import new_task
 from tests.imagemodels.pictures import digits
 
 
@@ -67,6 +65,5 @@ def test_codes_do_not_end_in_one_corner_of_mostly_black_images() -> None:
 
 
 def test_a_grid_of_one_place_is_refused() -> None:
-    config = TrainConfig(preset="fsq-ae", image_size=8, channels=1, images=8, overrides={"halvings": 4})
     with pytest.raises(ConfigError, match="4 halvings leave one place of an image of 8 pixels"):
-        new_task(config, Runtime(threads=1))
+        TrainConfig(preset="fsq-ae", image_size=8, channels=1, images=8, overrides={"halvings": 4})

@@ -74,7 +74,7 @@ def test_a_prior_that_no_memory_holds_is_refused(preset: str, num_classes: int) 
     "overrides", [HUGE | {"mixture": 0}, HUGE | {"mixture": 3}, {"latent_size": 64, "mixture": 1000}]
 )
 def test_a_prior_that_fits_passes(overrides: dict[str, object]) -> None:
-    assert config(overrides=overrides).model.makes_images
+    assert config(overrides=overrides).model.traits.makes_images
 
 
 def test_an_unknown_preset_is_refused_at_once() -> None:

@@ -178,9 +178,8 @@ def test_a_class_without_images_is_named() -> None:
 
 
 def test_components_that_would_not_fit_are_refused_before_any_work() -> None:
-    large = config(image_size=256, channels=3, overrides={"components": 64, "parts": 8})
     with pytest.raises(ConfigError, match=r"take 3\.8 GiB for 80 groups .* 1 GiB are allowed: set fewer components"):
-        ForestFit(large, torch.zeros(10, 3, 256, 256, dtype=torch.uint8), torch.arange(10), RUNTIME)
+        config(image_size=256, channels=3, overrides={"components": 64, "parts": 8})
 
 
 def test_small_parts_are_given_up_to_their_neighbours() -> None:

@@ -54,7 +54,7 @@ def small_config(preset: str, steps: int = 6, **changes: object) -> TrainConfig:
         "preset": preset,
         "image_size": 8,
         "channels": 1,
-        "num_classes": 10 if resolve(preset).learns_classes else 0,
+        "num_classes": 10 if resolve(preset).traits.learns_classes else 0,
         "images": steps * BATCH,
         "batch_size": BATCH,
         "overrides": SMALL[preset],
@@ -72,7 +72,7 @@ def moving(image_size: int, channels: int) -> SequenceDataset:
 
 
 def new_trainer(config: TrainConfig) -> Descent:
-    if config.model.predicts_frames:
+    if config.model.traits.predicts_frames:
         return SequenceTrainer(config, moving(config.image_size, config.channels), Runtime(threads=1))
     images, labels = digits(config.image_size)
     images = coloured(images) if config.channels == 3 else images
@@ -150,7 +150,7 @@ def test_what_the_caller_does_with_random_numbers_changes_nothing(preset: str) -
 def test_training_changes_every_weight_at_other_shapes(
     preset: str, image_size: int, channels: int, num_classes: int
 ) -> None:
-    classes = (num_classes or (10 if preset == "cnn" else 0)) if resolve(preset).learns_classes else 0
+    classes = (num_classes or (10 if preset == "cnn" else 0)) if resolve(preset).traits.learns_classes else 0
     # Within its margins the hinge loss gives the last bias a gradient of exactly zero.
     overrides = SMALL[preset] | ({"adversarial": "ns"} if preset == "sngan" else {})
     shape = {"image_size": image_size, "channels": channels, "num_classes": classes, "overrides": overrides}
@@ -177,7 +177,7 @@ def trained_on_noise(preset: str, image_size: int, channels: int, num_classes: i
     return trainer
 
 
-@pytest.mark.parametrize("preset", [preset for preset in SMALL if resolve(preset).makes_images])
+@pytest.mark.parametrize("preset", [preset for preset in SMALL if resolve(preset).traits.makes_images])
 @pytest.mark.parametrize(("image_size", "channels", "num_classes"), [(28, 1, 0), (96, 1, 2), (256, 3, 2)])
 def test_pictures_of_any_size_and_kind_are_learnt_and_made(
     preset: str, image_size: int, channels: int, num_classes: int

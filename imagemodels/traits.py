@@ -1,0 +1,37 @@
+"""What the families of models have in common and where they differ, in one table. Free of torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Family = Literal["autoencoder", "adversarial", "hybrid", "forest", "classifier", "codec", "sequence"]
+Shown = Literal["generated", "decoded", "predicted"]
+Metric = Literal["kid", "accuracy", "psnr", "mse"]
+HIGHER_IS_BETTER: frozenset[str] = frozenset({"accuracy", "psnr"})  # of the metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """A family: what its trained model is, and how training chooses and shows it."""
+
+    product: str = "generator"  # for messages
+    makes_images: bool = False  # of nothing but random numbers
+    predicts_frames: bool = False  # and is trained on sequences
+    learns_classes: bool = True
+    metric: Metric  # by which the best weights are chosen
+    shown: Shown | None  # in the grids that are drawn while it trains
+
+
+_GENERATOR = Traits(makes_images=True, metric="kid", shown="generated")
+
+TRAITS: Mapping[Family, Traits] = {
+    "autoencoder": _GENERATOR,
+    "adversarial": _GENERATOR,
+    "hybrid": _GENERATOR,
+    "forest": _GENERATOR,
+    "classifier": Traits(product="classifier", metric="accuracy", shown=None),
+    "codec": Traits(product="codec", learns_classes=False, metric="psnr", shown="decoded"),
+    "sequence": Traits(
+        product="predictor of frames", predicts_frames=True, learns_classes=False, metric="mse", shown="predicted"
+    ),
+}
