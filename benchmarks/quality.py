@@ -6,7 +6,8 @@ FOLDER holds `t10k-images-idx3-ubyte.gz` with its labels, 10,000 digits, and `ci
 in class folders. A fifth of each class is held out. Every contender is conditional, sees the same number of images in
 one process, and is judged as it stands at the end, by the same feature net and the same judges, on the same number of
 images. `end/best` compares the kernel distance at the end with the smallest of those measured on the way: far above 1
-it went to pieces. A forest may be done before the budget is spent; its images/s are those of the budget all the same.
+it went to pieces. `images/s` are images seen in a second of processor time, on however many threads. A forest may be
+done before the budget is spent; its images/s are those of the budget all the same.
 The bound of the autoencoders is the evidence lower bound of held-out images in nats a value, under
 a Gaussian decoder whose variance is the best for the training images: one yardstick for all losses.
 
@@ -225,9 +226,9 @@ class Contest:
         made = self._contender(contender, seed)
         distances, seconds = [], 0.0
         for part in range(1, MEASUREMENTS + 1):
-            began = time.perf_counter()
+            began = time.process_time()
             made.advance(self.arguments.images * part // MEASUREMENTS)
-            seconds += time.perf_counter() - began
+            seconds += time.process_time() - began
             distances.append(self._quality(made.sampler()))
         values, controls = self._judged(made.sampler(), seed)
         values["end/best"] = distances[-1] / max(min(distances), 1e-4)
