@@ -8,7 +8,9 @@ import psutil
 
 Found = TypeVar("Found")
 
-PAUSE = 0.005  # seconds between two looks
+# Seconds between two looks: at first and at most. The looking takes a core from those who are looked at.
+FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.05
+PATIENCE = 0.1  # of the time that was waited so far: whatever happens is noticed that much later at most
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -19,13 +21,14 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], Found], timeout: float = 10.0, pause: float = PAUSE) -> Found:
+def wait_until(condition: Callable[[], Found], timeout: float = 10.0, pause: float = FIRST_PAUSE) -> Found:
     """What `condition` gives once it is true.  Raises AssertionError after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
     while True:
         found = condition()
         if found:
             return found
-        if time.monotonic() >= deadline:
+        waited = time.monotonic() - began
+        if waited >= timeout:
             raise AssertionError(f"not so within {timeout} s, last seen: {found!r}")
-        time.sleep(pause)
+        time.sleep(max(pause, min(PATIENCE * waited, LONGEST_PAUSE)))

@@ -38,7 +38,6 @@ LEASE_SECONDS = 2.0
 TICK_SECONDS = 0.1
 GRACE_SECONDS = 2.0
 BREATH_SECONDS = 1.5  # for what should happen at once, on a machine that is busy
-PAUSE_SECONDS = 0.02  # between two looks; the looking takes a core from those who are looked at
 SLOW = bool(os.environ.get("PIXMILL_TEST_SLOW"))  # set by `make outages`: both databases, outages at their full length
 
 _ROUGH: dict[str, Any] = {
@@ -87,7 +86,7 @@ class RoughLine(Line):
     def start(self) -> None:
         """Start what does not run; returns when a worker can take a task, while another may still be starting."""
         self.restart()
-        wait_until(self._is_up, JOB_SECONDS, PAUSE_SECONDS)
+        wait_until(self._is_up, JOB_SECONDS)
 
     def restart(self) -> None:
         """Start again what has died, and do not wait for it."""
@@ -169,7 +168,7 @@ class RoughLine(Line):
     def wait_for(self, condition: Callable[[], object], job_id: int) -> None:
         """Wait until `condition` holds; the failure of a test tells what the job did instead."""
         try:
-            wait_until(condition, JOB_SECONDS, PAUSE_SECONDS)
+            wait_until(condition, JOB_SECONDS)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.story(job_id)}") from None
 
@@ -182,7 +181,7 @@ class RoughLine(Line):
                 return len(session.scalars(ended).all()) == len(set(jobs))
 
         try:
-            wait_until(are_over, timeout, PAUSE_SECONDS)
+            wait_until(are_over, timeout)
         except AssertionError as error:
             stuck = next(job for job in jobs if not self.job(job).state.is_terminal)
             raise AssertionError(f"{error}\n{self.story(stuck)}") from None
@@ -194,7 +193,7 @@ class RoughLine(Line):
             self.restart()
             return condition()
 
-        wait_until(tended, JOB_SECONDS, PAUSE_SECONDS)
+        wait_until(tended, JOB_SECONDS)
 
     def jobs(self) -> Sequence[Job]:
         """All jobs."""
@@ -286,7 +285,7 @@ def blocks_nobody(line: RoughLine) -> bool:
 def seconds_until(condition: Callable[[], object], timeout: float = JOB_SECONDS) -> float:
     """How long it takes until `condition` holds."""
     started = time.monotonic()
-    wait_until(condition, timeout, PAUSE_SECONDS)
+    wait_until(condition, timeout)
     return time.monotonic() - started
 
 
