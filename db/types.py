@@ -75,7 +75,7 @@ class _Among(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
 
-    def self_group(self, against: OperatorType | None = None) -> Self:
+    def self_group(self, against: OperatorType | None = None) -> Self:  # noqa: ARG002  as the parent
         """As it is: SQLAlchemy would compare it with 1 for SQLite, which then uses no index."""
         return self
 
