@@ -28,6 +28,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+def is_entry_name(name: str) -> bool:
+    """Whether a file of that name can be of a set: 1 to 128 letters, digits, `.`, `_` and `-`, no sign at the start."""
+    return _NAME.fullmatch(name) is not None
+
+
 @dataclass(frozen=True)
 class StoredImage:
     """One file: its name, its bytes, and the pixels that it was decoded to when it was written."""
@@ -39,7 +44,7 @@ class StoredImage:
 
     def __post_init__(self) -> None:
         digests = (self.sha256, self.pixels_sha256)
-        if not _NAME.fullmatch(self.name) or not all(_SHA256.fullmatch(digest) for digest in digests):
+        if not is_entry_name(self.name) or not all(_SHA256.fullmatch(digest) for digest in digests):
             raise ValueError(f"{self.name!r} with hashes {digests} is no entry of a manifest")
 
 

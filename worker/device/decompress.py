@@ -19,6 +19,7 @@ from storage.filesets import (
     MANIFEST_FILE,
     FileSet,
     StoredImage,
+    is_entry_name,
     pixels_digest,
     read_image_file,
     read_manifest,
@@ -94,12 +95,25 @@ def _source(desk: Desk, spec: DecompressSpec) -> _Source:
     folder = Path(spec.files)
     if (folder / MANIFEST_FILE).is_file():
         return _recorded(folder / MANIFEST_FILE)
-    names = tuple(sorted(path.name for path in folder.glob(f"*{SUFFIX}") if path.is_file()))
+    return _Source(folder, _names_in(folder), None)
+
+
+def _names_in(folder: Path) -> tuple[str, ...]:
+    """The compressed images in a folder, without hidden files.  Raises UserError for a name that no manifest takes."""
+    found = sorted(path.name for path in folder.glob(f"*{SUFFIX}") if path.is_file())
+    names = tuple(name for name in found if not name.startswith("."))
     if not names:
         raise UserError(
             f"{folder} holds neither {MANIFEST_FILE} nor files *{SUFFIX}", hint="name a folder of compressed images"
         )
-    return _Source(folder, names, None)
+    refused = [name for name in names if not is_entry_name(name)]
+    if refused:
+        more = f", nor {len(refused) - 1} more" if refused[1:] else ""
+        raise UserError(
+            f"{folder} holds {refused[0]!a}, which cannot be a name in {MANIFEST_FILE}{more}",
+            hint="rename: letters a to z, digits, dots, dashes and underscores, 128 at most, a letter or digit first",
+        )
+    return names
 
 
 def _recorded(path: Path) -> _Source:
