@@ -1,7 +1,8 @@
 """What compression costs and what it loses: bits per pixel beside PSNR and SSIM, and the same of PNG and WebP."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from imagemodels.evaluation.fidelity import psnr, ssim
+from imagemodels.evaluation.fidelity import CHUNK, psnr, ssim
 
 Images = npt.NDArray[np.uint8]
 WEBP_QUALITIES = (0, 10, 30, 50, 75, 90)
@@ -44,29 +45,43 @@ REFERENCES = (
 )
 
 
-def measured_rate(name: str, sizes: Sequence[int], decoded: Images, originals: Images) -> Rate:
-    """Return the rate of files of these sizes in bytes, whose images (N, H, W, C) are to be ``originals``."""
-    pixels = originals.shape[0] * originals.shape[1] * originals.shape[2]
-    pair = _tensor(decoded), _tensor(originals)
+def measured_rate(
+    name: str, sizes: Sequence[int], decoded: Images, originals: Images, still_here: Callable[[], None] = lambda: None
+) -> Rate:
+    """Return the rate of files of these sizes in bytes, whose images (N, H, W, C) are to be ``originals``.
+
+    ``still_here`` is called now and then: many images take long to compare.
+    """
+    ratios, similarities = [], []
+    for first in range(0, len(originals), CHUNK):
+        still_here()
+        pair = [_tensor(images[first : first + CHUNK]) for images in (decoded, originals)]
+        ratios.append(psnr(*pair))
+        similarities.append(ssim(*pair))
     lossless = np.array_equal(decoded, originals)
     return Rate(
         name=name,
-        bits_per_pixel=8 * sum(sizes) / pixels,
-        psnr=None if lossless else float(psnr(*pair).clamp_max(HIGHEST_PSNR).mean()),
-        ssim=float(ssim(*pair).mean()),
+        bits_per_pixel=8 * sum(sizes) / (originals.shape[0] * originals.shape[1] * originals.shape[2]),
+        psnr=None if lossless else float(torch.cat(ratios).clamp_max(HIGHEST_PSNR).mean()),
+        ssim=float(torch.cat(similarities).mean()),
         n=len(originals),
     )
 
 
-def reference_rates(originals: Images, tell: Callable[[float], None]) -> list[tuple[Rate, Images]]:
-    """Return the rate and the decoded images (N, H, W, C) of PNG and WebP; ``tell`` hears the share that is done."""
-    found = []
+def reference_rates(originals: Images, tell: Callable[[float], None]) -> Iterator[tuple[Rate, Images]]:
+    """Yield the rate and the decoded images (N, H, W, C) of PNG and WebP, one format after the other.
+
+    ``tell`` hears the share that is done at every image: large ones take long to write.
+    """
     for number, written in enumerate(REFERENCES):
-        tell(number / len(REFERENCES))
-        files = [_file(image, written) for image in originals]
-        decoded = np.stack([_pixels(content, originals.shape[-1]) for content in files])
-        found.append((measured_rate(written.name, [len(content) for content in files], decoded, originals), decoded))
-    return found
+        sizes, decoded = [], np.empty_like(originals)
+        for place, image in enumerate(originals):
+            tell((number + place / len(originals)) / len(REFERENCES))
+            content = _file(image, written)
+            sizes.append(len(content))
+            decoded[place] = _pixels(content, originals.shape[-1])
+        share = (number + 1) / len(REFERENCES)
+        yield measured_rate(written.name, sizes, decoded, originals, partial(tell, share)), decoded
 
 
 def nearest_in_size(rate: Rate, references: Sequence[tuple[Rate, Images]]) -> tuple[Rate, Images]:

@@ -48,8 +48,9 @@ def run_compress(desk: Desk, warm: WarmModels) -> dict[str, Any]:
         images=tuple(stored),
     )
     manifest = seal(desk.folder, files)
-    own = measured_rate(model.reference, [image.size_bytes for image in stored], decoded, originals)
-    references = reference_rates(originals, lambda share: desk.measuring("measuring PNG and WebP", share))
+    sizes = [image.size_bytes for image in stored]
+    own = measured_rate(model.reference, sizes, decoded, originals, lambda: desk.measuring("measuring", 0.0))
+    references = _references(desk, originals)
     return {
         "manifest": desk.layout.relative(manifest),
         **_strips(desk, originals, decoded, *nearest_in_size(own, references)),
@@ -119,6 +120,12 @@ def _coded(
         desk.progress("compressing", len(stored) - 1, len(originals))
     desk.progress("compressed", len(stored), len(stored))
     return stored, decoded
+
+
+def _references(desk: Desk, originals: Images) -> list[tuple[Rate, Images]]:
+    """The rates of PNG and WebP; of the images that they keep, those that are shown."""
+    found = reference_rates(originals, lambda share: desk.measuring("measuring PNG and WebP", share))
+    return [(rate, decoded[:SHOWN].copy()) for rate, decoded in found]
 
 
 def _strips(desk: Desk, originals: Images, decoded: Images, rate: Rate, reference: Images) -> dict[str, str]:

@@ -40,6 +40,7 @@ def test_references_are_the_files_that_pillow_writes(originals: np.ndarray) -> N
     found = {rate.name: (rate, decoded) for rate, decoded in reference_rates(originals, shares.append)}
     assert list(found) == [reference.name for reference in REFERENCES]
     assert shares == sorted(shares)
+    assert (len(set(shares)), shares[-1]) == (len(REFERENCES) * len(originals) + 1, 1.0), "each image is told of"
     for name in ("PNG", "WebP lossless"):
         assert np.array_equal(found[name][1], originals)
     content = BytesIO()
