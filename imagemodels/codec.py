@@ -22,8 +22,9 @@ class Codec:
     """An autoencoder in eval mode that writes and reads files, always in fp32.
 
     A file's codes are read the same on every machine. The pixels that a network makes of them may differ in a level
-    between builds of torch and kinds of processors; on one of them they are the same bytes, since images always pass
-    in batches of the same size, the last one padded.
+    between builds of torch, kinds of processors, numbers of threads, and sizes of batches. Where these are the same
+    they are the same bytes: the last batch is padded. ``batch_size`` is that of the last call, which halves it when the
+    memory runs out.
     """
 
     def __init__(self, network: FsqAutoencoder, runtime: Runtime) -> None:

@@ -54,7 +54,7 @@ class FileSet:
 
     model: str
     model_digest: str
-    computed_on: str  # what else may move a pixel by a level: device, processor, build of torch
+    computed_on: str  # what else may move a pixel by a level: device, threads, size of batches, build of torch
     image_size: int
     channels: int
     images: tuple[StoredImage, ...]

@@ -1,6 +1,7 @@
 """A compress task: images as small files, read back from the disk, and what was lost beside PNG and WebP."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from imagemodels.codec import Codec
+from imagemodels.codec import CODEC_BATCH, Codec
 from imagemodels.coding.files import SUFFIX
 from imagemodels.data import ImageDataset
 from imagemodels.errors import ConfigError
@@ -25,7 +26,6 @@ from worker.device.warm import WarmModels
 log = logging.getLogger("job")
 
 Images = npt.NDArray[np.uint8]
-BATCH = 64  # images that are written, and read again, at a time
 SHOWN = 12  # images of the picture
 
 
@@ -38,15 +38,8 @@ def run_compress(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     chosen = _chosen(data, spec)
     codec = load_codec(desk, warm, model)
     originals = data.images[chosen]
-    stored, decoded = _coded(desk, codec, originals, chosen)
-    files = FileSet(
-        model=model.reference,
-        model_digest=codec.digest,
-        computed_on=computed_on(warm.device),
-        image_size=model.image_size,
-        channels=model.channels,
-        images=tuple(stored),
-    )
+    stored, decoded, computed = _coded(desk, codec, originals, chosen)
+    files = file_set(model, codec, computed, stored)
     manifest = seal(desk.folder, files)
     sizes = [image.size_bytes for image in stored]
     own = measured_rate(model.reference, sizes, decoded, originals, lambda: desk.measuring("measuring", 0.0))
@@ -74,10 +67,27 @@ def load_codec(desk: Desk, warm: WarmModels, model: ModelInput) -> Codec:
     return loaded
 
 
-def computed_on(device: str) -> str:
-    """What may move a decoded pixel by a level, in words."""
-    unit = torch.cuda.get_device_name() if device == "cuda" else torch.backends.cpu.get_cpu_capability()
-    return f"torch {torch.__version__}, {device} {unit}"
+def computed_on(codec: Codec) -> str:
+    """What may move a pixel of the images that were decoded last by a level, in words."""
+    runtime = codec.runtime
+    if runtime.torch_device.type == "cuda":
+        unit = torch.cuda.get_device_name()
+    else:
+        threads = runtime.threads or torch.get_num_threads()
+        unit = f"{torch.backends.cpu.get_cpu_capability()} with {threads} thread{'s' if threads > 1 else ''}"
+    return f"torch {torch.__version__}, {runtime.device} {unit}, batches of {codec.batch_size}"
+
+
+def file_set(model: ModelInput, codec: Codec, computed: Iterable[str], stored: Iterable[StoredImage]) -> FileSet:
+    """The manifest of what was stored; `computed` is how the batches were, in their order."""
+    return FileSet(
+        model=model.reference,
+        model_digest=codec.digest,
+        computed_on="; ".join(dict.fromkeys(computed)),  # more than one where the memory ran out on the way
+        image_size=model.image_size,
+        channels=model.channels,
+        images=tuple(stored),
+    )
 
 
 def _read_data(desk: Desk, spec: CompressSpec, model: ModelInput) -> ImageDataset:
@@ -103,23 +113,27 @@ def _chosen(data: ImageDataset, spec: CompressSpec) -> npt.NDArray[np.int64]:
 
 def _coded(
     desk: Desk, codec: Codec, originals: Images, numbers: npt.NDArray[np.int64]
-) -> tuple[list[StoredImage], Images]:
-    """Write each image's file under its number in the data set; gives what was stored, and what it is decoded to."""
+) -> tuple[list[StoredImage], Images, list[str]]:
+    """Write each image's file under its number in the data set.
+
+    Gives what was stored, what it is decoded to, and how each batch was computed.
+    """
     stored: list[StoredImage] = []
-    decoded = np.empty_like(originals)
-    for first in range(0, len(originals), BATCH):
+    decoded, computed = np.empty_like(originals), []
+    for first in range(0, len(originals), CODEC_BATCH):
         desk.check_stop()
-        rows = slice(first, first + BATCH)
+        rows = slice(first, first + CODEC_BATCH)
         names = [f"{number:06d}{SUFFIX}" for number in numbers[rows]]
         contents = codec.compress(originals[rows])
         decoded[rows] = codec.decompress(contents)
+        computed.append(computed_on(codec))
         for name, content, pixels in zip(names, contents, decoded[rows], strict=True):
             image = write_image_file(desk.folder, name, content, pixels_digest(pixels))
             read_image_file(desk.folder, image)
             stored.append(image)
         desk.progress("compressing", len(stored) - 1, len(originals))
     desk.progress("compressed", len(stored), len(stored))
-    return stored, decoded
+    return stored, decoded, computed
 
 
 def _references(desk: Desk, originals: Images) -> list[tuple[Rate, Images]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from imagemodels.codec import Codec
+from imagemodels.codec import CODEC_BATCH, Codec
 from imagemodels.coding.files import SUFFIX
 from imagemodels.errors import DamagedFile
 from pixmill.errors import CorruptFile, UserError
@@ -28,13 +28,12 @@ from storage.filesets import (
 )
 from storage.pictures import contact_sheet, save_png
 from storage.png import ENCODER
-from worker.device.compress import computed_on, load_codec
+from worker.device.compress import computed_on, file_set, load_codec
 from worker.device.desk import Desk
 from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
 
-BATCH = 64  # images
 SHOWN = 100  # images of the contact sheet
 LARGEST_FILE_BYTES = 2**20  # of 256 × 256 places with 16 channels of 16 levels
 
@@ -57,26 +56,18 @@ class _Source:
 
 
 def run_decompress(desk: Desk, warm: WarmModels) -> dict[str, Any]:
-    """Decode all files into PNG images; pixels that differ from those recorded on the same build are an error."""
+    """Decode all files into PNG images; pixels that differ from those computed in the same way are an error."""
     spec = DecompressSpec.model_validate(desk.assignment.spec)
     model = desk.assignment.model
     assert model is not None
     codec = load_codec(desk, warm, model)
     source = _source(desk, spec)
-    here = computed_on(warm.device)
-    stored, differing = _decoded(desk, codec, source, must_agree=_is_exact(source.manifest, codec, here))
-    files = FileSet(
-        model=model.reference,
-        model_digest=codec.digest,
-        computed_on=here,
-        image_size=model.image_size,
-        channels=model.channels,
-        images=tuple(stored),
-    )
+    stored, differing, computed = _decoded(desk, codec, source)
+    files = file_set(model, codec, computed, stored)
     verified = len(stored) - differing if source.manifest is not None else 0
     log.info("%d images, %d of them as they were recorded", len(stored), verified)
     if differing:
-        log.warning("%d images differ from those that were recorded on another machine or build", differing)
+        log.warning("%d images differ from those that were recorded, which were computed in another way", differing)
     return {
         "manifest": desk.layout.relative(seal(desk.folder, files)),
         "contact_sheet": desk.layout.relative(desk.folder / "contact-sheet.png"),
@@ -123,34 +114,40 @@ def _recorded(path: Path) -> _Source:
     return _Source(path.parent, tuple(image.name for image in manifest.images), manifest)
 
 
-def _is_exact(manifest: FileSet | None, codec: Codec, here: str) -> bool:
-    """Whether each pixel must be as it was recorded."""
-    return manifest is not None and manifest.computed_on == here and manifest.model_digest == codec.digest
+def _is_exact(manifest: FileSet | None, codec: Codec) -> bool:
+    """Whether each pixel that was decoded last must be as it was recorded."""
+    return manifest is not None and manifest.computed_on == computed_on(codec) and manifest.model_digest == codec.digest
 
 
-def _decoded(desk: Desk, codec: Codec, source: _Source, *, must_agree: bool) -> tuple[list[StoredImage], int]:
-    """Write a PNG file for each; gives them, and how many differ from what was recorded."""
+def _decoded(desk: Desk, codec: Codec, source: _Source) -> tuple[list[StoredImage], int, list[str]]:
+    """Write a PNG file for each; gives them, how many differ from what was recorded, and how each batch was computed.
+
+    Raises CorruptFile for a file that is damaged, or is decoded to other pixels than it was in the same way.
+    """
     stored: list[StoredImage] = []
+    computed: list[str] = []
     shown: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
     differing = 0
     files = source.read()
-    while batch := list(islice(files, BATCH)):
+    while batch := list(islice(files, CODEC_BATCH)):
         desk.check_stop()
         codes = np.stack([_codes(codec, name, content) for name, content, _recorded_digest in batch])
         images = codec.pixels(codes)
+        computed.append(computed_on(codec))  # only now: the memory may have run out
+        must_agree = _is_exact(source.manifest, codec)
         pngs = ENCODER.encode(images)
         for (name, _compressed, recorded), pixels, png in zip(batch, images, pngs, strict=True):
             digest = pixels_digest(pixels)
             if recorded is not None and digest != recorded:
                 if must_agree:
-                    raise CorruptFile(f"{name}: its pixels are not those recorded on the same machine and torch")
+                    raise CorruptFile(f"{name}: its pixels are not those recorded, computed in the same way")
                 differing += 1
             stored.append(write_image_file(desk.folder, f"{name.removesuffix(SUFFIX)}.png", png, digest))
         shown.extend(images[: SHOWN - len(shown)])
         desk.progress("decompressing", len(stored) - 1, len(source.names))
     save_png(desk.folder / "contact-sheet.png", contact_sheet(np.stack(shown)))
     desk.progress("decompressed", len(stored), len(stored))
-    return stored, differing
+    return stored, differing, computed
 
 
 def _codes(codec: Codec, name: str, content: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
