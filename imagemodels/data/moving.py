@@ -18,6 +18,7 @@ from imagemodels.data.dataset import ImageDataset
 from imagemodels.data.decoding import MIN_IMAGE_SIZE, check_image_size, resize_array
 from imagemodels.data.fingerprint import settings_digest
 from imagemodels.data.loading import load_dataset
+from imagemodels.data.packed import PackedStore
 from imagemodels.data.picture_reading import OnBadImage, Progress
 from imagemodels.data.source import SEQUENCE_KIND, check_dataset_name, names_sequences
 from imagemodels.errors import DataError
@@ -141,6 +142,7 @@ def load_sequences(
     on_bad_image: OnBadImage = "fail",
     seed: int = 0,
     progress: Progress | None = None,
+    packed: PackedStore | None = None,
 ) -> SequenceDataset:
     """Return the sequences ``moving:NAME`` of the images that ``load_dataset`` reads under NAME.
 
@@ -158,6 +160,7 @@ def load_sequences(
         on_bad_image=on_bad_image,
         seed=seed,
         progress=progress,
+        packed=packed,
     )
     return moving_dataset(objects, side, seed)
 
@@ -172,5 +175,6 @@ def moving_dataset(objects: ImageDataset, image_size: int, seed: int = 0) -> Seq
     settings = {"objects": objects.fingerprint, "image_size": image_size, "seed": seed, "rule": MOTION_RULE}
     side = object_side(image_size)
     if objects.image_size != side:
-        objects = replace(objects, images=resize_array(objects.images, side, objects.channels))
+        images = resize_array(objects.images, side, objects.channels)
+        objects = replace(objects, images=images, is_packed=False)
     return SequenceDataset(objects, image_size, seed, settings_digest(settings))

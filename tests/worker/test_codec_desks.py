@@ -19,12 +19,14 @@ from imagemodels.runtime import Runtime
 from imagemodels.shell import train
 from pixmill.specs import CompressSpec, DecompressSpec, Spec
 from storage.filesets import read_manifest
+from tests.imagemodels.data.pictures import write_class_folders
 from tests.worker.desks import Listener
 from worker.assignment import ModelInput
 from worker.device.attempt import run_attempt
 from worker.device.warm import WarmModels
 
 Desks = Callable[..., Listener]
+EPOCHS = count()
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,7 @@ def desks(storage: Path, digits: ImageDataset) -> Iterator[Desks]:
                 **model,
             }
         )
-        listener = Listener(storage, epoch=len(made), role=spec.kind, spec=spec.model_dump(), model=described)
+        listener = Listener(storage, epoch=next(EPOCHS), role=spec.kind, spec=spec.model_dump(), model=described)
         made.append(listener)
         return listener
 
@@ -126,6 +128,22 @@ def test_pixels_are_held_against_those_recorded_as_long_as_the_memory_does(
     short = desks(DecompressSpec(files=str(tmp_path / "first"), model="codec"))
     answer = run_attempt(short.desk, short_of_memory(storage, after=1)).answer
     assert "its pixels are not those recorded" in answer["message"], "the first batch was computed in the same way"
+
+
+def test_of_its_own_data_set_a_codec_leaves_out_what_cannot_be_read(
+    desks: Desks, storage: Path, tmp_path: Path
+) -> None:
+    place = f"folder:{write_class_folders(tmp_path / 'pets', {'cat': 9}, (8, 8))}"
+    (tmp_path / "pets" / "cat" / "torn.png").write_bytes(b"no picture")
+    data = load_dataset(place, image_size=8, channels=1, on_bad_image="skip")
+    trained = {"dataset": place, "dataset_fingerprint": data.fingerprint}
+    desk = desks(CompressSpec(model="codec", part="held-out"), **trained)
+    answer = desk.run().answer
+    assert answer["say"] == "succeeded", answer
+    assert (answer["result"]["images"], answer["result"]["warnings"]) == (len(data.test_indices), [])
+    assert "left out cat/torn.png: not an image" in desk.log()
+    answer = desks(CompressSpec(model="codec", part="held-out", dataset=place), **trained).run().answer
+    assert "1 of 10 images" in answer["message"], "what is named is to be whole, unless the spec says otherwise"
 
 
 def test_names_that_no_manifest_takes_are_refused_before_anything_is_decoded(desks: Desks, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from storage.filesets import FileSet, StoredImage, pixels_digest, read_image_fil
 from storage.pictures import contact_sheet, save_png
 from worker.assignment import ModelInput
 from worker.device.desk import Desk
-from worker.device.real_images import read_real_images
+from worker.device.real_images import read_images_for
 from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
@@ -34,7 +34,7 @@ def run_compress(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     spec = CompressSpec.model_validate(desk.assignment.spec)
     model = desk.assignment.model
     assert model is not None
-    data = _read_data(desk, spec, model)
+    data = read_images_for(desk, spec, model)
     chosen = _chosen(data, spec)
     codec = load_codec(desk, warm, model)
     originals = data.images[chosen]
@@ -88,19 +88,6 @@ def file_set(model: ModelInput, codec: Codec, computed: Iterable[str], stored: I
         channels=model.channels,
         images=tuple(stored),
     )
-
-
-def _read_data(desk: Desk, spec: CompressSpec, model: ModelInput) -> ImageDataset:
-    data = read_real_images(
-        desk,
-        spec.dataset or model.dataset,
-        image_size=model.image_size,
-        channels=model.channels,
-        on_bad_image=spec.on_bad_image,
-    )
-    for path, reason in data.bad_images:
-        log.warning("left out %s: %s", path, reason)
-    return data
 
 
 def _chosen(data: ImageDataset, spec: CompressSpec) -> npt.NDArray[np.int64]:

@@ -18,7 +18,7 @@ from storage.pictures import contact_sheet, save_png
 from storage.shards import ShardRecord, read_images
 from worker.assignment import ModelInput
 from worker.device.desk import Desk
-from worker.device.real_images import read_real_images
+from worker.device.real_images import read_images_for
 from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
@@ -32,7 +32,7 @@ def run_evaluate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     spec = EvaluateSpec.model_validate(desk.assignment.spec)
     model = desk.assignment.model
     assert model is not None
-    data = _read_data(desk, spec, model)
+    data = read_images_for(desk, spec, model)
     images, labels = _read_output(desk, spec.n)
     labels = _matching_labels(data, model, labels)
     desk.measuring("preparing the feature net", 0.0)
@@ -51,16 +51,6 @@ def run_evaluate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     )
     report = _with_data_warning(report, model)
     return {**_publish(desk, spec, data, images, report), "batch_size": net.classifier.batch_size}
-
-
-def _read_data(desk: Desk, spec: EvaluateSpec, model: ModelInput) -> ImageDataset:
-    return read_real_images(
-        desk,
-        spec.dataset or model.dataset,
-        image_size=model.image_size,
-        channels=model.channels,
-        on_bad_image=spec.on_bad_image,
-    )
 
 
 def _read_output(desk: Desk, count: int) -> tuple[Images, Labels | None]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imagemodels.data import SequenceDataset, load_sequences
+from imagemodels.data import SequenceDataset
 from imagemodels.errors import ConfigError, DataError
 from imagemodels.model import Model
 from imagemodels.prediction import Predictor
@@ -18,6 +18,7 @@ from storage.shards import ImageBatch, ShardMeta, ShardRange, shard_plan, write_
 from worker.assignment import ModelInput
 from worker.device.desk import Desk
 from worker.device.makers import Forecasts, ImageMaker, Samples, Walks
+from worker.device.real_images import read_sequences
 from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
@@ -119,13 +120,12 @@ def _load(desk: Desk, warm: WarmModels, model: ModelInput, precision: str) -> Mo
 
 def _sequences(desk: Desk, model: ModelInput) -> SequenceDataset:
     """The sequences that the model was trained on.  Raises DataError when they are not the same any more."""
-    data = load_sequences(
+    data = read_sequences(
+        desk,
         model.dataset,
         image_size=model.image_size,
         channels=model.channels,
-        root=desk.layout.root / "datasets",
         on_bad_image="skip",  # as in training, or the fingerprint tells
-        progress=desk.measuring,
     )
     if data.fingerprint != model.dataset_fingerprint:
         found = f"its fingerprint is {data.fingerprint}, and was {model.dataset_fingerprint}"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from imagemodels.data import ImageDataset, SequenceDataset, load_sequences, names_sequences
+from imagemodels.data import ImageDataset, SequenceDataset, names_sequences
 from imagemodels.evaluation.features import image_tensor, spread_rows
 from imagemodels.evaluation.sequences import evaluate_sequences
 from imagemodels.options import SequenceOptions
@@ -21,7 +21,7 @@ from imagemodels.training.runs import new_run
 from pixmill.specs import TrainSpec
 from storage.pictures import contact_sheet, save_png
 from worker.device.desk import Desk
-from worker.device.real_images import read_real_images
+from worker.device.real_images import read_real_images, read_sequences
 
 log = logging.getLogger("job")
 
@@ -36,7 +36,8 @@ Data = ImageDataset | SequenceDataset
 
 def read_data(desk: Desk, spec: TrainSpec) -> Data:
     """Read the data set and log what it is.  Raises DataError."""
-    data = _sequences(desk, spec) if names_sequences(spec.dataset) else _real_images_of(desk, spec)
+    read: Callable[..., Data] = read_sequences if names_sequences(spec.dataset) else read_real_images
+    data = read(desk, spec.dataset, image_size=spec.image_size, channels=spec.channels, on_bad_image=spec.on_bad_image)
     images = data.objects if isinstance(data, SequenceDataset) else data
     if spec.conditional:
         images.require_classes()
@@ -45,23 +46,6 @@ def read_data(desk: Desk, spec: TrainSpec) -> Data:
     for path, reason in data.bad_images:
         log.warning("left out %s: %s", path, reason)
     return data
-
-
-def _sequences(desk: Desk, spec: TrainSpec) -> Data:
-    return load_sequences(
-        spec.dataset,
-        image_size=spec.image_size,
-        channels=spec.channels,
-        root=desk.layout.root / "datasets",
-        on_bad_image=spec.on_bad_image,
-        progress=desk.measuring,
-    )
-
-
-def _real_images_of(desk: Desk, spec: TrainSpec) -> Data:
-    return read_real_images(
-        desk, spec.dataset, image_size=spec.image_size, channels=spec.channels, on_bad_image=spec.on_bad_image
-    )
 
 
 def train_config(spec: TrainSpec, data: Data) -> TrainConfig:

@@ -2,11 +2,12 @@
 
 import logging
 
-from imagemodels.data import ImageDataset, PackedStore, load_dataset
+from imagemodels.data import ImageDataset, PackedStore, SequenceDataset, load_dataset, load_sequences
 from pixmill.datasets import PinnedDataset
 from pixmill.errors import DatasetChanged
-from pixmill.specs import OnBadImage
+from pixmill.specs import CompressSpec, EvaluateSpec, OnBadImage
 from storage.faults import named_faults
+from worker.assignment import ModelInput
 from worker.device.desk import Desk
 
 log = logging.getLogger("job")
@@ -34,6 +35,41 @@ def read_real_images(
     if pinned is not None:
         _require_same(pinned, data)
     return data
+
+
+def read_images_for(desk: Desk, spec: EvaluateSpec | CompressSpec, model: ModelInput) -> ImageDataset:
+    """The images that a model is measured by: those that the spec names, or else those that it was trained on.
+
+    Of the latter, what cannot be read is left out, as in training, or the fingerprint tells. Raises as
+    read_real_images.
+    """
+    data = read_real_images(
+        desk,
+        spec.dataset or model.dataset,
+        image_size=model.image_size,
+        channels=model.channels,
+        on_bad_image="skip" if spec.dataset is None else spec.on_bad_image,
+    )
+    for path, reason in data.bad_images:
+        log.warning("left out %s: %s", path, reason)
+    return data
+
+
+def read_sequences(
+    desk: Desk, name: str, *, image_size: int | None, channels: int | None, on_bad_image: OnBadImage
+) -> SequenceDataset:
+    """Read a data set of sequences by its name.  Raises what load_sequences does, or DiskFull."""
+    layout = desk.layout
+    with named_faults(layout.packed):
+        return load_sequences(
+            name,
+            image_size=image_size,
+            channels=channels,
+            root=layout.datasets,
+            on_bad_image=on_bad_image,
+            progress=desk.measuring,
+            packed=PackedStore(layout.packed),
+        )
 
 
 def _require_same(pinned: PinnedDataset, data: ImageDataset) -> None:

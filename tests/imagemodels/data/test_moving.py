@@ -8,6 +8,7 @@ import pytest
 
 from imagemodels.data import (
     DatasetMissing,
+    PackedStore,
     SequenceDataset,
     UnknownDataset,
     check_dataset_name,
@@ -110,6 +111,17 @@ def test_images_of_a_folder_move_in_colour(tmp_path: Path) -> None:
     assert frames.shape == (4, 5, 24, 24, 3)
     assert data.name == f"moving:folder:{folder}"
     assert (frames[..., 0] != frames[..., 1]).any()
+
+
+def test_packed_images_move_as_those_in_memory(tmp_path: Path) -> None:
+    folder = write_class_folders(tmp_path / "pets", {"dog": 6, "cat": 6})
+    for side, is_packed in ((24, True), (12, False)):  # objects of 5 pixels are made of images of 8
+        plain = load_sequences(f"moving:folder:{folder}", image_size=side)
+        found = load_sequences(f"moving:folder:{folder}", image_size=side, packed=PackedStore(tmp_path / "store", 100))
+        assert (found.objects.is_packed, found.fingerprint) == (is_packed, plain.fingerprint)
+        one, other = (data.sequences(np.arange(4), 5, held_out=False) for data in (found, plain))
+        assert np.array_equal(one, other)
+    assert len(list((tmp_path / "store").glob("*/pixels.u8"))) == 2
 
 
 def test_the_fingerprint_tells_canvas_seed_and_images_apart() -> None:
