@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from imagemodels.data.columns import TextColumn
 from imagemodels.data.decoding import MAX_FILE_BYTES
 from imagemodels.data.errors import BadImage, DatasetMissing
-from imagemodels.data.picture_files import PictureFiles, file_stamp, is_hidden, is_picture, not_empty
+from imagemodels.data.picture_files import PictureFiles, Progress, file_stamp, is_hidden, is_picture, not_empty
 
 DAMAGED_ZIP = (zipfile.BadZipFile, EOFError, OSError, zlib.error, lzma.LZMAError)
 OUTSIDE_NAME = "a name that leads out of the archive"
@@ -19,9 +19,9 @@ OUTSIDE_NAME = "a name that leads out of the archive"
 class ZipFiles(PictureFiles):
     """The image files of a zip archive.  Raises DatasetMissing, or BadImage for what is no zip archive."""
 
-    def __init__(self, archive: Path) -> None:
+    def __init__(self, archive: Path, tell: Progress) -> None:
         self._archive = archive.absolute()
-        super().__init__(f"zip:{self._archive}")
+        super().__init__(f"zip:{self._archive}", tell)
         if not self._archive.is_file():
             raise DatasetMissing(f"data set {self.place}: there is no such file")
         try:

@@ -24,8 +24,8 @@ from imagemodels.data.digits import read_digits
 from imagemodels.data.fingerprint import arrays_fingerprints, item_digests
 from imagemodels.data.idx import labels_beside, read_idx_images, read_idx_labels, require_idx
 from imagemodels.data.packed import PackedStore
-from imagemodels.data.picture_files import FolderFiles, PictureFiles
-from imagemodels.data.picture_reading import OnBadImage, PictureRequest, Progress, read_pictures
+from imagemodels.data.picture_files import FolderFiles, PictureFiles, Progress, tell_nobody
+from imagemodels.data.picture_reading import OnBadImage, PictureRequest, read_pictures
 from imagemodels.data.published import (
     PUBLICATIONS,
     TEST_IMAGES,
@@ -41,7 +41,7 @@ from imagemodels.data.tar_files import TarFiles
 from imagemodels.errors import DataError
 
 ON_BAD_IMAGE = get_args(OnBadImage)
-PICTURE_KINDS: Mapping[str, Callable[[Path], PictureFiles]] = {
+PICTURE_KINDS: Mapping[str, Callable[[Path, Progress], PictureFiles]] = {
     "folder": FolderFiles,
     "zip": ZipFiles,
     "tar": TarFiles,
@@ -93,16 +93,12 @@ def load_dataset(
         check_image_size(image_size)
     if channels is not None:
         check_channels(channels)
-    tell = progress or _tell_nobody
+    tell = progress or tell_nobody
     if source.kind in PICTURE_KINDS and source.path is not None:
-        with closing(PICTURE_KINDS[source.kind](source.path)) as files:
+        with closing(PICTURE_KINDS[source.kind](source.path, tell)) as files:
             return read_pictures(files, PictureRequest(image_size, channels, on_bad_image, seed), tell, packed)
     arrays = _read_arrays(source.kind, source.path, root, tell)
     return _from_arrays(str(source), arrays, image_size, channels, seed)
-
-
-def _tell_nobody(phase: str, share: float) -> None:
-    """Stand in for the progress callback of a caller who gave none."""
 
 
 def _read_arrays(kind: str, path: Path | None, root: Path | None, tell: Progress) -> _Arrays:

@@ -19,7 +19,8 @@ from imagemodels.data.decoding import MIN_IMAGE_SIZE, check_image_size, resize_a
 from imagemodels.data.fingerprint import settings_digest
 from imagemodels.data.loading import load_dataset
 from imagemodels.data.packed import PackedStore
-from imagemodels.data.picture_reading import OnBadImage, Progress
+from imagemodels.data.picture_files import Progress
+from imagemodels.data.picture_reading import OnBadImage
 from imagemodels.data.source import SEQUENCE_KIND, check_dataset_name, names_sequences
 from imagemodels.errors import DataError
 from imagemodels.random import uniform_rows

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -16,6 +16,10 @@ from imagemodels.data.columns import TextColumn
 from imagemodels.data.decoding import SUFFIXES, read_bytes
 from imagemodels.data.errors import BadImage, DatasetMissing
 
+Progress = Callable[[str, float], None]
+
+TELL_EVERY = 64  # files
+LISTING = "listing the files"
 OUTSIDE_LINK = "a link that leads out of the folder; copy the image into it"
 NOT_UTF8 = "its name is no text in UTF-8; rename it"
 
@@ -40,10 +44,13 @@ class PictureFiles(ABC):
     refused  (path, reason) of what must not be read
     others   how many files were passed over
     classes  None where folders are classes
+
+    ``tell`` hears (phase, share of it done) while many files are listed.
     """
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, tell: Progress) -> None:
         self.place = place
+        self._tell = tell
         self.paths = TextColumn()
         self.refused: tuple[tuple[str, str], ...] = ()
         self.others = 0
@@ -72,9 +79,9 @@ class PictureFiles(ABC):
 class FolderFiles(PictureFiles):
     """All image files below a folder; links that lead out of it are not followed.  Raises DatasetMissing."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, tell: Progress) -> None:
         self._root = root.resolve()
-        super().__init__(f"folder:{self._root}")
+        super().__init__(f"folder:{self._root}", tell)
         if not self._root.is_dir():
             raise DatasetMissing(f"data set {self.place}: there is no such folder")
         self._outside: list[tuple[str, str]] = []
@@ -95,7 +102,9 @@ class FolderFiles(PictureFiles):
     def stamp(self) -> str:
         """Return a hash of all names, sizes and times of change."""
         digest = hashlib.sha256()
-        for path in self.paths:
+        for number, path in enumerate(self.paths):
+            if number % TELL_EVERY == 0:
+                self._tell("looking for changes", number / len(self.paths))
             digest.update(f"{path}\0{file_stamp(self._root / path)}\n".encode())
         for path, reason in self.refused:
             digest.update(f"{path}\0{reason}\n".encode())
@@ -121,7 +130,9 @@ class FolderFiles(PictureFiles):
         found = []
         try:
             with os.scandir(self._root / prefix) as entries:
-                for entry in entries:
+                for number, entry in enumerate(entries):
+                    if number % TELL_EVERY == 0:
+                        self._tell(LISTING, 0.0)
                     path = self._accepted(entry, prefix + entry.name)
                     if path is not None:
                         found.append(path)
@@ -149,6 +160,10 @@ class FolderFiles(PictureFiles):
     def _is_inside(self, path: str) -> bool:
         # Not Path.resolve: it raises where links lead in a circle.
         return Path(os.path.realpath(self._root / path)).is_relative_to(self._root)
+
+
+def tell_nobody(phase: str, share: float) -> None:
+    """Stand in for the progress callback of a caller who gave none."""
 
 
 def is_picture(name: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Literal, Protocol
 
 import numpy as np
@@ -29,11 +30,10 @@ from imagemodels.data.errors import BadImage
 from imagemodels.data.fingerprint import array_digest, files_fingerprints
 from imagemodels.data.layout import Layout, layout_of
 from imagemodels.data.packed import PackedStore
-from imagemodels.data.picture_files import PictureFiles
+from imagemodels.data.picture_files import TELL_EVERY, PictureFiles, Progress
 from imagemodels.data.split import content_split
 from imagemodels.errors import DataError
 
-Progress = Callable[[str, float], None]
 OnBadImage = Literal["fail", "skip"]
 Images = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
@@ -41,7 +41,6 @@ Indices = npt.NDArray[np.int64]
 DECODE_THREADS = 4  # Pillow lets go of the interpreter while it decodes
 DECODE_FILES = 16  # given to a thread at a time
 DECODED_AHEAD = 2 * DECODE_THREADS  # batches that may wait to be taken: more would fill the memory
-TELL_EVERY = 64  # files
 SHOWN_BAD_IMAGES = 5
 
 
@@ -97,6 +96,7 @@ class _Usable:
 
 
 Bad = list[tuple[str, str]]
+_Format = tuple[int, int]  # side in pixels, channels
 
 
 def read_pictures(
@@ -105,22 +105,25 @@ def read_pictures(
     """Read all images of a place; see load_dataset for the rules and for what is raised."""
     layout = layout_of(files)
     most_bytes = len(layout) * (request.image_size or MAX_IMAGE_SIZE) ** 2 * (request.channels or 3)
+    format_of_all = cache(lambda: _resolve_format(layout, request, tell))  # it may look into each file
     with _bombs_refused():
         if store is not None and most_bytes > store.above_bytes:
-            packed = _read_packed(layout, request, store, tell)
+            packed = _read_packed(layout, request, store, format_of_all, tell)
             if packed is not None:
                 return packed
-        return _read_into_memory(layout, request, tell)
+        return _read_into_memory(layout, request, format_of_all(), tell)
 
 
-def _read_packed(layout: Layout, request: PictureRequest, store: PackedStore, tell: Progress) -> ImageDataset | None:
+def _read_packed(
+    layout: Layout, request: PictureRequest, store: PackedStore, format_of_all: Callable[[], _Format], tell: Progress
+) -> ImageDataset | None:
     """The images in the store, packed now if they are not there; None when they turn out to be too few for that."""
     settings = {**asdict(request), "rule": DECODE_RULE}
     with store.reading(layout.files.place, layout.files.stamp(), settings, tell) as source:
         found = source.find(tell)
         if found is not None:
             return found
-        size, channels = shape = _resolve_format(layout, request, tell)
+        size, channels = shape = format_of_all()
         if len(layout) * size * size * channels <= store.above_bytes:
             return None
         with source.begin(len(layout), (size, size, channels)) as pixels:
@@ -129,14 +132,13 @@ def _read_packed(layout: Layout, request: PictureRequest, store: PackedStore, te
         return dataset
 
 
-def _read_into_memory(layout: Layout, request: PictureRequest, tell: Progress) -> ImageDataset:
-    shape = _resolve_format(layout, request, tell)
+def _read_into_memory(layout: Layout, request: PictureRequest, shape: _Format, tell: Progress) -> ImageDataset:
     check_memory(len(layout), *shape)
     return _read_all(layout, request, shape, _InMemory(len(layout), *shape), tell, is_packed=False)
 
 
 def _read_all(
-    layout: Layout, request: PictureRequest, shape: tuple[int, int], pixels: _Pixels, tell: Progress, *, is_packed: bool
+    layout: Layout, request: PictureRequest, shape: _Format, pixels: _Pixels, tell: Progress, *, is_packed: bool
 ) -> ImageDataset:
     usable, bad = _decode_all(layout, shape, pixels, tell)
     bad += layout.files.refused
@@ -155,7 +157,7 @@ def _bombs_refused() -> Iterator[None]:
         yield
 
 
-def _resolve_format(layout: Layout, request: PictureRequest, tell: Progress) -> tuple[int, int]:
+def _resolve_format(layout: Layout, request: PictureRequest, tell: Progress) -> _Format:
     """The side in pixels and the channels that all images will have."""
     if request.image_size is not None and request.channels is not None:
         return request.image_size, request.channels
@@ -192,7 +194,7 @@ def _common_size(layout: Layout, found: set[tuple[int, int]]) -> int:
     )
 
 
-def _decode_all(layout: Layout, shape: tuple[int, int], pixels: _Pixels, tell: Progress) -> tuple[_Usable, Bad]:
+def _decode_all(layout: Layout, shape: _Format, pixels: _Pixels, tell: Progress) -> tuple[_Usable, Bad]:
     numbers = np.empty(len(layout), dtype=np.int64)
     digests = DigestColumn()
     bad: Bad = []
@@ -208,7 +210,7 @@ def _decode_all(layout: Layout, shape: tuple[int, int], pixels: _Pixels, tell: P
     return _Usable(pixels.finish(), numbers[: len(digests)], digests), bad
 
 
-def _outcomes(files: PictureFiles, shape: tuple[int, int]) -> Iterator[_Decoded | tuple[str, str]]:
+def _outcomes(files: PictureFiles, shape: _Format) -> Iterator[_Decoded | tuple[str, str]]:
     """Each file decoded, or its path and what is wrong with it, in the order of the paths."""
     starts = range(0, len(files.paths), DECODE_FILES)
     batches = (range(start, min(start + DECODE_FILES, len(files.paths))) for start in starts)

@@ -12,9 +12,12 @@ from imagemodels.data.columns import TextColumn
 from imagemodels.data.decoding import MAX_DATASET_BYTES, MAX_FILE_BYTES
 from imagemodels.data.errors import BadImage
 from imagemodels.data.picture_files import (
+    LISTING,
     NOT_UTF8,
+    TELL_EVERY,
     FileClasses,
     PictureFiles,
+    Progress,
     file_stamp,
     is_text,
     not_empty,
@@ -48,8 +51,8 @@ class TarFiles(PictureFiles):
     Raises DatasetMissing, BadImage for what is no archive or no whole output, or DataError for labels that are none.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"tar:{path.absolute()}")
+    def __init__(self, path: Path, tell: Progress) -> None:
+        super().__init__(f"tar:{path.absolute()}", tell)
         self._archives = find_shards(path.absolute())
         self._members = _Members()
         self._numbers: dict[Label, int] = {}  # of the labels, as they were met
@@ -87,7 +90,9 @@ class TarFiles(PictureFiles):
         labels = ShardLabels()
         try:
             with open_tar(path) as tar:
-                for member in regular_members(tar):
+                for number, member in enumerate(regular_members(tar)):
+                    if number % TELL_EVERY == 0:
+                        self._tell(LISTING, archive / len(self._archives))
                     self._take_member(tar, member, archive, prefix, labels)
         except UNREADABLE as error:
             raise damaged(f"tar:{path}", error) from error

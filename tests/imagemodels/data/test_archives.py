@@ -11,6 +11,7 @@ import pytest
 
 from imagemodels.data import BadImage, DatasetMissing, UnknownDataset, load_dataset
 from imagemodels.data.archive_files import ZipFiles
+from imagemodels.data.picture_files import tell_nobody
 from imagemodels.data.source import check_dataset_name
 from imagemodels.data.tar_files import TarFiles
 from tests.imagemodels.data.pictures import write_class_folders, write_picture
@@ -192,7 +193,7 @@ def test_a_compressed_tar_is_read_once_and_a_plain_one_where_its_files_lie(tmp_p
     contents = {f"{number}.png": write_picture(tmp_path / f"{number}.png", number).read_bytes() for number in range(5)}
     write_tar(tmp_path / "plain.tar", contents)
     write_tar(tmp_path / "packed.tar.gz", contents, "w:gz")
-    plain, packed = TarFiles(tmp_path / "plain.tar"), TarFiles(tmp_path / "packed.tar.gz")
+    plain, packed = TarFiles(tmp_path / "plain.tar", tell_nobody), TarFiles(tmp_path / "packed.tar.gz", tell_nobody)
     assert (len(plain._members.kept), len(packed._members.kept)) == (0, 5)
     for number, path in reversed(list(enumerate(plain.paths))):
         assert plain.read(number) == packed.read(number) == contents[path]
@@ -211,7 +212,7 @@ def test_members_of_one_name_are_one_file_the_last(tmp_path: Path) -> None:
             entry = tarfile.TarInfo("a.png")
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
-    for files in (ZipFiles(tmp_path / "a.zip"), TarFiles(tmp_path / "a.tar")):
+    for files in (ZipFiles(tmp_path / "a.zip", tell_nobody), TarFiles(tmp_path / "a.tar", tell_nobody)):
         assert list(files.paths) == ["a.png"]
         assert files.read(0) == second
         files.close()

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from imagemodels.data import BadImage, DatasetMissing, load_dataset
-from imagemodels.data.picture_files import FolderFiles
+from imagemodels.data.picture_files import FolderFiles, tell_nobody
 from imagemodels.errors import DataError
 from tests.imagemodels.data.pictures import write_class_folders, write_picture
 
@@ -175,7 +175,7 @@ def test_files_lie_in_the_order_of_their_whole_paths(tmp_path: Path) -> None:
     names = ["a/z.png", "a-b/y.png", "a.b/x.png", "a0/w.png", "a/a/v.png", "é/u.png"]
     for seed, name in enumerate(names):
         write_picture(tmp_path / name, seed)
-    with closing(FolderFiles(tmp_path)) as files:
+    with closing(FolderFiles(tmp_path, tell_nobody)) as files:
         assert list(files.paths) == sorted(names)
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import threading
 from pathlib import Path
 
@@ -67,6 +68,41 @@ def test_small_data_sets_stay_in_memory(pets: Path, tmp_path: Path) -> None:
     assert not load_dataset(f"folder:{pets}", packed=store, image_size=8, channels=3).is_packed
     assert not store.folder.exists()
     assert load_dataset(f"folder:{pets}", packed=store, image_size=9, channels=3).is_packed
+
+
+def test_a_data_set_that_turns_out_to_be_small_is_looked_through_once(pets: Path, tmp_path: Path) -> None:
+    store, told = PackedStore(tmp_path / "store", above_bytes=23 * 20 * 20 * 3), list[tuple[str, float]]()
+    found = load_dataset(f"folder:{pets}", packed=store, progress=lambda phase, share: told.append((phase, share)))
+    assert not found.is_packed
+    assert told.count(("reading headers", 0.0)) == 1
+
+
+class EnoughHeard(Exception):
+    """Ends a reading."""
+
+
+def test_listing_and_comparing_many_files_is_told_of(many_files: Path, tmp_path: Path) -> None:
+    """Otherwise a job would be taken for dead on a slow file system: whoever listens can also end it there."""
+
+    def told_of(place: str) -> list[tuple[str, float]]:
+        told: list[tuple[str, float]] = []
+
+        def stop(phase: str, share: float) -> None:
+            told.append((phase, share))
+            if phase not in ("listing the files", "looking for changes"):
+                raise EnoughHeard
+
+        with pytest.raises(EnoughHeard):
+            load_dataset(place, packed=PackedStore(tmp_path / "store", above_bytes=1000), progress=stop)
+        return told
+
+    told = told_of(f"folder:{many_files / 'many'}")
+    assert sum(phase == "listing the files" for phase, _share in told) >= MANY // 64
+    assert [share for phase, share in told if phase == "looking for changes"] == [n / MANY for n in range(0, MANY, 64)]
+    with tarfile.open(tmp_path / "many.tar", "w") as tar:
+        tar.add(many_files / "half", "half")
+    told = told_of(f"tar:{tmp_path / 'many.tar'}")
+    assert sum(phase == "listing the files" for phase, _share in told) >= MANY // 4 // 64
 
 
 def test_what_the_reader_writes_never_reaches_the_file(pets: Path, store: PackedStore) -> None:
@@ -177,7 +213,7 @@ def test_of_two_readers_one_decodes_and_the_other_waits(pets: Path, store: Packe
     found.append(load_dataset(f"folder:{pets}", image_size=8, packed=store, progress=second))
     thread.join(60)
     assert_same(*found)
-    assert told[0] == "waiting for another reader"
+    assert "waiting for another reader" in told
     assert "decoding" not in told
 
 
