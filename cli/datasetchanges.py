@@ -1,23 +1,44 @@
 """A registered data set as it is now, beside what it was."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cli.context import Workspace
 from cli.datasetreading import read_dataset
 from cli.output import say
 from pixmill.datasets import SHOWN_DIGITS
-from pixmill.errors import DatasetError
+from pixmill.errors import DatasetError, PermissionDenied, StorageError
 
 if TYPE_CHECKING:
     from db.tables import RegisteredDataset
 
 
-def changes_of(workspace: Workspace, row: "RegisteredDataset") -> list[str]:
-    """Read it again, and tell what is not as it was registered."""
+@dataclass(frozen=True)
+class Comparison:
+    """What has changed of a data set, or what hindered the comparison, such as a full disk."""
+
+    name: str
+    changes: tuple[str, ...] = ()
+    hindrance: str | None = None
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether it was compared, and is as it was registered."""
+        return not self.changes and self.hindrance is None
+
+
+def compare(workspace: Workspace, row: "RegisteredDataset") -> Comparison:
+    """Read each of its files again, and tell what is not as it was registered."""
     try:
-        data = read_dataset(
-            workspace, row.source, image_size=row.image_size, channels=row.channels, on_bad_image=row.on_bad_image
-        )
+        return Comparison(row.name, tuple(_changes_of(workspace, row)))
+    except (StorageError, PermissionDenied) as error:  # one set must not cost the results of the others
+        return Comparison(row.name, hindrance=f"{error.message}; {error.hint}" if error.hint else error.message)
+
+
+def _changes_of(workspace: Workspace, row: "RegisteredDataset") -> list[str]:
+    shape: dict[str, Any] = {"image_size": row.image_size, "channels": row.channels}
+    try:
+        data = read_dataset(workspace, row.source, **shape, on_bad_image=row.on_bad_image, again=True)
     except DatasetError as error:
         return [f"cannot be read: {error.message}"]
     if data.content_fingerprint == row.content_fingerprint:

@@ -16,9 +16,18 @@ _STEPS = 1000  # of a bar
 
 
 def read_dataset(
-    workspace: Workspace, source: str, *, image_size: int | None, channels: int | None, on_bad_image: "OnBadImage"
+    workspace: Workspace,
+    source: str,
+    *,
+    image_size: int | None,
+    channels: int | None,
+    on_bad_image: "OnBadImage",
+    again: bool = False,
 ) -> "ImageDataset":
-    """All images of a data set, as a worker reads them.  Raises DatasetError, DiskFull or PermissionDenied."""
+    """All images of a data set, as a worker reads them; with `again` each file, also where they are packed.
+
+    Raises DatasetError, StorageError or PermissionDenied.
+    """
     from imagemodels.data import PackedStore, load_dataset
     from imagemodels.errors import ModelError
     from storage.faults import named_faults
@@ -34,7 +43,7 @@ def read_dataset(
                 root=layout.datasets,
                 on_bad_image=on_bad_image,
                 progress=progress,
-                packed=PackedStore(layout.packed),
+                packed=PackedStore(layout.packed, again=again),
             )
     except ModelError as error:
         first, *rest = str(error).splitlines()

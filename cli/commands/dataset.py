@@ -27,6 +27,7 @@ from pixmill.specs import NAME_PATTERN
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from cli.datasetchanges import Comparison
     from db.tables import RegisteredDataset
 
 COLUMNS = [
@@ -226,11 +227,11 @@ def _fields(row: "RegisteredDataset") -> dict[str, str]:
 @output_option("text", "json")
 @click.pass_context
 def verify(ctx: click.Context, name: str | None, everything: bool, output_format: str) -> None:
-    """Read data sets again, and compare them with what was registered.
+    """Read all files of data sets again, and compare them with what was registered.
 
-    Prints one line for each that has changed; rc 1 if there is one.
+    Prints one line for each that has changed or could not be compared; rc 1 if there is one.
     """
-    from cli.datasetchanges import changes_of
+    from cli.datasetchanges import compare
     from db.datasets import registered_dataset, registered_datasets
 
     if (name is None) == (not everything):
@@ -238,23 +239,28 @@ def verify(ctx: click.Context, name: str | None, everything: bool, output_format
     workspace = ctx.ensure_object(Workspace)
     with workspace.database.read() as session:
         rows = registered_datasets(session) if name is None else [registered_dataset(session, name)]
-    problems = {row.name: changes_of(workspace, row) for row in rows}
+    found = [compare(workspace, row) for row in rows]
     if output_format == "json":
-        items = [{"name": found, "intact": not changed, "changes": changed} for found, changed in problems.items()]
+        items = [
+            {"name": each.name, "intact": each.is_intact, "changes": list(each.changes), "hindrance": each.hindrance}
+            for each in found
+        ]
         print_item("dataset_verification", {"datasets": items})
     else:
-        _print_changes(problems)
-    if any(problems.values()):
+        _print_comparisons(found)
+    if not all(each.is_intact for each in found):
         ctx.exit(1)
 
 
-def _print_changes(problems: dict[str, list[str]]) -> None:
-    for name, changed in problems.items():
-        if changed:
-            click.echo(f"data set {name} has changed: {'; '.join(changed)}")
+def _print_comparisons(found: "list[Comparison]") -> None:
+    for each in found:
+        if each.hindrance is not None:
+            click.echo(f"data set {each.name} could not be compared: {each.hindrance}")
+        elif each.changes:
+            click.echo(f"data set {each.name} has changed: {'; '.join(each.changes)}")
         else:
-            say(f"data set {name} is as it was registered")
-    if not problems:
+            say(f"data set {each.name} is as it was registered")
+    if not found:
         say("no data set is registered")
 
 

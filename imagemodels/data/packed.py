@@ -9,7 +9,8 @@
     <folder>/.packing-<key>/                what it has read so far; renamed to <fingerprint> when it is whole
 
 A source that has changed is read again, and what was packed of it before goes, unless another source has the same.
-Everything may be deleted while nobody reads it: it is made again.
+Whenever one is packed, what was packed of sources that are gone goes too. Everything may be deleted while nobody reads
+it: it is made again.
 """
 
 import errno
@@ -31,6 +32,7 @@ from imagemodels.data.dataset import ImageDataset
 from imagemodels.data.durable import PIECE, Unusable, digest_of, sync_folder, write_file
 from imagemodels.data.file_lock import held_lock
 from imagemodels.data.fingerprint import settings_digest
+from imagemodels.data.source import is_gone
 
 Images = npt.NDArray[np.uint8]
 Progress = Callable[[str, float], None]
@@ -47,10 +49,14 @@ _BROKEN = (OSError, ValueError, KeyError, TypeError)  # what a damaged file of J
 
 @dataclass(frozen=True)
 class PackedStore:
-    """A folder of packed data sets, and how many bytes of pixels a data set must have to be packed."""
+    """A folder of packed data sets, and how many bytes of pixels a data set must have to be packed.
+
+    With ``again`` no source is taken to be what it was: its files are read, whatever their names, sizes and times.
+    """
 
     folder: Path
     above_bytes: int = PACK_ABOVE_BYTES
+    again: bool = False
 
     @contextmanager
     def reading(
@@ -64,7 +70,7 @@ class PackedStore:
         sources = self.folder / "sources"
         sources.mkdir(parents=True, exist_ok=True)
         with held_lock(sources / f"{key}.lock", lambda: tell("waiting for another reader", 0.0)):
-            yield PackedSource(self.folder, key, stamp)
+            yield PackedSource(self.folder, key, stamp, self.again)
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class PackedSource:
     folder: Path
     key: str
     stamp: str
+    again: bool
 
     @property
     def _record(self) -> Path:
@@ -81,7 +88,7 @@ class PackedSource:
 
     def find(self, tell: Progress) -> ImageDataset | None:
         """Return the data set if it is packed, checked against its sums; what does not fit them is removed."""
-        record = _record(self._record)
+        record = None if self.again else _record(self._record)
         if record is None or record["stamp"] != self.stamp:
             return None
         folder = self.folder / record["fingerprint"]
@@ -96,6 +103,7 @@ class PackedSource:
         scratch = self.folder / f".packing-{self.key}"
         if scratch.exists():  # of a process that died: nobody else holds the lock
             shutil.rmtree(scratch)
+        self._forget_gone()
         needed = count * int(np.prod(shape))
         if shutil.disk_usage(self.folder).free < needed:
             raise OSError(errno.ENOSPC, f"{count:,} decoded images take {needed / 1e9:.1f} GB")
@@ -119,6 +127,14 @@ class PackedSource:
         write_file(self._record, json.dumps({**record, "stamp": self.stamp}).encode())
         if before is not None:
             self._let_go(before["fingerprint"])
+
+    def _forget_gone(self) -> None:
+        """Remove what was packed of sources that are no longer where they were."""
+        for path in self._record.parent.glob("*.json"):
+            record = _record(path)
+            if record is not None and path != self._record and is_gone(record["name"]):
+                path.unlink(missing_ok=True)
+                self._let_go(record["fingerprint"])
 
     def _let_go(self, fingerprint: str) -> None:
         """Remove packed images that no source has any more.  Whoever reads them at present keeps them."""

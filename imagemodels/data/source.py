@@ -88,6 +88,17 @@ def check_dataset_name(name: str) -> str:
     return str(source)
 
 
+def is_gone(name: str) -> bool:
+    """Whether nothing is left of the data set at a place; not when that cannot be known."""
+    try:
+        check_dataset_name(name)
+    except DatasetMissing:
+        return True
+    except (OSError, UnknownDataset):
+        return False
+    return False
+
+
 def _check_path(kind: str, path: Path) -> None:
     if kind == "tar":
         find_shards(path)

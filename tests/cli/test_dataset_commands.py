@@ -1,9 +1,12 @@
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from imagemodels.data.packed import PackedStore
+from imagemodels.data.picture_files import FolderFiles, tell_nobody
 from tests.cli.running import Runner, Terminal, on_terminal
 from tests.cli.world import World
 from tests.imagemodels.data.pictures import write_class_folders, write_picture
@@ -110,9 +113,46 @@ def test_verify_finds_what_no_number_tells(act: str, registered: Path, run: Runn
     found = run("dataset", "verify", "--all", "-o", "json")
     assert found.code == 1
     good, bad = found.json["item"]["datasets"]
-    assert good == {"name": "good", "intact": True, "changes": []}
+    assert good == {"name": "good", "intact": True, "changes": [], "hindrance": None}
     assert (bad["name"], bad["intact"], len(bad["changes"])) == ("pets", False, 1)
     assert bad["changes"][0].startswith("cannot be read: " if act == "gone" else "fingerprint ")
+
+
+@dataclass(frozen=True)
+class SmallStore(PackedStore):
+    above_bytes: int = 9 * 8 * 8 * 3 - 1
+
+
+@pytest.fixture
+def packing(registered: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of `pets`, where a data set as small as that is packed."""
+    monkeypatch.setattr("imagemodels.data.packed.PackedStore", SmallStore)
+    return registered
+
+
+def test_verify_reads_the_bytes_of_what_is_packed(packing: Path, run: Runner, home: Path) -> None:
+    assert run("dataset", "verify", "pets").code == 0
+    (record,) = home.rglob("packed/sources/*.json")
+    write_picture(packing / "cat" / "000.png", 99, (8, 8))
+    stamp = FolderFiles(packing, tell_nobody).stamp()
+    record.write_text(json.dumps({**json.loads(record.read_text()), "stamp": stamp}))  # as after a fault of the disk
+    found = run("dataset", "verify", "pets")
+    assert (found.code, len(found.lines)) == (1, 1)
+    assert found.out.startswith("data set pets has changed: fingerprint ")
+
+
+def test_a_set_that_cannot_be_compared_does_not_cost_the_results_of_the_others(
+    packing: Path, run: Runner, home: Path
+) -> None:
+    assert run("dataset", "add", "good", "digits").code == 0
+    (home / "packed").write_bytes(b"no folder")
+    found = run("dataset", "verify", "--all")
+    assert (found.code, len(found.lines)) == (1, 1)
+    assert found.out.startswith(f"data set pets could not be compared: cannot write {home / 'packed'}: ")
+    assert "data set good is as it was registered" in found.err
+    good, bad = run("dataset", "verify", "--all", "-o", "json").json["item"]["datasets"]
+    assert (good["intact"], bad["intact"], bad["changes"]) == (True, False, [])
+    assert bad["hindrance"].startswith("cannot write ")
 
 
 def test_a_name_is_forgotten_when_it_is_typed(registered: Path, run: Runner) -> None:

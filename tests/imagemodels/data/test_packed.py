@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from imagemodels.data import BadImage, ImageDataset, PackedStore, load_dataset
+from imagemodels.data.picture_files import FolderFiles, tell_nobody
 from imagemodels.data.split import content_split
 from tests.imagemodels.data.pictures import write_class_folders, write_picture
 
@@ -161,6 +162,36 @@ def test_what_no_source_has_any_more_is_removed_and_what_another_has_is_kept(
     read(tmp_path / "copy", store)
     assert packs(store) == [second.fingerprint]
     assert hashlib.sha256(first.images.tobytes()).hexdigest() == pixels, "who reads it at present keeps it"
+
+
+def test_what_was_packed_of_a_source_that_is_gone_goes_when_another_is_packed(
+    pets: Path, store: PackedStore, tmp_path: Path
+) -> None:
+    shutil.copytree(pets, tmp_path / "twin")
+    other = write_class_folders(tmp_path / "other", {"cat": 6})
+    kept, _twin, gone = read(pets, store), read(tmp_path / "twin", store), read(other, store)
+    shutil.rmtree(other)
+    shutil.rmtree(tmp_path / "twin")
+    assert packs(store) == sorted([kept.fingerprint, gone.fingerprint])
+    third = read(write_class_folders(tmp_path / "third", {"dog": 7}), store)
+    assert packs(store) == sorted([kept.fingerprint, third.fingerprint]), "the twin of what is there stays"
+    assert len(list((store.folder / "sources").glob("*.json"))) == 2
+    told: list[str] = []
+    read(pets, store, told)
+    assert "decoding" not in told
+
+
+def test_what_is_read_again_is_compared_by_its_bytes(pets: Path, store: PackedStore) -> None:
+    before = read(pets, store)
+    (record,) = (store.folder / "sources").glob("*.json")
+    write_picture(pets / "cat" / "003.png", 99)
+    stamp = FolderFiles(pets, tell_nobody).stamp()
+    record.write_text(json.dumps({**json.loads(record.read_text()), "stamp": stamp}))  # a disk that turns bytes over
+    assert read(pets, store).fingerprint == before.fingerprint, "the stamp does not tell"
+    after = read(pets, PackedStore(store.folder, store.above_bytes, again=True))
+    assert after.fingerprint != before.fingerprint
+    assert packs(store) == [after.fingerprint]
+    assert_same(read(pets, store), read(pets))
 
 
 @pytest.mark.parametrize("file", ["pixels.u8", "labels.npy", "held_out.npy", "packed.json"])
