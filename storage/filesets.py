@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pixmill.errors import CorruptFile
-from storage.atomic import sync_folder, write_atomic, write_json
+from storage.atomic import sync_folder, write_json
 from storage.faults import named_faults
 
 VERSION = 1
@@ -135,10 +135,14 @@ def read_image_file(folder: Path, image: StoredImage) -> bytes:
 
 
 def export(manifest: Path, target: Path, progress: Callable[[int, int], None] | None = None) -> FileSet:
-    """Copy a set into `target`, each file checked on the way; the manifest comes last.  Raises as the readers do."""
+    """Copy a set into `target`, each file checked on the way; the manifest comes last.
+
+    A set that was there before is written over, file by file.  Raises as the readers and writers do.
+    """
     files = read_manifest(manifest)
     for number, image in enumerate(files.images, start=1):
-        write_atomic(target / IMAGES_FOLDER / image.name, read_image_file(manifest.parent, image))
+        content = read_image_file(manifest.parent, image)
+        write_image_file(target, image.name, content, image.pixels_sha256)
         if progress:
             progress(number, len(files.images))
     seal(target, files)

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,21 @@ def test_an_exported_set_is_a_set(sealed: Path, tmp_path: Path) -> None:
     assert read_manifest(tmp_path / "a" / "b" / "manifest.json") == read_manifest(sealed)
     assert (tmp_path / "a" / "b" / "images" / "1.bin").read_bytes() == CONTENTS[1]
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_an_export_waits_for_the_disk_once_a_file_and_for_the_manifest_last(
+    sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, synced = os.fsync, list[str]()
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    export(sealed, tmp_path / "out")
+    assert synced[:4] == ["0.bin", "1.bin", "2.bin", "images"]
+    assert [name.startswith(".manifest.json") for name in synced[4:]] == [True, False], "then the folder that it is in"
 
 
 def test_a_changed_or_missing_file_ends_the_export_before_there_is_a_manifest(sealed: Path, tmp_path: Path) -> None:
