@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.machine import machine
 from storage.png import encode_batch
 
 SIDE = 8  # pixels of a file
@@ -48,8 +49,8 @@ def memory(name: str) -> float:
     raise RuntimeError(f"the kernel tells no {name}")
 
 
-def act(name: str, files: Path, packed: Path, size: int) -> dict[str, Any]:
-    """Do one act in this process; gives its figures."""
+def act(name: str, folder: Path, size: int) -> dict[str, Any]:
+    """Do one act in this process, on folder/files with what is packed in folder/packed; gives its figures."""
     import torch
 
     from imagemodels.data import PackedStore, load_dataset
@@ -67,8 +68,8 @@ def act(name: str, files: Path, packed: Path, size: int) -> dict[str, Any]:
     started, cpu = time.perf_counter(), time.process_time()
     count = 0
     if name != "start":
-        store = PackedStore(packed, above_bytes=0)
-        data = load_dataset(f"folder:{files}", image_size=size, channels=3, packed=store, progress=watch)
+        store = PackedStore(folder / "packed", above_bytes=0)
+        data = load_dataset(f"folder:{folder / 'files'}", image_size=size, channels=3, packed=store, progress=watch)
         count = len(data)
         assert data.is_packed
     if name == "train":
@@ -91,11 +92,10 @@ def act(name: str, files: Path, packed: Path, size: int) -> dict[str, Any]:
     }
 
 
-def in_process(name: str, files: Path, packed: Path, size: int) -> dict[str, Any]:
+def in_process(name: str, folder: Path, size: int) -> dict[str, Any]:
     """One act in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.large_folder", "--act", name, "--size", str(size)]
-    done = subprocess.run([*command, "--folder", files.parent], capture_output=True, text=True, check=True)
-    assert packed.parent == files.parent
+    done = subprocess.run([*command, "--folder", folder], capture_output=True, text=True, check=True)
     figures: dict[str, Any] = json.loads(done.stdout)
     return figures
 
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--act", choices=ACTS, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.act:
-        print(json.dumps(act(chosen.act, chosen.folder / "files", chosen.folder / "packed", chosen.size)))
+        print(json.dumps(act(chosen.act, chosen.folder, chosen.size)))
         return
     folder = Path(tempfile.mkdtemp(prefix="large-folder-", dir=chosen.folder))
     try:
@@ -119,14 +119,13 @@ def main() -> None:
         print(f"{'act':6} {'images':>10} {'seconds':>8} {'of CPU':>8} {'peak MB':>8} {'anonymous':>10}")
         found = []
         for name in ACTS:
-            figures = in_process(name, folder / "files", folder / "packed", chosen.size)
+            figures = in_process(name, folder, chosen.size)
             found.append(figures)
             numbers = (figures[key] for key in ("seconds", "cpu_seconds", "peak_mb", "peak_anonymous_mb"))
             print(f"{name:6} {figures['images']:>10,} {'{:>8} {:>8} {:>8} {:>10}'.format(*numbers)}", flush=True)
         if chosen.json:
-            chosen.json.write_text(
-                json.dumps({"files": chosen.files, "decoded_mb": pixels_mb, "acts": found}, indent=1)
-            )
+            facts = {"machine": machine(), "files": chosen.files, "decoded_mb": pixels_mb}
+            chosen.json.write_text(json.dumps({**facts, "acts": found}, indent=1) + "\n", encoding="utf-8")
     finally:
         shutil.rmtree(folder)
 
