@@ -1,4 +1,7 @@
-"""Files that appear whole or not at all, and files read again to be compared with what was written."""
+"""Files that appear whole or not at all, and files read again to be compared with what was written.
+
+What `storage.atomic` does for the rest of pixmill, in little: imagemodels works alone, and imports no other room.
+"""
 
 import hashlib
 import os
