@@ -168,7 +168,8 @@ def summary(spec: "Spec") -> str:
         case AnimateSpec():
             return f"animate {plural(spec.n, 'time')} with {spec.model}"
         case EvaluateSpec():
-            return f"evaluate {count(spec.n)} images of job {spec.output}"
+            judge = f", judged by {spec.judge}" if spec.judge else ""
+            return f"evaluate {count(spec.n)} images of job {spec.output}{judge}"
         case CompressSpec():
             return f"compress {count(spec.n)} images of {spec.dataset or 'its own data set'} with {spec.model}"
         case DecompressSpec():

@@ -116,6 +116,7 @@ class EvaluateSpec(_Spec):
     dataset: str | None = None  # default: what the model was trained on
     n: ImageCount = 5000  # how many of the output's images, from the first on
     usefulness: bool = True  # train-on-synthetic, test-on-real
+    judge: str | None = None  # classifier whose features measure; default: one trained on the real images now
     on_bad_image: OnBadImage = "fail"
 
 

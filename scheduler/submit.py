@@ -46,6 +46,7 @@ from scheduler.validation import (
     registered_reference,
     require_codec,
     require_generator,
+    require_judge,
 )
 
 
@@ -101,6 +102,7 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
         spec = _pin_animator(session, spec, parents)
     elif isinstance(spec, EvaluateSpec):
         _require_output(session, spec.output, "generate", parents)
+        spec = _pin_judge(session, spec, parents)
     elif isinstance(spec, CompressSpec):
         spec = spec.model_copy(update={"model": _pinned(session, spec.model, parents, require_codec)[0]})
     elif isinstance(spec, DecompressSpec):
@@ -168,25 +170,26 @@ def _refuse_repeated_keys(requests: Sequence[tuple[Spec, JobOptions]]) -> None:
 def _require_same(session: Session, present: Job, spec: Spec) -> None:
     # The model was pinned when the key was first used; by now its name may stand for a newer version.
     of_model = GenerateSpec | AnimateSpec | CompressSpec | DecompressSpec
-    if isinstance(spec, of_model) and spec.model in _names_of_model(session, present):
+    if isinstance(spec, of_model) and spec.model in _names_of_model(session, present.spec.get("model")):
         spec = spec.model_copy(update={"model": present.spec["model"]})
+    if isinstance(spec, EvaluateSpec) and spec.judge in _names_of_model(session, present.spec.get("judge")):
+        spec = spec.model_copy(update={"judge": present.spec.get("judge")})
     if isinstance(spec, TrainSpec | EvaluateSpec | CompressSpec) and _is_name_of_dataset(spec.dataset, present):
         spec = spec.model_copy(update={"dataset": present.spec["dataset"]})
     if isinstance(spec, AnimateSpec):
         filled_in = {key: present.spec.get(key) for key in ("stops", "given") if getattr(spec, key) is None}
         spec = spec.model_copy(update=filled_in)
-    if present.spec_digest == spec.digest():
-        return
     differences = _differences(present.spec, spec.model_dump(mode="json"))
+    if not differences:  # a spec of an earlier version may lack a key that has its default now
+        return
     raise KeyConflict(
         f"key {present.key!r} belongs to job {present.id}, which asks for something else: {'; '.join(differences)}",
         hint=f"use another --key, or look at it: pixmill job show {present.id}",
     )
 
 
-def _names_of_model(session: Session, job: Job) -> set[str | None]:
-    """All that a person may have called the model of this job, if it works with one."""
-    pinned = job.spec.get("model") if job.kind in ("generate", "animate", "compress", "decompress") else None
+def _names_of_model(session: Session, pinned: str | None) -> set[str | None]:
+    """All that a person may have called the model that a spec fixes, if it fixes one."""
     if pinned is None or parse_reference(pinned).version is None:
         return {pinned}
     found = resolve_model(session, pinned)
@@ -239,6 +242,22 @@ def _pinned(
     pinned = f"{found.model.name}@{found.version}"
     require(pinned, found.preset)
     return pinned, found
+
+
+def _pin_judge(session: Session, spec: EvaluateSpec, parents: dict[int, bool]) -> EvaluateSpec:
+    """Fix the very classifier that judges.  Raises SpecError if it takes no images like those of the output."""
+    if spec.judge is None:
+        return spec
+    reference, judge = _pinned(session, spec.judge, parents, require_judge)
+    maker = resolve_model(session, get_job(session, spec.output).spec["model"])
+    if judge is not None and isinstance(maker, ModelVersion):
+        taken, made = (f"{one.image_size}×{one.image_size}×{one.channels}" for one in (judge, maker))
+        if taken != made:
+            raise SpecError(
+                f"judge {reference} takes images of {taken}, and those of job {spec.output} are of {made}",
+                hint="choose a classifier that was trained on such images",
+            )
+    return spec.model_copy(update={"judge": reference})
 
 
 def _pin_files(session: Session, spec: DecompressSpec, parents: dict[int, bool]) -> DecompressSpec:

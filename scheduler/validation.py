@@ -116,6 +116,13 @@ def require_codec(model: str, preset: str) -> None:
         )
 
 
+def require_judge(model: str, preset: str) -> None:
+    """Raise SpecError when the preset, of the model of that name, is no classifier."""
+    found = resolve(preset, {})
+    if found.family != "classifier":
+        raise SpecError(f"model {model} is a {found.product} ({preset}): it judges no images", hint="train a cnn")
+
+
 def check_images(name: str) -> str:
     """The name of a data set of single images, as `check_dataset` gives it.  Raises DatasetError."""
     if names_sequences(name):

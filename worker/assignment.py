@@ -55,6 +55,7 @@ class Assignment:
     checkpoint_seconds: float
     checkpoints: tuple[StoredFile, ...] = ()  # newest first
     model: ModelInput | None = None
+    judge: ModelInput | None = None  # the classifier by which an evaluation measures
     shards: tuple[ShardInput, ...] = ()
     version: int = field(default=VERSION)
 
@@ -67,10 +68,14 @@ class Assignment:
         """Inverse of `to_json`.  Raises ValueError for another version."""
         if values.get("version") != VERSION:
             raise ValueError(f"assignment of version {values.get('version')!r}; this process reads {VERSION}")
-        model = values["model"]
         parts = {
             "checkpoints": tuple(StoredFile(**entry) for entry in values["checkpoints"]),
-            "model": ModelInput(**{**model, "classes": tuple(model["classes"])}) if model else None,
+            "model": _model(values["model"]),
+            "judge": _model(values["judge"]),
             "shards": tuple(ShardInput(**entry) for entry in values["shards"]),
         }
         return cls(**{**values, **parts})
+
+
+def _model(values: dict[str, Any] | None) -> ModelInput | None:
+    return ModelInput(**{**values, "classes": tuple(values["classes"])}) if values else None

@@ -30,8 +30,8 @@ RANDOM_WIDTH = 16  # channels of a random network's first stage
 class FeatureNet:
     """A network that turns images into features, with the name that every number made by it carries.
 
-    kind      "cnn": a classifier trained on the real training images; "rnd": random weights, frozen, for images
-              without at least two classes (Naeem et al. 2020, arXiv 2002.09797, section 5)
+    kind      "cnn": a classifier trained on real images; "rnd": random weights, frozen, for images without at least
+              two classes (Naeem et al. 2020, arXiv 2002.09797, section 5)
     scale     multiplies the activations so that over the training images their mean square is 1: a distance then does
               not depend on how large a network happens to make its numbers
     accuracy  of the classifier on the held-out images; None for random weights or without held-out images
@@ -51,7 +51,10 @@ class FeatureNet:
         return f"{self.kind}-{self.digest[:8]}"
 
     def features(self, images: Images) -> Features:
-        """Return float32 (N, 64) for uint8 images (N, H, W, C) of the size and channels that it was made for."""
+        """Return float32 (N, F) for uint8 images (N, H, W, C) of the size and channels that it was made for.
+
+        F is 64, unless it is a classifier that was trained with another number of features.
+        """
         features_NF: Features = self.classifier.features(self._tensor(images)).numpy()
         return features_NF * np.float32(self.scale)
 
@@ -128,11 +131,12 @@ def _make(dataset: ImageDataset, runtime: Runtime, seed: int) -> FeatureRecord:
     network = classifier.network
     assert isinstance(network, ConvEncoder)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    scale = _unit_scale(classifier, dataset)
+    scale = unit_scale(classifier, dataset)
     return FeatureRecord(kind, classifier.digest, network.spec, accuracy, scale, weights)
 
 
-def _unit_scale(classifier: Classifier, dataset: ImageDataset) -> float:
+def unit_scale(classifier: Classifier, dataset: ImageDataset) -> float:
+    """Return what makes the features of the training images have a mean square of 1."""
     step = -(-len(dataset.train_indices) // MAX_SCALE_IMAGES)  # spread, since a folder's images are sorted by class
     chosen = dataset.train_indices[::step]
     features_NF = classifier.features(images_tensor(dataset.images[chosen])).double()
@@ -147,11 +151,16 @@ def _trained_network(
     classifier = train_classifier(
         images_tensor(dataset.images[chosen]), torch.from_numpy(labels[chosen]), dataset.num_classes, seed, runtime
     )
+    return classifier, held_out_accuracy(classifier, dataset)
+
+
+def held_out_accuracy(classifier: Classifier, dataset: ImageDataset) -> float | None:
+    """Return the share of the held-out images whose class it tells; None without such images, or without classes."""
     held_out = spread_rows(dataset, dataset.test_indices)
-    if len(held_out) == 0:
-        return classifier, None
+    if dataset.labels is None or len(held_out) == 0:
+        return None
     predicted = classifier.predict(images_tensor(dataset.images[held_out])).numpy()
-    return classifier, float((predicted == labels[held_out]).mean())
+    return float((predicted == dataset.labels[held_out]).mean())
 
 
 def _random_network(dataset: ImageDataset, runtime: Runtime, seed: int) -> Classifier:

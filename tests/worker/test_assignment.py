@@ -37,6 +37,7 @@ ASSIGNMENTS = st.builds(
     checkpoint_seconds=st.floats(0, 1e9),
     checkpoints=st.lists(FILES, max_size=3).map(tuple),
     model=st.none() | MODELS,
+    judge=st.none() | MODELS,
     shards=st.lists(st.builds(ShardInput, folder=TEXTS, record=OBJECTS), max_size=3).map(tuple),
     version=st.just(1),
 )

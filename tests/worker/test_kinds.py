@@ -12,6 +12,7 @@ from db.registry import resolve_model, version_of_job
 from db.tables import Checkpoint, Evaluation, ModelVersion, Task
 from imagemodels.data import load_dataset
 from imagemodels.evaluation.report import EvaluationReport
+from pixmill.errors import SpecError
 from pixmill.specs import EvaluateSpec, TrainSpec
 from pixmill.states import State
 from storage.checkpoints import open_verified
@@ -118,9 +119,39 @@ def test_jobs_that_wait_for_each_other_run_one_after_the_other(line: Line) -> No
     assert result["model"].startswith("chain@")
 
 
-def test_a_classifier_says_how_it_does_on_each_class_of_held_out_images(sqlite_line: Line) -> None:
+def reader(line: Line) -> int:
+    """The train job of classifier reader@1, trained once on each line."""
     spec = TrainSpec(model="cnn", dataset="digits", image_size=16, images=3_000, options=SMALL_CLASSIFIER)
-    task = sqlite_line.task(sqlite_line.run(spec, name="reader"))
+    return line.run(spec, name="reader", key="reader")
+
+
+def test_an_evaluation_by_a_chosen_judge_carries_its_digest(sqlite_line: Line) -> None:
+    reader(sqlite_line)
+    output = sqlite_line.run(small_generate(digits_model(sqlite_line)))
+    spec = EvaluateSpec(output=output, n=50, usefulness=False, judge="reader")
+    job = sqlite_line.run(spec, key="judged")
+    assert sqlite_line.job(job).spec["judge"] == "reader@1"
+    assert sqlite_line.submit(spec, key="judged") == job  # by the name that was pinned then
+    with sqlite_line.database.read() as session:
+        judge = resolve_model(session, "reader@1")
+        row = session.scalars(select(Evaluation).where(Evaluation.job_id == job)).one()
+    assert isinstance(judge, ModelVersion)
+    assert {name for metric in row.metrics if (name := metric["name"]).startswith(("fd", "kid", "agreement"))} == {
+        f"{quantity}@cnn-{judge.digest[:8]}" for quantity in ("fd", "kid", "agreement")
+    }
+    assert f"judged by reader@1, digest {judge.digest}" in sqlite_line.job_log(job)
+    with pytest.raises(SpecError, match=r"digits@1 is a generator \(vae\): it judges no images"):
+        sqlite_line.submit(EvaluateSpec(output=output, judge="digits"))
+    small = sqlite_line.submit(TrainSpec(model="cnn", dataset="digits", images=64, options=SMALL_CLASSIFIER))
+    late = sqlite_line.submit(EvaluateSpec(output=output, n=50, judge=f"job:{small}"))
+    assert sqlite_line.wait(late) is State.FAILED
+    assert "takes images of 8×8×1, and those of digits are read as 16×16×1" in str(sqlite_line.task(late).message)
+    with pytest.raises(SpecError, match=f"takes images of 8×8×1, and those of job {output} are of 16×16×1"):
+        sqlite_line.submit(EvaluateSpec(output=output, judge=f"job:{small}"))
+
+
+def test_a_classifier_says_how_it_does_on_each_class_of_held_out_images(sqlite_line: Line) -> None:
+    task = sqlite_line.task(reader(sqlite_line))
     assert task.result is not None
     table = json.loads(sqlite_line.path(task.result["held_out"]).read_text())
     assert table["classes"] == [str(digit) for digit in range(10)]

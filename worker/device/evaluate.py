@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from imagemodels.data import ImageDataset
-from imagemodels.evaluation.features import feature_net
+from imagemodels.evaluation.features import FeatureNet, feature_net
+from imagemodels.evaluation.judge import judging_net, load_judge
 from imagemodels.evaluation.protocol import evaluate
 from imagemodels.evaluation.report import EvaluationReport
+from imagemodels.runtime import Runtime
 from pixmill.errors import UserError
 from pixmill.specs import EvaluateSpec
 from storage.atomic import write_atomic
@@ -35,10 +37,9 @@ def run_evaluate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     data = read_images_for(desk, spec, model)
     images, labels = _read_output(desk, spec.n)
     labels = _matching_labels(data, model, labels)
-    desk.measuring("preparing the feature net", 0.0)
     warm.prepare(data.image_size)
     runtime = warm.runtime("fp32")
-    net = feature_net(data, desk.layout.features, runtime)
+    net = _feature_net(desk, data, runtime)
     report = evaluate(
         data,
         images,
@@ -51,6 +52,18 @@ def run_evaluate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     )
     report = _with_data_warning(report, model)
     return {**_publish(desk, spec, data, images, report), "batch_size": net.classifier.batch_size}
+
+
+def _feature_net(desk: Desk, data: ImageDataset, runtime: Runtime) -> FeatureNet:
+    """The judge that was asked for, or else the data set's own feature net.  Raises as `judging_net` does."""
+    desk.measuring("preparing the feature net", 0.0)
+    chosen = desk.assignment.judge
+    if chosen is None:
+        return feature_net(data, desk.layout.features, runtime)
+    judge = load_judge(desk.layout.resolve(chosen.folder), chosen.reference, chosen.digest, runtime)
+    net = judging_net(judge, data)
+    log.info("judged by %s, digest %s", chosen.reference, net.digest)
+    return net
 
 
 def _read_output(desk: Desk, count: int) -> tuple[Images, Labels | None]:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from imagemodels.classifier import Classifier
 from imagemodels.data import ImageDataset, SequenceDataset
 from imagemodels.errors import NonFiniteLoss
 from imagemodels.evaluation.features import FeatureNet, feature_net
+from imagemodels.evaluation.judge import write_seen
 from imagemodels.evaluation.quality import quality_metric
 from imagemodels.model import Model
 from imagemodels.prediction import Predictor
@@ -179,7 +181,13 @@ class _Run:
         if event.goes_on:
             self._go_on_from(event.best_images_seen)
 
-    def _metadata(self, images_seen: int) -> Metadata:
+    def _seen(self, folder: Path, model: Model) -> dict[str, Any]:
+        """What the card of a classifier says of the images it learnt from: it may come to judge others."""
+        if isinstance(model, Classifier) and isinstance(self._data, ImageDataset):
+            return write_seen(folder, self._data)
+        return {}
+
+    def _metadata(self, images_seen: int, settings: dict[str, Any]) -> Metadata:
         return Metadata(
             preset=self._spec.model,
             images_seen=images_seen,
@@ -187,6 +195,7 @@ class _Run:
             dataset=self._data.name,
             dataset_fingerprint=self._data.fingerprint,
             class_names=self._class_names,
+            settings=settings,
         )
 
     @property
@@ -201,7 +210,8 @@ class _Run:
         best = self._trainer.best
         model = self._trainer.model("best" if best else "last")
         folder = self._desk.folder / "model"
-        export_model(folder, model, self._metadata(best.images_seen if best else self._trainer.images_seen))
+        seen = self._seen(folder, model)
+        export_model(folder, model, self._metadata(best.images_seen if best else self._trainer.images_seen, seen))
         metric = None
         if best is not None:
             metric = {"name": self._metric_name, "value": best.value}

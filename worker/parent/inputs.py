@@ -52,7 +52,12 @@ def _inputs(session: Session, lease: Lease) -> dict[str, Any]:
             return {"model": _model(session, lease.spec["model"]), "shards": _shards(session, lease.job_id)}
         case Role.EVALUATE:
             output = get_job(session, lease.spec["output"])
-            return {"model": _model(session, output.spec["model"]), "shards": _shards(session, output.id)}
+            judge = lease.spec.get("judge")
+            return {
+                "model": _model(session, output.spec["model"]),
+                "judge": _model(session, judge) if judge else None,
+                "shards": _shards(session, output.id),
+            }
         case Role.COMPRESS:
             return {"model": _model(session, lease.spec["model"])}
         case Role.DECOMPRESS:

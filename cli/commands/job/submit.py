@@ -193,12 +193,15 @@ def animate(workspace: Workspace, /, **flags: Any) -> None:
 @command.command(
     "evaluate",
     epilog=examples(
-        "pixmill submit evaluate --output 13", "pixmill submit evaluate --output 13 --n 2k --no-usefulness"
+        "pixmill submit evaluate --output 13",
+        "pixmill submit evaluate --output 13 --n 2k --no-usefulness",
+        "pixmill submit evaluate --output 13 --judge reader@3",
     ),
 )
 @click.option("--output", type=JOB_ID, metavar="ID", help="The generate job whose images are judged.")
 @click.option("--dataset", help="Real images to compare with.  [default: what the model was trained on]")
 @click.option("-n", "--n", "n", type=COUNT, help="How many of its images, from the first on.  [default: 5k]")
+@click.option("--judge", help="Trained cnn whose features measure.  [default: one trained on the real images now]")
 @click.option("--seed", type=int, help="Of the judges.  [default: 0]")
 @click.option("--usefulness/--no-usefulness", default=None, help="Train a classifier on them, test it on real images.")
 @click.option("--on-bad-image", type=click.Choice(["fail", "skip"]), help="What an unreadable image means.")
