@@ -1,34 +1,45 @@
-"""From two models to what their evaluations say side by side."""
+"""From two models to what their measurements say side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import product
+from itertools import product as pairs_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.evaluationsection import metric_line, read_evaluation
 from cli.formatting import count
-from imagemodels.evaluation.comparison import Comparison, Verdict, compare
-from imagemodels.evaluation.report import EvaluationReport, Metric
-from pixmill.errors import Conflict, CorruptFile, NotFound, UserError
-from reports.comparison import ComparedModel, ComparedRow, ComparisonReport
+from cli.metrics import ControlColumn, control_cells, control_columns, controls_of, number, stored_metrics
+from cli.modelfacts import find_version, product, version_name
+from cli.output import Column
+from imagemodels.evaluation.comparison import Comparison, Measured, Measurement, Verdict, compare
+from imagemodels.evaluation.report import Metric
+from imagemodels.presets import PRESETS
+from pixmill.errors import CorruptFile, NotFound, UserError
+from reports.comparison import ComparedModel, ComparedRow, ComparisonReport, ControlMark
 from storage.paths import Layout
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from db.tables import Evaluation, ModelVersion
+    from db.tables import Evaluation, Job, ModelVersion
+
+# What measures a model of each kind; the others are measured when they are trained.
+_MEASURED_BY: Mapping[str, str] = {
+    "generator": "pixmill submit generate --model {} -n 5000, then pixmill submit evaluate --output ID",
+    "codec": "pixmill submit compress --model {}",
+}
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of two models, and the evaluation that speaks for it."""
+    """One of two models, and the measurement that speaks for it."""
 
     model: str  # NAME@VERSION
     version: "ModelVersion"
     evaluation: "Evaluation"
-    report: EvaluationReport
-    contact_sheet: Path | None
+    job: "Job"  # that measured
+    measured: Measured
+    picture: Path | None
 
 
 @dataclass(frozen=True)
@@ -39,35 +50,32 @@ class Compared:
     second: Side
     comparison: Comparison
 
+    @property
+    def controls(self) -> tuple[ControlColumn, ...]:
+        """What stands beside the values."""
+        return controls_of((*self.first.measured.metrics, *self.second.measured.metrics))
+
 
 def compare_models(session: "Session", layout: Layout, first: str, second: str) -> Compared:
-    """Compare the newest evaluations of two models, of those against equal data on as many images if there are such.
+    """Compare the newest measurements of two models; those on equal data, images and feature net if there are such.
 
-    Raises NotFound (no such model, or never evaluated), Conflict (it is not trained yet), UserError (one and the same
-    version) or CorruptFile.
+    Raises NotFound (no such model, or never measured), Conflict (it is not trained yet), UserError (one and the same
+    version, or models of different kinds) or CorruptFile.
     """
-    versions = [_version(session, name) for name in (first, second)]
-    if versions[0].id == versions[1].id:
+    mine, theirs = (find_version(session, name) for name in (first, second))
+    if mine.id == theirs.id:
         raise UserError(
-            f"{first!r} and {second!r} are both {_name(versions[0])}", hint="name two models, or two versions of one"
+            f"{first!r} and {second!r} are both {version_name(mine)}", hint="name two models, or two versions of one"
         )
-    evaluations = _matching(*(_evaluations(session, version) for version in versions))
-    sides = [_side(session, layout, *pair) for pair in zip(versions, evaluations, strict=True)]
-    return Compared(sides[0], sides[1], compare(sides[0].report, sides[1].report))
-
-
-def _version(session: "Session", name: str) -> "ModelVersion":
-    from db.registry import resolve_model
-    from db.tables import ModelVersion
-
-    found = resolve_model(session, name)
-    if not isinstance(found, ModelVersion):
-        raise Conflict(f"train job {found.id} has no model yet", hint=f"pixmill wait {found.id}")
-    return found
-
-
-def _name(version: "ModelVersion") -> str:
-    return f"{version.model.name}@{version.version}"
+    if product(mine) != product(theirs):
+        kinds = [f"{version_name(version)} is a {product(version)}" for version in (mine, theirs)]
+        raise UserError(
+            f"{' and '.join(kinds)}: their numbers have nothing in common",
+            hint="name two models of a kind: pixmill model ls",
+        )
+    evaluations = _matching(*(_evaluations(session, version) for version in (mine, theirs)))
+    sides = [_side(session, layout, *pair) for pair in zip((mine, theirs), evaluations, strict=True)]
+    return Compared(sides[0], sides[1], compare(sides[0].measured, sides[1].measured))
 
 
 def _evaluations(session: "Session", version: "ModelVersion") -> Sequence["Evaluation"]:
@@ -75,37 +83,66 @@ def _evaluations(session: "Session", version: "ModelVersion") -> Sequence["Evalu
 
     found = list_evaluations(session, version.id)
     if not found:
-        name = _name(version)
-        hint = f"pixmill submit generate --model {name} -n 5000, then pixmill submit evaluate --output ID"
-        raise NotFound(f"no images of model {name} were evaluated", hint=hint)
+        raise NotFound(f"model {version_name(version)} was never measured", hint=measuring_hint(version))
     return found
 
 
+def measuring_hint(version: "ModelVersion") -> str:
+    """How to have the model measured."""
+    command = _MEASURED_BY.get(product(version))
+    if command is None:
+        return "train it again: its figures were not kept when it was trained"
+    return command.format(version_name(version))
+
+
 def _matching(first: Sequence["Evaluation"], second: Sequence["Evaluation"]) -> tuple["Evaluation", "Evaluation"]:
-    """The newest two that were judged by equal data on as many images; without such a pair, the newest ones."""
-    pairs = sorted(product(first, second), key=lambda pair: -min(pair[0].id, pair[1].id))
-    alike = (
-        (mine, theirs)
-        for mine, theirs in pairs
-        if (mine.dataset_id, mine.image_count) == (theirs.dataset_id, theirs.image_count)
-    )
-    return next(alike, (first[0], second[0]))
+    """The newest two that are most alike; without such a pair, the newest ones."""
+    pair = max(pairs_of(first, second), key=lambda pair: (_likeness(*pair), min(pair[0].id, pair[1].id)))
+    return pair if _likeness(*pair) else (first[0], second[0])
+
+
+def _likeness(mine: "Evaluation", theirs: "Evaluation") -> int:
+    """0: of other data, or of more images; 1: of the same; 2: also by the same feature net."""
+    if (mine.dataset_id, mine.image_count) != (theirs.dataset_id, theirs.image_count):
+        return 0
+    return 2 if _instruments(mine) == _instruments(theirs) else 1
+
+
+def _instruments(evaluation: "Evaluation") -> set[str]:
+    """The feature nets in the names of its metrics."""
+    return {name.partition("@")[2] for metric in evaluation.metrics if (name := metric["name"]).startswith("fd@")}
 
 
 def _side(session: "Session", layout: Layout, version: "ModelVersion", evaluation: "Evaluation") -> Side:
+    from db.jobs import get_job
     from db.views import job_tasks
 
-    (task,) = job_tasks(session, evaluation.job_id)
-    relative = (task.result or {}).get("report")
-    if not relative:
-        raise CorruptFile(f"job {evaluation.job_id} has no report of its evaluation", hint="evaluate the images again")
-    sheet = layout.output_folder(evaluation.output_job_id) / "contact-sheet.png"
-    return Side(
-        model=_name(version),
-        version=version,
-        evaluation=evaluation,
-        report=read_evaluation(layout.resolve(relative)),
-        contact_sheet=sheet if sheet.is_file() else None,
+    job = get_job(session, evaluation.job_id)
+    (task,) = job_tasks(session, job.id)
+    result = task.result or {}
+    if job.kind == "evaluate":
+        measured, picture = _report(layout, job.id, result), layout.output_folder(evaluation.output_job_id)
+        picture /= "contact-sheet.png"
+    else:
+        measured = _measurement(evaluation, result)
+        picture = layout.resolve(result["strips"]) if "strips" in result else None
+    shown = picture if picture is not None and picture.is_file() else None
+    return Side(version_name(version), version, evaluation, job, measured, shown)
+
+
+def _report(layout: Layout, job_id: int, result: Mapping[str, Any]) -> Measured:
+    if not result.get("report"):
+        raise CorruptFile(f"job {job_id} has no report of its evaluation", hint="evaluate the images again")
+    return read_evaluation(layout.resolve(result["report"]))
+
+
+def _measurement(evaluation: "Evaluation", result: Mapping[str, Any]) -> Measured:
+    return Measurement(
+        dataset=evaluation.dataset.name,
+        dataset_fingerprint=evaluation.dataset.fingerprint,
+        measured_images=evaluation.image_count,
+        metrics=stored_metrics(evaluation.metrics),
+        warnings=tuple(result.get("warnings", ())),
     )
 
 
@@ -116,23 +153,30 @@ def verdict_text(verdict: Verdict | None, is_first: bool) -> str:
     return verdict or "not compared"
 
 
-def table_rows(compared: Compared) -> list[list[str]]:
-    """Two lines for each metric, the first model's and the second's."""
+def comparison_table(compared: Compared) -> tuple[list[Column], list[list[str]]]:
+    """Columns, and two rows for each metric, the first model's and the second's."""
+    columns = [
+        Column(title="METRIC", shrinks=True, least=16),
+        Column(title="MODEL", shrinks=True),
+        Column(title="VALUE", align="right"),
+        Column(title="N", align="right"),
+        *control_columns(compared.controls),
+        Column(title="BETTER", dropped=4),
+        Column(title="VERDICT"),
+    ]
     rows = []
     for metric in compared.comparison.metrics:
         for side, measured in zip((compared.first, compared.second), metric.sides, strict=True):
             verdict = verdict_text(metric.verdict, side is compared.first)
-            rows.append([metric.name if measured is None else measured.name, side.model, *_cells(measured), verdict])
-    return rows
+            name = metric.name if measured is None else measured.name
+            rows.append([name, side.model, *_cells(measured, compared.controls), verdict])
+    return columns, rows
 
 
-def _cells(metric: Metric | None) -> list[str]:
+def _cells(metric: Metric | None, controls: Sequence[ControlColumn]) -> list[str]:
     if metric is None:
-        return ["–"] * 6
-    line = metric_line(metric)
-    numbers = (metric.value, line.floor, line.copies, line.ceiling)
-    value, *controls = ("–" if number is None else f"{number:.4g}" for number in numbers)
-    return [value, count(metric.n), *controls, metric.better]
+        return ["–"] * (3 + len(controls))
+    return [number(metric.value), count(metric.n), *control_cells(metric, controls), metric.better]
 
 
 def comparison_json(compared: Compared) -> dict[str, Any]:
@@ -156,17 +200,19 @@ def comparison_json(compared: Compared) -> dict[str, Any]:
 
 
 def _side_json(side: Side) -> dict[str, Any]:
-    report = side.report
+    measured = side.measured
+    net = {"name": measured.feature_net, "digest": measured.feature_net_digest} if measured.feature_net else None
     return {
         "model": side.model,
         "digest": side.version.digest,
         "preset": side.version.preset,
         "evaluation_job_id": side.evaluation.job_id,
         "output_job_id": side.evaluation.output_job_id,
-        "measured_images": report.measured_images,
-        "dataset": {"name": report.dataset, "fingerprint": report.dataset_fingerprint},
-        "feature_net": {"name": report.feature_net, "digest": report.feature_net_digest},
-        "warnings": list(report.warnings),
+        "measured_images": measured.measured_images,
+        "dataset": {"name": measured.dataset, "fingerprint": measured.dataset_fingerprint},
+        "feature_net": net,
+        "judge": side.job.spec.get("judge"),
+        "warnings": list(measured.warnings),
     }
 
 
@@ -176,30 +222,43 @@ def _metric_json(metric: Metric | None) -> dict[str, Any] | None:
 
 def comparison_report(compared: Compared) -> ComparisonReport:
     """What the page shows."""
+    controls = compared.controls
     rows = [
         ComparedRow(
             name=metric.name,
-            first=None if metric.first is None else metric_line(metric.first),
-            second=None if metric.second is None else metric_line(metric.second),
+            first=None if metric.first is None else metric_line(metric.first, controls),
+            second=None if metric.second is None else metric_line(metric.second, controls),
             verdicts=(verdict_text(metric.verdict, True), verdict_text(metric.verdict, False)),
         )
         for metric in compared.comparison.metrics
     ]
-    sides = (_compared_model(compared.first), _compared_model(compared.second))
-    return ComparisonReport(models=sides, rows=rows, notes=compared.comparison.notes)
+    return ComparisonReport(
+        models=(_compared_model(compared.first), _compared_model(compared.second)),
+        rows=rows,
+        notes=compared.comparison.notes,
+        controls=[ControlMark(mark=one.mark, title=one.title.lower(), words=one.words) for one in controls],
+    )
 
 
 def _compared_model(side: Side) -> ComparedModel:
-    report = side.report
+    measured, output = side.measured, side.evaluation.output_job_id
+    of_output = f" of output {output}" if output != side.job.id else ""
     facts: dict[str, object] = {
         "preset": side.version.preset,
         "digest": side.version.digest,
         "images seen": side.version.images_seen,
-        "images measured": f"{report.measured_images:,} of output {side.evaluation.output_job_id}",
-        "judged by": report.dataset,
-        "data fingerprint": report.dataset_fingerprint,
-        "feature net": report.feature_net,
-        "feature net digest": report.feature_net_digest,
-        "report": f"pixmill job report {side.evaluation.job_id}",
+        _measured_noun(side): f"{measured.measured_images:,}{of_output}",
+        "judged by": measured.dataset,
+        "data fingerprint": measured.dataset_fingerprint,
+        "judge": side.job.spec.get("judge"),
+        "feature net": measured.feature_net,
+        "feature net digest": measured.feature_net_digest,
+        "report": f"pixmill job report {side.job.id}",
     }
-    return ComparedModel(name=side.model, facts=facts, contact_sheet=side.contact_sheet, warnings=report.warnings)
+    known = {name: value for name, value in facts.items() if value is not None}
+    return ComparedModel(name=side.model, facts=known, picture=side.picture, warnings=measured.warnings)
+
+
+def _measured_noun(side: Side) -> str:
+    preset = PRESETS.get(side.version.preset)
+    return "sequences measured" if preset and preset.predicts_frames else "images measured"

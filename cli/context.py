@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from db.engine import Database
     from pixmill.settings import Settings
+    from storage.paths import Layout
 
 
 class Workspace:
@@ -32,6 +33,13 @@ class Workspace:
         from pixmill.settings import load_settings
 
         return load_settings(config=self.config, flags=self.flags)
+
+    @property
+    def layout(self) -> "Layout":
+        """Where files lie below the storage root."""
+        from storage.paths import Layout
+
+        return Layout(self.settings.storage_root)
 
     @cached_property
     def database(self) -> "Database":

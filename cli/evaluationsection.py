@@ -1,7 +1,9 @@
 """From an evaluation's file to the section of a report that shows it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from cli.metrics import GENERATED, ControlColumn
 from imagemodels.errors import DataError
 from imagemodels.evaluation.report import ClassMeasure, EvaluationReport, Metric
 from pixmill.errors import CorruptFile
@@ -28,18 +30,17 @@ def read_evaluation(path: Path) -> EvaluationReport:
         raise CorruptFile(f"{path}: {error}", hint="evaluate the images again") from error
 
 
-def metric_line(metric: Metric) -> MetricLine:
-    """The number of a report with its controls."""
-    # Where a judge is trained on the images, its twin trained on real ones shows how good it can get.
-    floor = metric.control("held_out_real")
+def metric_line(metric: Metric, controls: Sequence[ControlColumn] = GENERATED) -> MetricLine:
+    """The number of a page with its controls."""
+    marks = {control.mark: control.value(metric) for control in controls}
     return MetricLine(
         name=metric.name,
         value=metric.value,
         n=metric.n,
         better=metric.better,
-        floor=metric.control("real_training") if floor is None else floor,
-        copies=metric.control("training_copies"),
-        ceiling=metric.control("noise"),
+        floor=marks.get("real"),
+        copies=marks.get("copies"),
+        ceiling=marks.get("noise"),
     )
 
 

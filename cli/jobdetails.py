@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.formatting import age, count, duration, percent, plural, size, utc
 from cli.jobs import device_text, done_images, job_json, model_of, progress_text, run_time
+from cli.metrics import metric_table, stored_metrics
 from cli.output import Column, print_fields, print_table, print_title
 from cli.reasons import reason_of, reason_text
 from cli.situation import Situation, read_situation
@@ -54,16 +55,6 @@ EVENT_COLUMNS = [
 ]
 
 
-METRIC_COLUMNS = [
-    Column(title="METRIC", shrinks=True),
-    Column(title="VALUE", align="right"),
-    Column(title="BETTER"),
-    Column(title="REAL", align="right"),
-    Column(title="COPIES", align="right", dropped=1),
-    Column(title="NOISE", align="right"),
-]
-
-
 RATE_COLUMNS = [
     Column(title="FILES", shrinks=True),
     Column(title="BITS/PIXEL", align="right"),
@@ -81,7 +72,7 @@ class JobDetails:
     tasks: Sequence["Task"]
     attempts: Sequence[tuple["Attempt", "Task", "Worker"]]
     events: Sequence["Event"]
-    metrics: Sequence[Mapping[str, Any]]  # of an evaluate job
+    metrics: Sequence[Mapping[str, Any]]  # what the job has measured
     root: Path  # storage root
 
 
@@ -112,7 +103,10 @@ def print_details(details: JobDetails) -> None:
     _print_result(details)
     rates = [rate for task in details.tasks for rate in (task.result or {}).get("rates", ())]
     _print_rows("rates", RATE_COLUMNS, [_rate_row(rate) for rate in rates], most=None)
-    _print_rows("metrics", METRIC_COLUMNS, [_metric_row(metric) for metric in details.metrics], most=None)
+    if not rates:
+        # A train job's are the figures of every predicted frame: its model has them all.
+        most = SHOWN_ROWS if job.kind == "train" else None
+        _print_rows("metrics", *metric_table(stored_metrics(details.metrics)), most=most)
     task_numbers = {task.id: task.number for task in details.tasks}
     _print_rows("tasks", TASK_COLUMNS, [_task_row(task, details.situation.at) for task in details.tasks])
     attempts = enumerate(details.attempts, start=1)
@@ -219,14 +213,6 @@ def _result_fields(result: Mapping[str, Any], root: Path) -> dict[str, str]:
         else:
             fields[key.replace("_", " ")] = _value_text(value)
     return fields
-
-
-def _metric_row(metric: Mapping[str, Any]) -> list[str]:
-    controls = {control["name"]: control["value"] for control in metric["controls"]}
-    real = controls.get("held_out_real", controls.get("real_training"))
-    numbers = (metric["value"], real, controls.get("training_copies"), controls.get("noise"))
-    value, *others = ("–" if number is None else f"{number:.4g}" for number in numbers)
-    return [metric["name"], value, metric["better"], *others]
 
 
 def _rate_row(rate: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli.modelfacts import model_facts
 from cli.reasons import reason_of, reason_text
 from cli.situation import read_situation
 from pixmill.errors import PermissionDenied, PixmillError, StorageError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from db.engine import Database
-    from db.tables import Attempt, ModelVersion, Task, Worker
+    from db.tables import Attempt, Task, Worker
     from db.views import JobLine
     from imagemodels.traits import Shown
     from pixmill.settings import Settings
@@ -139,7 +140,7 @@ class _Source:
             grids=history.grids,
             grids_show=_grids_show(str(self._line.job.spec["model"])),
             reals=history.reals,
-            model=_model_facts(version) if version else {},
+            model=model_facts(version) if version else {},
             images_seen=version.images_seen if version else history.images_seen,
             images_per_second=rate,
             warnings=history.warnings,
@@ -259,7 +260,7 @@ class _Source:
             found = resolve_model(self._session, str(self._line.job.spec["model"]))
         except PixmillError as error:
             return {"model": self._line.job.spec["model"], "note": error.message}
-        return _model_facts(found) if isinstance(found, ModelVersion) else {"model": f"job:{found.id}"}
+        return model_facts(found) if isinstance(found, ModelVersion) else {"model": f"job:{found.id}"}
 
     def _manifest_rows(self) -> tuple[list[dict[str, object]], list[str]]:
         from db.views import job_shards
@@ -305,20 +306,3 @@ def _attempt_line(
         started_at=attempt.started_at,
         finished_at=attempt.finished_at,
     )
-
-
-def _model_facts(version: "ModelVersion") -> dict[str, object]:
-    facts: dict[str, object] = {
-        "model": f"{version.model.name}@{version.version}",
-        "preset": version.preset,
-        "trained by": f"job {version.job_id}",
-        "data set": version.dataset.name,
-        "data fingerprint": version.dataset.fingerprint,
-        "image": f"{version.image_size} × {version.image_size}, {'gray' if version.channels == 1 else 'RGB'}",
-        "classes": ", ".join(map(str, version.classes)) or "none",
-        "images seen": version.images_seen,
-        "digest": version.digest,
-    }
-    if version.metric_name is not None and version.metric_value is not None:
-        facts[version.metric_name] = version.metric_value
-    return facts | {name.replace("_", " "): value for name, value in version.lineage.items()}

@@ -88,8 +88,10 @@ def list_versions(session: Session, name: str | None = None) -> Sequence[ModelVe
 
 
 def list_evaluations(session: Session, version_id: int) -> Sequence[Evaluation]:
-    """What was measured of the images of a version, newest first."""
-    statement = select(Evaluation).where(Evaluation.model_version_id == version_id)
+    """What was measured of a version, newest first."""
+    statement = (
+        select(Evaluation).where(Evaluation.model_version_id == version_id).options(joinedload(Evaluation.dataset))
+    )
     return session.scalars(statement.order_by(Evaluation.id.desc())).all()
 
 

@@ -426,16 +426,18 @@ class Shard(Table):
 
 
 class Evaluation(Table):
-    """What an evaluate job measured."""
+    """What was measured of a model: of the images that it generated, or by the job that trained or used it."""
 
     __tablename__ = "evaluations"
     __table_args__ = (UniqueConstraint("job_id"), Index("ix_evaluations_output_job_id", "output_job_id"))
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
-    output_job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    output_job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))  # made what was measured; may be the same job
     model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))
     dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id"))
-    image_count: Mapped[int] = mapped_column(Integer)
+    image_count: Mapped[int] = mapped_column(Integer)  # or sequences
     metrics: Mapped[list[Any]]  # imagemodels.evaluation.report.Metric, as JSON
     created_at: Mapped[datetime] = mapped_column(default=now())
+
+    dataset: Mapped[Dataset] = relationship()

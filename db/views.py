@@ -18,6 +18,7 @@ from db.tables import (
     Job,
     JobDependency,
     Queue,
+    Role,
     Shard,
     Task,
     Worker,
@@ -212,21 +213,41 @@ def job_evaluation(session: Session, job_id: int) -> Evaluation | None:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputLine:
-    """One generate job's published images."""
+    """The images that one job has published: in shards, or as files of their own."""
 
     job: Job
     shards: int
     images: int
     size_bytes: int
+    manifest: str | None = None  # of files of their own; relative to the storage root
+
+
+FILE_ROLES = (Role.COMPRESS, Role.DECOMPRESS)
 
 
 def list_outputs(session: Session) -> list[OutputLine]:
-    """Generate and animate jobs that published at least one shard, by id."""
+    """Jobs that published at least one shard, and those that have written image files, by id."""
+    return sorted([*_shard_outputs(session), *_file_outputs(session)], key=lambda line: line.job.id)
+
+
+def _shard_outputs(session: Session) -> list[OutputLine]:
     sums = (func.count(), func.sum(Shard.image_count), func.sum(Shard.size_bytes))
     statement = select(Shard.job_id, *sums).group_by(Shard.job_id).order_by(Shard.job_id)
     rows = session.execute(statement).all()
     jobs = {job.id: job for job in session.scalars(select(Job).where(Job.id.in_(select(Shard.job_id))))}
     return [OutputLine(job=jobs[row[0]], shards=row[1], images=int(row[2]), size_bytes=int(row[3])) for row in rows]
+
+
+def _file_outputs(session: Session) -> list[OutputLine]:
+    statement = (
+        select(Job, Task.result)
+        .join(Task, Task.job_id == Job.id)
+        .where(Task.role.in_(FILE_ROLES), Task.state == State.SUCCEEDED)
+    )
+    return [
+        OutputLine(job=job, shards=0, images=result["images"], size_bytes=result["bytes"], manifest=result["manifest"])
+        for job, result in session.execute(statement)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

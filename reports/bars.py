@@ -70,18 +70,20 @@ def bar_chart(
     )
 
 
-def metric_strip(metric: MetricLine) -> Markup:
+def metric_strip(metric: MetricLine, titles: Mapping[str, str] | None = None) -> Markup:
     """Draw where the value lies between real images, copies and noise: a diamond among a bar, a circle and a saw-tooth.
 
-    The axis runs from the lowest to the highest of the four, logarithmic if they are positive and far apart.
+    The axis runs from the lowest to the highest of the four, logarithmic if they are positive and far apart. `titles`
+    name the controls, by the mark, where they are others than `real`, `copies` and `noise`.
     """
-    points = {"real": metric.floor, "copies": metric.copies, "noise": metric.ceiling, "value": metric.value}
+    points = {**metric.marks, "value": metric.value}
     known = {kind: value for kind, value in points.items() if value is not None and math.isfinite(value)}
     if len(known) < 2 or "value" not in known or min(known.values()) == max(known.values()):
         return Markup('<span class="nothing">no control to compare with</span>')
     scale = _strip_scale(list(known.values()))
     marks = [_strip_mark(kind, scale.place(value)) for kind, value in known.items()]
-    title = f"{metric.name}: " + ", ".join(f"{kind} {value:.3g}" for kind, value in known.items())
+    names = titles or {}
+    title = f"{metric.name}: " + ", ".join(f"{names.get(kind, kind)} {value:.3g}" for kind, value in known.items())
     return Markup(
         '<svg class="strip" role="img" width="100%" height="{height}"><title>{title}</title>'
         '<line class="axis" x1="0" x2="100%" y1="{middle}" y2="{middle}"/>{marks}</svg>{note}'

@@ -17,8 +17,17 @@ class ComparedModel:
 
     name: str
     facts: Mapping[str, object] = field(default_factory=dict)
-    contact_sheet: ImageSource | None = None
+    picture: ImageSource | None = None
     warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlMark:
+    """A control: its mark (`real`, `copies` or `noise`), the head of its column, and what reaches that value."""
+
+    mark: str
+    title: str
+    words: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +52,19 @@ class ComparisonReport:
     models: tuple[ComparedModel, ComparedModel]
     rows: Sequence[ComparedRow] = ()
     notes: Sequence[str] = ()
+    controls: Sequence[ControlMark] = ()
+
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """The heads of the controls' columns by their marks."""
+        return {control.mark: control.title for control in self.controls}
 
 
 def render_comparison(report: ComparisonReport) -> str:
     """Write the page; the same report gives the same text.  Raises ReportError for an array that is no picture."""
     budget = PictureBudget(remaining_bytes=MAX_PICTURE_BYTES)
-    sheets = [None if model.contact_sheet is None else budget.embed(model.contact_sheet) for model in report.models]
-    return fill("comparison.html.j2", {"report": report, "sheets": sheets})
+    pictures = [None if model.picture is None else budget.embed(model.picture) for model in report.models]
+    return fill("comparison.html.j2", {"report": report, "pictures": pictures})
 
 
 def write_comparison(report: ComparisonReport, path: Path) -> Path:

@@ -158,7 +158,7 @@ class MetricLine:
     """A metric with its controls, all measured with the same `n` images.
 
     `floor` is what held-out real images reach, `copies` what copies of the training images reach,
-    `ceiling` what noise reaches; None where a control was not measured.
+    `ceiling` what noise reaches, unless the page says what else they stand for; None where a control was not measured.
     """
 
     name: str
@@ -168,6 +168,11 @@ class MetricLine:
     floor: float | None = None
     copies: float | None = None
     ceiling: float | None = None
+
+    @property
+    def marks(self) -> Mapping[str, float | None]:
+        """The controls by the marks that stand for them."""
+        return {"real": self.floor, "copies": self.copies, "noise": self.ceiling}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,9 +16,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from pixmill.errors import CorruptFile
+from pixmill.errors import CorruptFile, PixmillError
 from storage.atomic import sync_folder, write_json
 from storage.faults import named_faults
+from storage.png import decode_png
+from storage.verify import VerifyReport
 
 VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -147,3 +149,38 @@ def export(manifest: Path, target: Path, progress: Callable[[int, int], None] | 
             progress(number, len(files.images))
     seal(target, files)
     return files
+
+
+def verify_files(manifest: Path, sha256: str, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
+    """Compare a set with its manifest, that with the recorded digest of the set, and PNG files with their pixels.
+
+    Never stops at a problem and raises none.
+    """
+    try:
+        files = read_manifest(manifest)
+    except PixmillError as error:
+        return VerifyReport(0, 0, (error.message,))
+    problems = list(_set_problems(manifest.parent / IMAGES_FOLDER, files, sha256))
+    for number, image in enumerate(files.images, start=1):
+        problems.extend(_image_problems(manifest.parent, image))
+        if progress:
+            progress(number, len(files.images))
+    return VerifyReport(len(files.images), 0, tuple(problems))
+
+
+def _set_problems(folder: Path, files: FileSet, sha256: str) -> Iterator[str]:
+    if files.digest != sha256:
+        yield f"{MANIFEST_FILE} lists other files than those recorded"
+    known = {image.name for image in files.images}
+    for path in sorted(folder.glob("*")):
+        if path.name not in known:
+            yield f"{path.name} is in no manifest"
+
+
+def _image_problems(folder: Path, image: StoredImage) -> Iterator[str]:
+    try:
+        content = read_image_file(folder, image)
+        if image.name.endswith(".png") and pixels_digest(decode_png(content)) != image.pixels_sha256:
+            yield f"{image.name} shows other pixels than those recorded"
+    except PixmillError as error:
+        yield error.message

@@ -28,17 +28,6 @@ COLUMNS = [
     Column(title="JOB", align="right"),
     Column(title="AGE", align="right"),
 ]
-COMPARISON_COLUMNS = [
-    Column(title="METRIC", shrinks=True, least=16),
-    Column(title="MODEL", shrinks=True),
-    Column(title="VALUE", align="right"),
-    Column(title="N", align="right"),
-    Column(title="REAL", align="right", dropped=2),
-    Column(title="COPIES", align="right", dropped=3),
-    Column(title="NOISE", align="right", dropped=2),
-    Column(title="BETTER", dropped=4),
-    Column(title="VERDICT"),
-]
 PRESET_COLUMNS = [
     Column(title="PRESET"),
     Column(title="FAMILY"),
@@ -102,6 +91,22 @@ def _json(version: "ModelVersion") -> dict[str, Any]:
     }
 
 
+@command.command("show", epilog=examples("pixmill model show digits", "pixmill model show predrnn-digits@2 -o json"))
+@click.argument("name", metavar="MODEL")
+@output_option("text", "json")
+@pass_workspace
+def show(workspace: Workspace, name: str, output_format: str) -> None:
+    """Show one model, NAME, NAME@VERSION or job:ID, with everything that was measured of it, the newest first."""
+    from cli.modeldetails import measurements_json, print_model, read_model
+
+    with workspace.database.read() as session:
+        details = read_model(session, name)
+        if output_format == "json":
+            print_item("model", {**_json(details.version), "measurements": measurements_json(details)})
+        else:
+            print_model(details, workspace.settings.storage_root)
+
+
 @command.command(
     "compare",
     epilog=examples("pixmill model compare digits@1 digits@2", "pixmill model compare forest vae --out both.html"),
@@ -112,12 +117,14 @@ def _json(version: "ModelVersion") -> dict[str, Any]:
 @output_option("table", "json")
 @pass_workspace
 def compare(workspace: Workspace, first: str, second: str, out: Path | None, output_format: str) -> None:
-    """Put the evaluations of two models side by side: NAME, NAME@VERSION or job:ID.
+    """Put what was measured of two models side by side: NAME, NAME@VERSION or job:ID.
 
-    Of several evaluations the newest two count that were judged by equal data on as many images. Numbers are compared
-    where data, feature net and n are equal; REAL, COPIES and NOISE are what controls reach.
+    Generators by their evaluations, codecs by what they compressed, models of sequences and classifiers by the held-out
+    data of their training. Of several measurements the newest two count that are of equal data and as many images, by
+    the same judge. Numbers are compared where data, feature net and n are equal; the columns between N and BETTER are
+    controls.
     """
-    from cli.comparing import compare_models, comparison_json, comparison_report, table_rows
+    from cli.comparing import compare_models, comparison_json, comparison_report, comparison_table
     from cli.reporting import written
     from reports.comparison import write_comparison
     from storage.paths import Layout
@@ -129,7 +136,7 @@ def compare(workspace: Workspace, first: str, second: str, out: Path | None, out
         if output_format == "json":
             print_item("model_comparison", comparison_json(compared))
             return
-        print_table(COMPARISON_COLUMNS, table_rows(compared), empty="nothing was measured")
+        print_table(*comparison_table(compared), empty="nothing was measured")
     for note in compared.comparison.notes:
         say(note)
     if out is not None:

@@ -1,4 +1,4 @@
-"""`pixmill output`: generated data sets."""
+"""`pixmill output`: what jobs have made."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,9 +9,22 @@ import click
 
 from cli.context import Workspace, pass_workspace
 from cli.formatting import count, plural, size
-from cli.output import Column, can_animate, print_item, print_list, print_table, say
+from cli.jobs import model_of
+from cli.output import (
+    Column,
+    can_animate,
+    print_fields,
+    print_item,
+    print_list,
+    print_table,
+    print_title,
+    say,
+    say_next,
+)
+from cli.outputs import line_folder, next_commands, output_facts, read_output, read_shards, shown_facts
+from cli.outputs import verify as verify_files_of
 from cli.params import JOB_ID, examples, output_option
-from pixmill.errors import Conflict, NotFound
+from pixmill.errors import NotFound
 from pixmill.states import State
 
 if TYPE_CHECKING:
@@ -40,7 +53,7 @@ def command() -> None:
 @output_option("table", "json", "ids")
 @pass_workspace
 def ls(workspace: Workspace, output_format: str) -> None:
-    """List what generate and animate jobs have made; a data set is complete when its job has succeeded.
+    """List what generate, animate, compress and decompress jobs have made; it is complete when its job has succeeded.
 
     FOLDER lies below the storage root (`pixmill config show`).
     """
@@ -54,55 +67,76 @@ def ls(workspace: Workspace, output_format: str) -> None:
         for line in lines:
             click.echo(str(line.job.id))
     else:
-        print_table(COLUMNS, [_row(line) for line in lines], empty="no images yet: pixmill submit generate --help")
+        print_table(
+            COLUMNS, [_row(workspace, line) for line in lines], empty="no images yet: pixmill submit generate --help"
+        )
 
 
-def _row(line: "OutputLine") -> list[str]:
+def _row(workspace: Workspace, line: "OutputLine") -> list[str]:
     job = line.job
+    folder = line_folder(line, workspace.layout)
     return [
         str(job.id),
         job.name,
-        str(job.spec["model"]),
+        model_of(job.spec) or "–",
         job.state.value,
         count(line.images),
-        str(line.shards),
+        str(line.shards or "–"),
         size(line.size_bytes),
-        f"outputs/{job.id}" if job.state is State.SUCCEEDED else "–",
+        "–" if folder is None else workspace.layout.relative(folder),
     ]
 
 
 def _json(workspace: Workspace, line: "OutputLine") -> dict[str, Any]:
-    from storage.paths import Layout
-
     job = line.job
-    folder = Layout(workspace.settings.storage_root).output_folder(job.id)
+    folder = line_folder(line, workspace.layout)
     return {
         "job_id": job.id,
+        "kind": job.kind,
         "name": job.name,
-        "model": job.spec["model"],
+        "model": model_of(job.spec),
         "state": job.state.value,
         "images": line.images,
         "images_planned": job.progress_total,
         "shards": line.shards,
         "size_bytes": line.size_bytes,
-        "folder": str(folder) if job.state is State.SUCCEEDED else None,
+        "folder": None if folder is None else str(folder),
     }
+
+
+@command.command("show", epilog=examples("pixmill output show 14", "pixmill output show 14 -o json"))
+@click.argument("job_id", metavar="ID", type=JOB_ID)
+@output_option("text", "json")
+@pass_workspace
+def show(workspace: Workspace, job_id: int, output_format: str) -> None:
+    """Show what one job has made: where it lies, how much it is, what was measured, what may be done with it."""
+    with workspace.database.read() as session:
+        output = read_output(session, workspace.layout, job_id)
+    if output_format == "json":
+        print_item("output", {"job_id": job_id, "name": output.job.name, **output_facts(output)})
+        return
+    print_title(f"output {job_id}  {output.job.name}")
+    print_fields(shown_facts(output))
+    say_next(*next_commands(output))
 
 
 @command.command("verify", epilog=examples("pixmill output verify 13", "pixmill output verify --all"))
 @click.argument("job_id", metavar="ID", type=JOB_ID, required=False)
-@click.option("--all", "everything", is_flag=True, help="Every complete data set.")
+@click.option("--all", "everything", is_flag=True, help="Every complete output.")
 @output_option("text", "json")
 @click.pass_context
 def verify(ctx: click.Context, job_id: int | None, everything: bool, output_format: str) -> None:
     """Prove that the files are the ones that were recorded: hashes, tables, and that every image decodes.
+
+    Compressed files are compared with their hashes; what they decode to is compared by `submit decompress`.
 
     Prints one line a problem; rc 1 if there is one.
     """
     if (job_id is None) == (not everything):
         raise click.UsageError("name one job, or --all", ctx)
     workspace = ctx.ensure_object(Workspace)
-    reports = {chosen: _verify(workspace, chosen) for chosen in _chosen_jobs(workspace, job_id)}
+    chosen = _all_jobs(workspace) if job_id is None else [job_id]
+    reports = {one: _verify(workspace, one) for one in chosen}
     if output_format == "json":
         print_item("verification", {"outputs": [_report_json(chosen, found) for chosen, found in reports.items()]})
     else:
@@ -127,10 +161,16 @@ def export(workspace: Workspace, job_id: int, target: Path, output_format: str) 
     """Copy the files of a compress or decompress job into a folder, each checked by its hash, with their manifest."""
     from storage.filesets import export as export_files
 
-    manifest = _manifest(workspace, job_id)
+    with workspace.database.read() as session:
+        output = read_output(session, workspace.layout, job_id)
+    if not output.has_files:
+        raise NotFound(
+            f"job {job_id} is a {output.job.kind} job; only compress and decompress jobs have files",
+            hint=f"its data set lies in {output.folder}",
+        )
     target = target.expanduser().absolute()
     with _progress(f"exporting output {job_id}") as progress:
-        files = export_files(manifest, target, progress)
+        files = export_files(output.manifest, target, progress)
     if output_format == "json":
         facts = {"job_id": job_id, "folder": str(target), "images": len(files.images), "sha256": files.digest}
         print_item("export", {**facts, "size_bytes": files.size_bytes})
@@ -138,53 +178,19 @@ def export(workspace: Workspace, job_id: int, target: Path, output_format: str) 
         say(f"exported {plural(len(files.images), 'file')} ({size(files.size_bytes)}) to {target}, all hashes right")
 
 
-def _manifest(workspace: Workspace, job_id: int) -> Path:
-    """Where the manifest of a job's files lies.  Raises NotFound or Conflict."""
-    from db.jobs import get_job
-    from db.views import job_tasks
-    from storage.paths import Layout
-
-    with workspace.database.read() as session:
-        job = get_job(session, job_id)
-        results = [task.result for task in job_tasks(session, job_id) if task.result]
-    if job.kind not in ("compress", "decompress"):
-        hint = f"the data set of a generate job lies in outputs/{job_id}" if job.kind == "generate" else "pixmill ps"
-        raise NotFound(f"job {job_id} is a {job.kind} job; only compress and decompress jobs have files", hint=hint)
-    _require_success(job.state, job_id, "its files are")
-    return Layout(workspace.settings.storage_root).resolve(results[0]["manifest"])
-
-
-def _require_success(state: State, job_id: int, what: str) -> None:
-    if state is not State.SUCCEEDED:
-        command = "job show" if state.is_terminal else "wait"
-        raise Conflict(f"job {job_id} is {state}; {what} not complete", hint=f"pixmill {command} {job_id}")
-
-
-def _chosen_jobs(workspace: Workspace, job_id: int | None) -> Sequence[int]:
-    from db.jobs import get_job
+def _all_jobs(workspace: Workspace) -> Sequence[int]:
     from db.views import list_outputs
 
     with workspace.database.read() as session:
-        if job_id is None:
-            return [line.job.id for line in list_outputs(session) if line.job.state is State.SUCCEEDED]
-        job = get_job(session, job_id)
-    if job.kind not in ("generate", "animate"):
-        raise NotFound(f"job {job_id} is of kind {job.kind}: it makes no data set", hint="pixmill output ls")
-    _require_success(job.state, job_id, "its data set is")
-    return [job_id]
+        return [line.job.id for line in list_outputs(session) if line.job.state is State.SUCCEEDED]
 
 
 def _verify(workspace: Workspace, job_id: int) -> "VerifyReport":
-    from db.views import job_shards
-    from storage.outputs import verify_output
-    from storage.paths import Layout
-    from storage.records import ShardRecord
-
     with workspace.database.read() as session:
-        records = [ShardRecord.from_json(shard.record) for shard in job_shards(session, job_id)]
-    folder = Layout(workspace.settings.storage_root).output_folder(job_id)
+        output = read_output(session, workspace.layout, job_id)
+        shards = read_shards(session, output)
     with _progress(f"verifying output {job_id}") as progress:
-        return verify_output(folder, records, progress)
+        return verify_files_of(output, shards, progress)
 
 
 @contextmanager
@@ -202,11 +208,12 @@ def _print_reports(reports: "dict[int, VerifyReport]") -> None:
     for job_id, found in reports.items():
         for problem in found.problems:
             click.echo(f"output {job_id}: {problem}")
-        checked = f"{plural(found.images, 'image')} in {plural(found.shards, 'shard')}"
+        shards = f" in {plural(found.shards, 'shard')}" if found.shards else ""
+        checked = f"{plural(found.images, 'image')}{shards}"
         verdict = "intact" if found.is_intact else plural(len(found.problems), "problem")
         say(f"output {job_id}: {checked}: {verdict}")
     if not reports:
-        say("no complete data set to verify")
+        say("no complete output to verify")
 
 
 def _report_json(job_id: int, found: "VerifyReport") -> dict[str, Any]:

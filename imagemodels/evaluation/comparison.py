@@ -3,13 +3,58 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import hypot
-from typing import Literal
+from typing import Literal, Protocol
 
-from imagemodels.evaluation.report import EvaluationReport, Metric
+from imagemodels.evaluation.report import Metric
 
 Verdict = Literal["first", "second", "equal", "within chance"]
 CHANCE = 2.0  # standard errors of a difference
 SHOWN_DIGITS = 12  # of a fingerprint
+
+
+class Measured(Protocol):
+    """What is known of how a model was measured; an EvaluationReport is one."""
+
+    @property
+    def dataset(self) -> str:
+        """The name of the real images."""
+
+    @property
+    def dataset_fingerprint(self) -> str:
+        """What they are."""
+
+    @property
+    def measured_images(self) -> int:
+        """Images, or sequences."""
+
+    @property
+    def feature_net(self) -> str | None:
+        """The name of the network whose features were measured; None where there was none."""
+
+    @property
+    def feature_net_digest(self) -> str | None:
+        """What that is."""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The numbers."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """Figures that need no feature net: of predicted frames, of compressed images, of a classifier."""
+
+    dataset: str
+    dataset_fingerprint: str
+    measured_images: int
+    metrics: tuple[Metric, ...]
+    feature_net: str | None = None
+    feature_net_digest: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,12 +97,12 @@ class Comparison:
         )
 
 
-def compare(first: EvaluationReport, second: EvaluationReport) -> Comparison:
+def compare(first: Measured, second: Measured) -> Comparison:
     """Compare what may be compared: measured against the same data, by the same feature net, on as many images."""
     return Comparison(tuple(_compared(first, second)))
 
 
-def _compared(first: EvaluationReport, second: EvaluationReport) -> Iterator[ComparedMetric]:
+def _compared(first: Measured, second: Measured) -> Iterator[ComparedMetric]:
     sides = [{_bare(metric): metric for metric in report.metrics} for report in (first, second)]
     for name in dict.fromkeys([*sides[0], *sides[1]]):
         mine, theirs = sides[0].get(name), sides[1].get(name)
@@ -72,9 +117,7 @@ def _bare(metric: Metric) -> str:
     return f"{quantity}@{instrument}" if "-" not in instrument else quantity
 
 
-def _obstacle(
-    first: EvaluationReport, second: EvaluationReport, mine: Metric | None, theirs: Metric | None
-) -> str | None:
+def _obstacle(first: Measured, second: Measured, mine: Metric | None, theirs: Metric | None) -> str | None:
     if first.dataset_fingerprint != second.dataset_fingerprint:
         prints = [report.dataset_fingerprint[:SHOWN_DIGITS] for report in (first, second)]
         return f"they were judged by different data, {first.dataset} ({prints[0]}) and {second.dataset} ({prints[1]})"

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -10,17 +11,32 @@ from imagemodels.errors import DataError
 REPORT_VERSION = 1
 
 Better = Literal["lower", "higher"]
-ControlName = Literal["held_out_real", "training_copies", "noise", "real_training"]
+ControlName = Literal[
+    "held_out_real",
+    "training_copies",
+    "noise",
+    "real_training",
+    "copy_last",
+    "pixel_mean",
+    "png",
+    "nearest_format",
+    "commonest_class",
+]
 
 
 @dataclass(frozen=True)
 class Control:
-    """The same metric for images of known quality, with the number of images it was measured on.
+    """The same metric for images of known quality, or without a model, with the number of images it was measured on.
 
     held_out_real    real images that no model has seen: as good as a generator can hope to be
     training_copies  the training images themselves: what a generator that only copies would get
     noise            uniform random pixels: as bad as it gets
     real_training    real training images in the place of as many generated ones
+    copy_last        the last given frame of a sequence, again and again
+    pixel_mean       the mean training frame, always
+    png              PNG files of the same images
+    nearest_format   the same images as PNG or WebP has them, in files of about the same size
+    commonest_class  the class that most images have, always
     """
 
     name: ControlName
@@ -47,6 +63,11 @@ class Metric:
     controls: tuple[Control, ...] = ()
     standard_error: float | None = None
     expected_bias: float | None = None
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Metric":
+        """Inverse of dataclasses.asdict.  Raises TypeError or KeyError for anything else."""
+        return cls(**{**document, "controls": tuple(Control(**control) for control in document["controls"])})
 
     def control(self, name: str) -> float | None:
         """Return the value of a control, or None when this metric has no such control."""
@@ -140,16 +161,12 @@ class EvaluationReport:
 
 def _parts(document: dict[str, Any]) -> dict[str, Any]:
     return {
-        "metrics": tuple(_metric(metric) for metric in document["metrics"]),
+        "metrics": tuple(Metric.from_dict(metric) for metric in document["metrics"]),
         "classes": tuple(ClassMeasure(**measure) for measure in document["classes"]),
         "confusion": tuple(tuple(row) for row in document["confusion"]),
         "neighbours": tuple(Neighbour(**neighbour) for neighbour in document["neighbours"]),
         "warnings": tuple(document["warnings"]),
     }
-
-
-def _metric(document: dict[str, Any]) -> Metric:
-    return Metric(**{**document, "controls": tuple(Control(**control) for control in document["controls"])})
 
 
 def known_or_none(value: float) -> float | None:

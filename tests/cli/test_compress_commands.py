@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from pixmill.specs import CompressSpec, DecompressSpec, TrainSpec
 from reports.html import render
 from storage.filesets import FileSet, pixels_digest, seal, write_image_file
 from storage.pictures import contact_sheet, save_png
+from storage.png import ENCODER
 from tests.cli.running import Runner
 from tests.cli.test_reporting import report_of
 from tests.cli.world import World
@@ -67,13 +69,66 @@ def test_a_changed_file_is_not_exported(compressed: Path, run: Runner, tmp_path:
     assert "2.pmc has changed: its SHA-256 is not the one recorded" in found.err
 
 
+def test_compressed_files_are_listed_shown_and_verified(compressed: Path, run: Runner) -> None:
+    (item,) = run("output", "ls", "-o", "json").json["items"]
+    assert (item["kind"], item["images"], item["size_bytes"], item["folder"]) == ("compress", 4, 28, str(compressed))
+    assert run("output", "ls").lines[1].split()[:6] == ["2", "codec-compressed", "codec@1", "succeeded", "4", "–"]
+    shown = run("output", "show", 2)
+    assert str(compressed / "manifest.json") in shown.out
+    assert "pixmill submit decompress --output 2" in shown.err
+    found = run("output", "verify", "--all")
+    assert (found.code, found.out, found.err) == (0, "", "output 2: 4 images: intact\n")
+
+
+def test_every_damage_to_compressed_files_is_named(compressed: Path, run: Runner) -> None:
+    images = compressed / "images"
+    (images / "0.pmc").write_bytes(b"other")
+    (images / "1.pmc").unlink()
+    (images / "more.pmc").write_bytes(b"")
+    found = run("output", "verify", 2)
+    assert found.code == 1
+    assert [line.rpartition("/")[2] for line in found.lines] == [
+        "output 2: more.pmc is in no manifest",
+        "0.pmc has changed: its SHA-256 is not the one recorded",
+        "1.pmc is missing",
+    ]
+    manifest = json.loads((compressed / "manifest.json").read_text())
+    manifest["images"].pop()
+    (compressed / "manifest.json").write_text(json.dumps(manifest))
+    assert "output 2: manifest.json lists other files than those recorded" in run("output", "verify", 2).lines
+    (compressed / "manifest.json").write_text("{}")
+    assert "is no manifest of image files" in run("output", "verify", 2).out
+
+
+def test_decompressed_images_are_verified_down_to_their_pixels(world: World, run: Runner) -> None:
+    """Other pixels in a file whose hash fits a manifest that was changed with it."""
+    worker = world.worker()
+    world.submit(TRAIN, name="codec")
+    world.succeed_training(world.claim(worker), "codec", (), preset="fsq-ae")
+    world.submit(DecompressSpec(files=str(world.root), model="codec@1"))
+    lease = world.claim(worker)
+    folder = world.root / lease.folder
+    pngs = ENCODER.encode(IMAGES)
+    stored = [
+        write_image_file(folder, f"{n}.png", png, pixels_digest(image if n else 255 - image))
+        for n, (png, image) in enumerate(zip(pngs, IMAGES, strict=True))
+    ]
+    files = FileSet(
+        model="codec@1", model_digest="d" * 64, computed_on="here", image_size=8, channels=1, images=tuple(stored)
+    )
+    manifest = seal(folder, files)
+    result = {"manifest": str(manifest.relative_to(world.root)), "bytes": files.size_bytes, "images": 4}
+    world.succeed(lease, {**result, "files_sha256": files.digest, "verified": 0, "differing": 0})
+    assert run("output", "verify", 2).lines == ["output 2: 0.png shows other pixels than those recorded"]
+
+
 @pytest.mark.usefixtures("compressed")
 def test_only_jobs_with_files_that_are_complete_are_exported(world: World, run: Runner, tmp_path: Path) -> None:
     found = run("output", "export", 1, "--to", tmp_path)
-    assert (found.code, "job 1 is a train job; only compress and decompress jobs have files" in found.err) == (3, True)
+    assert (found.code, "job 1 is of kind train: it makes no output" in found.err) == (3, True)
     world.submit(DecompressSpec(output=2))
     found = run("output", "export", 3, "--to", tmp_path)
-    assert (found.code, "job 3 is pending; its files are not complete" in found.err) == (4, True)
+    assert (found.code, "job 3 is pending; its output is not complete" in found.err) == (4, True)
     assert run("output", "export", 77, "--to", tmp_path).code == 3
 
 

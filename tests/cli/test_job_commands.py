@@ -30,11 +30,12 @@ def test_show_of_an_evaluation_lists_its_metrics_with_their_controls(run: Runner
     worker = world.worker()
     world.trained(worker, name="digits-vae")
     controls = [{"name": "held_out_real", "value": 0.25, "n": 9}, {"name": "noise", "value": 20.0, "n": 9}]
-    metric = {"name": "fd@cnn", "value": 1.5, "better": "lower", "controls": controls}
+    metric = {"name": "fd@cnn", "value": 1.5, "n": 40, "reference_n": 9, "better": "lower", "meaning": "distance"}
+    metric |= {"controls": controls, "standard_error": None, "expected_bias": None}
     job_id = world.judged(worker, world.generated(worker), [metric])
 
     (line,) = [line for line in run("job", "show", job_id).lines if line.startswith("fd@cnn")]
-    assert line.split() == ["fd@cnn", "1.5", "lower", "0.25", "–", "20"]
+    assert line.split() == ["fd@cnn", "1.5", "40", "lower", "0.25", "–", "20"]
     assert run("job", "show", job_id, "-o", "json").json["item"]["metrics"] == [metric]
 
 

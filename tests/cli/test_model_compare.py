@@ -37,9 +37,9 @@ def with_values(distance: float, usefulness: float, **changes: Any) -> Evaluatio
     return replace(REPORT, metrics=metrics, **changes)
 
 
-def evaluated(world: World, version: int, report: EvaluationReport, n: int = 40) -> int:
+def evaluated(world: World, version: int, report: EvaluationReport, n: int = 40, net: str = "cnn-11111111") -> int:
     """An evaluate job of this version, from submit to its row and its report; its id."""
-    worker = world.worker(f"cpu-{version}-{n}")
+    worker = world.worker(f"cpu-{version}-{n}-{net}")
     output = world.generated(worker, f"digits-vae@{version}")
     job_id = world.evaluate(output)
     lease = world.claim(worker)
@@ -47,7 +47,12 @@ def evaluated(world: World, version: int, report: EvaluationReport, n: int = 40)
 
     def publish(session: Session) -> dict[str, Any]:
         row = Evaluation(
-            job_id=job_id, output_job_id=output, model_version_id=version, dataset_id=1, image_count=n, metrics=[]
+            job_id=job_id,
+            output_job_id=output,
+            model_version_id=version,
+            dataset_id=1,
+            image_count=n,
+            metrics=[{"name": f"fd@{net}"}],
         )
         session.add(row)
         return {"report": f"{lease.folder}/evaluation.json", "images": n}
@@ -124,7 +129,7 @@ def test_without_such_a_pair_the_newest_ones_are_shown(two: World, run: Runner) 
 def test_mistakes_get_one_line_and_a_hint(two: World, run: Runner, tmp_path: Path) -> None:
     never = run("model", "compare", "digits-vae@1", "digits-vae@2")
     assert never.code == 3
-    assert "no images of model digits-vae@1 were evaluated" in never.err
+    assert "model digits-vae@1 was never measured" in never.err
     assert "pixmill submit generate --model digits-vae@1" in never.err
     same = run("model", "compare", "digits-vae", "digits-vae@2")
     assert same.code != 0

@@ -25,11 +25,26 @@ def test_outputs_are_listed_with_images_and_size(output: Path, run: Runner) -> N
     assert run("output", "ls", "-o", "ids").out == "2\n"
 
 
+def test_an_output_is_shown_with_what_may_be_done_with_it(output: Path, run: Runner) -> None:
+    found = run("output", "show", 2)
+    assert found.lines[0] == "output 2  digits-vae-images"
+    facts = {line.split()[0]: line.split(maxsplit=1)[1] for line in found.lines[1:]}
+    assert (facts["images"], facts["shards"], facts["folder"]) == ("40", "2", str(output))
+    assert "zero 20, one 20" in found.out
+    assert "pixmill submit evaluate --output 2" in found.err
+    item = run("output", "show", 2, "-o", "json").json["item"]
+    (listed,) = run("output", "ls", "-o", "json").json["items"]
+    assert {name: item[name] for name in ("job_id", "size_bytes", "folder", "model")} == {
+        name: listed[name] for name in ("job_id", "size_bytes", "folder", "model")
+    }
+    assert run("output", "show", 1).code == 3
+
+
 def test_no_outputs_are_an_empty_list(run: Runner) -> None:
     assert run("output", "ls", "-o", "json").json["items"] == []
     found = run("output", "verify", "--all")
     assert (found.code, found.out) == (0, "")
-    assert "no complete data set to verify" in found.err
+    assert "no complete output to verify" in found.err
 
 
 def test_an_intact_output_verifies(output: Path, run: Runner) -> None:
@@ -70,7 +85,7 @@ def test_what_cannot_be_verified_says_why(run: Runner, world: World) -> None:
     generate = world.generate(f"job:{train}")
     found = run("output", "verify", train)
     assert found.code == 3
-    assert f"job {train} is of kind train: it makes no data set" in found.err
+    assert f"job {train} is of kind train: it makes no output" in found.err
     found = run("output", "verify", generate)
     assert found.code == 4
     assert f"hint:  pixmill wait {generate}" in found.err

@@ -150,9 +150,11 @@ class World:
         images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
         save_png(output / "contact-sheet.png", contact_sheet(images))
         relative = f"outputs/{job_id}"
+        size = sum(record.tar_bytes + record.parquet_bytes for record, _ in records)
         counts = {"zero": n // 2, "one": n - n // 2}
         files = {"contact_sheet": f"{relative}/contact-sheet.png", "index": f"{relative}/dataset.json"}
-        self.succeed(lease, {"output": relative, **files, "images": n, "class_counts": counts, "model": "digits-vae@1"})
+        sums = {"images": n, "bytes": size, "shards": len(records), "class_counts": counts}
+        self.succeed(lease, {"output": relative, **files, **sums, "model": "digits-vae@1"})
         return job_id
 
     def judged(self, worker: Worker, output: int, metrics: list[dict[str, Any]]) -> int:

@@ -162,7 +162,10 @@ def test_a_classifier_says_how_it_does_on_each_class_of_held_out_images(sqlite_l
     # The exported weights are the best ones, so that theirs is the accuracy that the model's row tells.
     assert np.trace(counts) / counts.sum() == pytest.approx(task.result["metric"]["value"])
     with sqlite_line.database.read() as session:
+        row = session.scalars(select(Evaluation).where(Evaluation.job_id == task.job_id)).one()
         report = build_report(session, sqlite_line.settings, task.job_id)
+    (metric,) = row.metrics
+    assert (metric["name"], metric["value"]) == ("accuracy@held_out", pytest.approx(task.result["metric"]["value"]))
     assert report.train is not None
     assert report.train.per_class_accuracy["3"] == pytest.approx(counts[3, 3] / counts[3].sum())
     assert report.train.confusion is not None

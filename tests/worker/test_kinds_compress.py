@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import select
 
+from db.tables import Evaluation
 from imagemodels.data import load_dataset
 from imagemodels.data.digits import read_digits
 from pixmill.errors import Conflict, DatasetError, SpecError, UserError
@@ -55,6 +57,11 @@ def test_held_out_images_become_files_and_the_files_the_recorded_images_again(li
     assert rates[MODEL]["bits_per_pixel"] < 0.5 * rates["PNG"]["bits_per_pixel"]
     assert (rates["PNG"]["psnr"], rates["PNG"]["ssim"]) == (None, 1.0)
     assert rates["WebP 0"]["psnr"] < rates["WebP 90"]["psnr"]
+    with line.database.read() as session:
+        row = session.scalars(select(Evaluation).where(Evaluation.job_id == job)).one()
+    measured = {metric["name"]: metric["value"] for metric in row.metrics}
+    assert measured == {f"{name}@held_out": rates[MODEL][name] for name in ("bits_per_pixel", "psnr", "ssim")}
+    assert (row.image_count, row.output_job_id) == (70, job)
     with Image.open(line.path(str(result["strips"]))) as strips:
         assert strips.width > strips.height
 

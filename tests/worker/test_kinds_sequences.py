@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cli.metrics import stored_metrics
 from cli.stepsection import step_tables
 from imagemodels.evaluation.sequences import SequenceReport
 from imagemodels.export import load_model
@@ -62,6 +63,9 @@ def test_its_figures_are_in_a_file_and_in_the_report(trained: tuple[Path, dict[s
     for table in section.steps:
         assert list(table.rows) == ["model", "last frame again", "mean frame"]
     assert section.steps[0].rows["model"] == list(found.model.mse)
+    assert result["measured"]["images"] == 256
+    metrics = stored_metrics(result["measured"]["metrics"])
+    assert [metric.value for metric in metrics if metric.name in ("mse@3+1", "mse@3+2")] == list(found.model.mse)
 
 
 def test_pictures_show_sequences_and_their_predictions(trained: tuple[Path, dict[str, Any]]) -> None:

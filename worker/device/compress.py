@@ -13,6 +13,7 @@ from imagemodels.codec import CODEC_BATCH, Codec
 from imagemodels.coding.files import SUFFIX
 from imagemodels.data import ImageDataset
 from imagemodels.errors import ConfigError
+from imagemodels.evaluation.figures import rate_metrics
 from imagemodels.evaluation.rates import Rate, measured_rate, nearest_in_size, reference_rates
 from pixmill.errors import UserError
 from pixmill.specs import CompressSpec
@@ -44,10 +45,13 @@ def run_compress(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     sizes = [image.size_bytes for image in stored]
     own = measured_rate(model.reference, sizes, decoded, originals, lambda: desk.measuring("measuring", 0.0))
     references = _references(desk, originals)
+    rates = [rate for rate, _images in references]
+    nearest, nearest_images = nearest_in_size(own, references)
     return {
         "manifest": desk.layout.relative(manifest),
-        **_strips(desk, originals, decoded, *nearest_in_size(own, references)),
-        "rates": [asdict(rate) for rate in (own, *(rate for rate, _images in references))],
+        **_strips(desk, originals, decoded, nearest, nearest_images),
+        "rates": [asdict(rate) for rate in (own, *rates)],
+        "metrics": [asdict(metric) for metric in rate_metrics(own, rates, nearest, _part(spec))],
         "bits_per_pixel": own.bits_per_pixel,
         "bytes": files.size_bytes,
         "files_sha256": files.digest,
@@ -96,6 +100,11 @@ def _chosen(data: ImageDataset, spec: CompressSpec) -> npt.NDArray[np.int64]:
     if len(chosen) == 0:
         raise UserError(f"data set {data.name} holds out none of its {len(data)} images", hint="--part all")
     return chosen[: spec.n]
+
+
+def _part(spec: CompressSpec) -> str:
+    """The part of the data as the name of a metric has it."""
+    return "all" if spec.part == "all" else "held_out"
 
 
 def _coded(
@@ -147,4 +156,5 @@ def _described(desk: Desk, spec: CompressSpec, model: ModelInput, data: ImageDat
     for warning in warnings:
         log.warning(warning)
     desk.write_json("dataset.json", data.describe())
-    return {"images": own.n, "psnr": own.psnr, "ssim": own.ssim, "dataset": data.name, "warnings": warnings}
+    described = {"name": data.name, "description": data.describe()}
+    return {"images": own.n, "psnr": own.psnr, "ssim": own.ssim, "dataset": described, "warnings": warnings}

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from imagemodels.data import ImageDataset, SequenceDataset, names_sequences
 from imagemodels.evaluation.features import image_tensor, spread_rows
+from imagemodels.evaluation.figures import sequence_metrics
 from imagemodels.evaluation.sequences import evaluate_sequences
 from imagemodels.options import SequenceOptions
 from imagemodels.prediction import Predictor
@@ -110,12 +112,14 @@ def _real_images(data: ImageDataset) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return data.images[chosen]
 
 
-def judge_sequences(desk: Desk, config: TrainConfig, predictor: Predictor, data: SequenceDataset) -> str:
-    """Judge predictions step by step beside their controls; gives the path of the figures below the storage root."""
+def judge_sequences(desk: Desk, config: TrainConfig, predictor: Predictor, data: SequenceDataset) -> dict[str, Any]:
+    """Judge predictions step by step beside their controls; gives where the figures lie, and what they are."""
     desk.measuring("judging the predictions", 0.0)
     frames = _length(config) - predictor.given_frames
     report = evaluate_sequences(predictor, data, frames=frames, count=JUDGED_SEQUENCES)
-    return desk.layout.relative(desk.write_json(SEQUENCE_REPORT, report.to_json()))
+    path = desk.layout.relative(desk.write_json(SEQUENCE_REPORT, report.to_json()))
+    metrics = [asdict(metric) for metric in sequence_metrics(report)]
+    return {"sequences": path, "measured": {"images": report.sequences, "metrics": metrics}}
 
 
 def _length(config: TrainConfig) -> int:

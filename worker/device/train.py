@@ -27,7 +27,7 @@ from storage.pictures import contact_sheet, save_png
 from worker.device.checkpoints import Checkpoints
 from worker.device.desk import Desk, StopRequested
 from worker.device.exporting import export_model
-from worker.device.heldout import write_held_out
+from worker.device.heldout import judge_held_out
 from worker.device.lessons import Data, judge_sequences, new_trainer, read_data, save_real_grid, train_config
 from worker.device.lines import LineFile
 from worker.device.warm import WarmModels
@@ -239,12 +239,11 @@ class _Run:
         }
 
     def _judged(self, model: Model) -> dict[str, Any]:
-        """What a classifier says of held-out images, or where the figures of each predicted step lie."""
+        """What a model that makes no images was measured by, and where the figures lie."""
         if isinstance(model, Predictor) and isinstance(self._data, SequenceDataset):
-            return {"sequences": judge_sequences(self._desk, self._config, model, self._data)}
+            return judge_sequences(self._desk, self._config, model, self._data)
         if isinstance(model, Classifier) and isinstance(self._data, ImageDataset):
-            held_out = write_held_out(self._desk, model, self._data)
-            return {"held_out": held_out} if held_out else {}
+            return judge_held_out(self._desk, model, self._data)
         return {}
 
     def _memory_and_rollbacks(self) -> dict[str, int]:

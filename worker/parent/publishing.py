@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from db.jobs import get_job
 from db.leases import Lease
 from db.registry import add_version, ensure_dataset, resolve_model
-from db.tables import Evaluation, ModelVersion, Role
+from db.tables import Dataset, Evaluation, ModelVersion, Role
 from pixmill.errors import Conflict
 
 Publish = Callable[[Session, Lease, Mapping[str, Any]], dict[str, Any]]
@@ -16,13 +16,15 @@ Publish = Callable[[Session, Lease, Mapping[str, Any]], dict[str, Any]]
 
 def publisher(role: Role) -> Publish | None:
     """What adds the rows that a succeeded task brings, and gives the result to store with it; None: only that."""
-    return {Role.TRAIN: _publish_model, Role.EVALUATE: _publish_evaluation}.get(role)
+    return {
+        Role.TRAIN: _publish_model,
+        Role.EVALUATE: _publish_evaluation,
+        Role.COMPRESS: _publish_compression,
+    }.get(role)
 
 
 def _publish_model(session: Session, lease: Lease, result: Mapping[str, Any]) -> dict[str, Any]:
-    described = result["dataset"]
-    fingerprint = described["description"]["fingerprint"]
-    dataset = ensure_dataset(session, described["name"], fingerprint, described["description"])
+    dataset = _dataset(session, result)
     metric = result["metric"] or {}
     version = add_version(
         session,
@@ -42,36 +44,57 @@ def _publish_model(session: Session, lease: Lease, result: Mapping[str, Any]) ->
             lineage={**result["lineage"], "spec_digest": lease.spec_digest, "worker": lease.worker_name},
         ),
     )
+    measured = result.get("measured")  # by the train job itself, of a model that makes no images
+    if measured:
+        _add_evaluation(session, lease, lease.job_id, version, dataset, measured)
     return {
         "model": f"{lease.job_name}@{version.version}",
         "model_version_id": version.id,
         "images_seen": result["images_seen"],
         "best_images_seen": result["best_images_seen"],
         "metric": result["metric"],
-        "dataset": fingerprint,
+        "dataset": dataset.fingerprint,
         **{name: result[name] for name in ("held_out", "sequences") if name in result},
         **_used(result),
     }
 
 
 def _publish_evaluation(session: Session, lease: Lease, result: Mapping[str, Any]) -> dict[str, Any]:
-    described = result["dataset"]
-    fingerprint = described["description"]["fingerprint"]
-    dataset = ensure_dataset(session, described["name"], fingerprint, described["description"])
-    version = resolve_model(session, get_job(session, result["output"]).spec["model"])
+    _add_measured(session, lease, result["output"], result)
+    return {"report": result["report"], "neighbours": result["neighbours"], "images": result["images"], **_used(result)}
+
+
+def _publish_compression(session: Session, lease: Lease, result: Mapping[str, Any]) -> dict[str, Any]:
+    _add_measured(session, lease, lease.job_id, result)
+    return {**{key: value for key, value in result.items() if key != "metrics"}, "dataset": result["dataset"]["name"]}
+
+
+def _add_measured(session: Session, lease: Lease, output: int, result: Mapping[str, Any]) -> None:
+    """Add what was measured of the output of a job, which names its model."""
+    version = resolve_model(session, get_job(session, output).spec["model"])
     if not isinstance(version, ModelVersion):
-        raise Conflict(f"the model of job {result['output']} is gone")
+        raise Conflict(f"the model of job {output} is gone")
+    _add_evaluation(session, lease, output, version, _dataset(session, result), result)
+
+
+def _add_evaluation(
+    session: Session, lease: Lease, output: int, version: ModelVersion, dataset: Dataset, measured: Mapping[str, Any]
+) -> None:
     session.add(
         Evaluation(
             job_id=lease.job_id,
-            output_job_id=result["output"],
+            output_job_id=output,
             model_version_id=version.id,
             dataset_id=dataset.id,
-            image_count=result["images"],
-            metrics=result["metrics"],
+            image_count=measured["images"],
+            metrics=measured["metrics"],
         )
     )
-    return {"report": result["report"], "neighbours": result["neighbours"], "images": result["images"], **_used(result)}
+
+
+def _dataset(session: Session, result: Mapping[str, Any]) -> Dataset:
+    name, description = result["dataset"]["name"], result["dataset"]["description"]
+    return ensure_dataset(session, name, description["fingerprint"], description)
 
 
 def _used(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,128 @@
+"""What a job has made: shards of a data set, or image files of their own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.formatting import count, size
+from cli.jobs import model_of
+from pixmill.errors import Conflict, NotFound
+from pixmill.states import State
+from storage.paths import Layout
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from db.tables import Job
+    from db.views import OutputLine
+    from storage.records import ShardRecord
+    from storage.verify import Progress, VerifyReport
+
+SHARD_KINDS = ("generate", "animate")
+FILE_KINDS = ("compress", "decompress")
+
+
+@dataclass(frozen=True)
+class Output:
+    """The complete output of one job."""
+
+    job: "Job"
+    folder: Path
+    result: Mapping[str, Any]  # of the task that completed it
+
+    @property
+    def has_files(self) -> bool:
+        """Whether it is files of their own, beside a manifest."""
+        return self.job.kind in FILE_KINDS
+
+    @property
+    def manifest(self) -> Path:
+        """Where what it consists of is written down."""
+        return self.folder / ("manifest.json" if self.has_files else "dataset.json")
+
+
+def read_output(session: "Session", layout: Layout, job_id: int) -> Output:
+    """The output of a job.  Raises NotFound for a job that makes none, Conflict for one that is not complete."""
+    from db.jobs import get_job
+    from db.views import job_tasks
+
+    job = get_job(session, job_id)
+    if job.kind not in (*SHARD_KINDS, *FILE_KINDS):
+        raise NotFound(f"job {job_id} is of kind {job.kind}: it makes no output", hint="pixmill output ls")
+    if job.state is not State.SUCCEEDED:
+        command = "job show" if job.state.is_terminal else "wait"
+        raise Conflict(f"job {job_id} is {job.state}; its output is not complete", hint=f"pixmill {command} {job_id}")
+    result = job_tasks(session, job_id)[-1].result or {}
+    folder = layout.resolve(result["manifest"]).parent if job.kind in FILE_KINDS else layout.output_folder(job_id)
+    return Output(job, folder, result)
+
+
+def read_shards(session: "Session", output: Output) -> list["ShardRecord"]:
+    """The records of its shards; none of an output of files."""
+    from db.views import job_shards
+    from storage.records import ShardRecord
+
+    return [ShardRecord.from_json(shard.record) for shard in job_shards(session, output.job.id)]
+
+
+def verify(output: Output, shards: "Sequence[ShardRecord]", progress: "Progress | None") -> "VerifyReport":
+    """Compare the files with what was recorded of them."""
+    from storage.filesets import verify_files
+    from storage.outputs import verify_output
+
+    if output.has_files:
+        return verify_files(output.manifest, output.result["files_sha256"], progress)
+    return verify_output(output.folder, shards, progress)
+
+
+def line_folder(line: "OutputLine", layout: Layout) -> Path | None:
+    """Where an output lies; None while it is not complete."""
+    if line.manifest is not None:
+        return layout.resolve(line.manifest).parent
+    return layout.output_folder(line.job.id) if line.job.state is State.SUCCEEDED else None
+
+
+def output_facts(output: Output) -> dict[str, Any]:
+    """What is to be known of it, in plain values; what it does not have is left out."""
+    result, job = output.result, output.job
+    names = ("bits_per_pixel", "psnr", "ssim", "verified", "differing", "animations", "class_counts", "warnings")
+    facts = {
+        "kind": job.kind,
+        "model": result.get("model") or model_of(job.spec),
+        "dataset": result.get("dataset"),
+        "images": result["images"],
+        "shards": result.get("shards"),
+        "size_bytes": result["bytes"],
+        "folder": str(output.folder),
+        "manifest": str(output.manifest),
+        "files_sha256": result.get("files_sha256"),
+        **{name: result.get(name) for name in names},
+    }
+    return {name: value for name, value in facts.items() if value is not None and value not in ([], {})}
+
+
+def shown_facts(output: Output) -> dict[str, str]:
+    """The same as people read it."""
+    facts = output_facts(output)
+    facts["size"] = size(facts.pop("size_bytes"))
+    if "class_counts" in facts:
+        facts["class_counts"] = ", ".join(f"{name} {count(number)}" for name, number in facts["class_counts"].items())
+    facts["warnings"] = "; ".join(facts.get("warnings", ()))
+    return {name.replace("_", " "): _text(value) for name, value in facts.items() if value != ""}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def next_commands(output: Output) -> list[str]:
+    """What may be done with it."""
+    job_id = output.job.id
+    judge = f"judge it:   pixmill submit evaluate --output {job_id}"
+    export = f"copy it:    pixmill output export {job_id} --to FOLDER"
+    decompress = f"decode it:  pixmill submit decompress --output {job_id}"
+    of_kind = {"generate": [judge], "compress": [export, decompress], "decompress": [export]}
+    return [*of_kind.get(output.job.kind, ()), f"check it:   pixmill output verify {job_id}"]
