@@ -121,8 +121,8 @@ def _side(session: "Session", layout: Layout, version: "ModelVersion", evaluatio
     (task,) = job_tasks(session, job.id)
     result = task.result or {}
     if job.kind == "evaluate":
-        measured, picture = _report(layout, job.id, result), layout.output_folder(evaluation.output_job_id)
-        picture /= "contact-sheet.png"
+        measured = _report(layout, job.id, result)
+        picture: Path | None = layout.output_folder(evaluation.output_job_id) / "contact-sheet.png"
     else:
         measured = _measurement(evaluation, result)
         picture = layout.resolve(result["strips"]) if "strips" in result else None

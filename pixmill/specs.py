@@ -117,6 +117,7 @@ class EvaluateSpec(_Spec):
     n: ImageCount = 5000  # how many of the output's images, from the first on
     usefulness: bool = True  # train-on-synthetic, test-on-real
     judge: str | None = None  # classifier whose features measure; default: one trained on the real images now
+    inception: str | None = None  # file with the weights of Inception, by which fid-clean is measured too
     on_bad_image: OnBadImage = "fail"
 
 

@@ -41,7 +41,7 @@ from scheduler.registered import pin_registered
 from scheduler.validation import (
     check_compress,
     check_decompress,
-    check_images,
+    check_evaluate,
     check_train,
     registered_reference,
     require_codec,
@@ -84,8 +84,8 @@ def check_request(spec: Spec) -> Spec:
     """Check what can be checked without the database; gives the spec with absolute paths."""
     if isinstance(spec, TrainSpec):
         return check_train(spec)
-    if isinstance(spec, EvaluateSpec) and spec.dataset is not None:
-        return spec.model_copy(update={"dataset": check_images(spec.dataset)})
+    if isinstance(spec, EvaluateSpec):
+        return check_evaluate(spec)
     if isinstance(spec, CompressSpec):
         return check_compress(spec)
     if isinstance(spec, DecompressSpec):

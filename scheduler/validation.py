@@ -11,7 +11,7 @@ from imagemodels.errors import ModelError
 from imagemodels.presets import resolve
 from pixmill.datasets import DatasetReference
 from pixmill.errors import DatasetError, SpecError
-from pixmill.specs import CompressSpec, DecompressSpec, TrainSpec
+from pixmill.specs import CompressSpec, DecompressSpec, EvaluateSpec, TrainSpec
 
 RESERVED_NAMES = frozenset(
     kind.partition(":")[0] for kind in DATASET_KINDS
@@ -27,6 +27,22 @@ def check_train(spec: TrainSpec) -> TrainSpec:
     check_preset(spec)
     _check_sort(spec)
     return spec.model_copy(update={"dataset": check_dataset(spec.dataset)})
+
+
+def check_evaluate(spec: EvaluateSpec) -> EvaluateSpec:
+    """The spec with an absolute data set and an absolute file of weights.  Raises DatasetError or SpecError."""
+    changes: dict[str, str] = {}
+    if spec.dataset is not None:
+        changes["dataset"] = check_images(spec.dataset)
+    if spec.inception is not None:
+        path = Path(spec.inception).expanduser().absolute()
+        if not path.is_file():
+            raise SpecError(
+                f"there is no file {path}",
+                hint="name weights of Inception, such as pt_inception-2015-12-05-6726825d.pth",
+            )
+        changes["inception"] = str(path)
+    return spec.model_copy(update=changes)
 
 
 def check_compress(spec: CompressSpec) -> CompressSpec:

@@ -126,6 +126,9 @@ def _obstacle(first: Measured, second: Measured, mine: Metric | None, theirs: Me
     of_features = mine.name.endswith(f"@{first.feature_net}")
     if of_features and first.feature_net_digest != second.feature_net_digest:
         return f"they were measured by different feature nets, {first.feature_net} and {second.feature_net}"
+    instruments = [metric.name.partition("@")[2] for metric in (mine, theirs)]
+    if instruments[0] != instruments[1]:
+        return f"they were measured by different networks, {' and '.join(instruments)}"
     if mine.n != theirs.n:
         return f"n is {mine.n:,} and {theirs.n:,}"
     if mine.reference_n != theirs.reference_n:

@@ -21,15 +21,19 @@ def frechet_distance(first: Features, second: Features) -> float:
     """Return the squared Fréchet distance between Gaussians fitted to features (N, F) and (M, F).
 
     |μ1 − μ2|² + tr(C1 + C2 − 2 (C1 C2)^½), Heusel et al. 2017 (arXiv 1706.08500), equation 6. The root's trace is
-    taken from the eigenvalues of the symmetric C1^½ C2 C1^½, which stays real and stable for singular covariances.
-    Never negative. Raises DataError for fewer than two images or features that are not finite.
+    taken from the eigenvalues of the symmetric C1^½ C2 C1^½, which stays real and stable for singular covariances;
+    with fewer images than features, from the singular values of the product of both centred sets, whose squares they
+    are. Never negative. Raises DataError for fewer than two images or features that are not finite.
     """
     first_NF, second_MF = _checked(first), _checked(second)
     mean_gap = first_NF.mean(0) - second_MF.mean(0)
     first_FF, second_FF = _covariance(first_NF), _covariance(second_MF)
-    root_FF = _symmetric_root(first_FF)
-    eigenvalues = np.linalg.eigvalsh(root_FF @ second_FF @ root_FF)
-    root_trace = np.sqrt(np.clip(eigenvalues, 0.0, None)).sum()
+    if min(len(first_NF), len(second_MF)) < first_NF.shape[1]:
+        root_trace = _root_trace_of_few(first_NF, second_MF)
+    else:
+        root_FF = _symmetric_root(first_FF)
+        eigenvalues = np.linalg.eigvalsh(root_FF @ second_FF @ root_FF)
+        root_trace = np.sqrt(np.clip(eigenvalues, 0.0, None)).sum()
     distance = mean_gap @ mean_gap + np.trace(first_FF) + np.trace(second_FF) - 2.0 * root_trace
     return max(0.0, float(distance))
 
@@ -113,6 +117,12 @@ def _covariance(features_NF: Matrix) -> Matrix:
     centred_NF = features_NF - features_NF.mean(0)
     covariance_FF: Matrix = centred_NF.T @ centred_NF / (len(features_NF) - 1)
     return covariance_FF
+
+
+def _root_trace_of_few(first_NF: Matrix, second_MF: Matrix) -> float:
+    cross_NM = (first_NF - first_NF.mean(0)) @ (second_MF - second_MF.mean(0)).T
+    scale = np.sqrt((len(first_NF) - 1.0) * (len(second_MF) - 1.0))
+    return float(np.linalg.svd(cross_NM, compute_uv=False).sum() / scale)
 
 
 def _symmetric_root(matrix_FF: Matrix) -> Matrix:

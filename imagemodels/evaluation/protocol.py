@@ -11,6 +11,7 @@ from imagemodels.errors import DataError
 from imagemodels.evaluation.cautions import find_cautions
 from imagemodels.evaluation.class_measures import agreement_metric, measure_classes
 from imagemodels.evaluation.features import FeatureNet
+from imagemodels.evaluation.inception import InceptionNet, inception_cautions, inception_metrics
 from imagemodels.evaluation.memorisation import MemorisationMeasure, memorisation_measure
 from imagemodels.evaluation.metrics import (
     FeatureSides,
@@ -52,11 +53,13 @@ def evaluate(
     seed: int = 0,
     progress: Progress | None = None,
     usefulness: bool = True,
+    inception: InceptionNet | None = None,
 ) -> EvaluationReport:
     """Measure generated images, uint8 (N, H, W, C), against the real ones, with the controls of every metric.
 
     labels, int64 (N,), are the classes that the images were generated for; without them, or with usefulness False,
-    no judge is trained on the images. Of more than MAX_MEASURED_IMAGES images a random part is measured.
+    no judge is trained on the images. With inception, the distances of its features are measured too. Of more than
+    MAX_MEASURED_IMAGES images a random part is measured.
     progress is told (phase, share of it done); whatever it raises ends the evaluation.
     The report is the same for the same inputs, seed, machine and number of threads.
 
@@ -65,7 +68,10 @@ def evaluate(
     _check(dataset, images, labels, feature_net)
     tell = progress or _tell_nobody
     subject = _draw_subject(images, labels, seed)
-    found = _compare(dataset, subject, feature_net, seed, tell)
+    sides = _sides(dataset, subject.images, seed)
+    found = _compare(sides, feature_net, seed, tell)
+    foreign = [] if inception is None else inception_metrics(inception, sides, seed, tell)
+    found += foreign
     tell("memorisation", 0.0)
     memorisation = memorisation_measure(
         dataset.images[dataset.train_indices], dataset.images[dataset.test_indices], subject.images
@@ -92,7 +98,11 @@ def evaluate(
         classes=classes,
         confusion=_confusion(judged),
         neighbours=_neighbours(dataset, subject, memorisation),
-        warnings=find_cautions(found, classes, feature_net, held_out_count=len(dataset.test_indices)),
+        warnings=(
+            *find_cautions(found, classes, feature_net, held_out_count=len(dataset.test_indices)),
+            *(() if inception is None else inception_cautions(inception, foreign)),
+        ),
+        inception_sha256=None if inception is None else inception.sha256,
     )
 
 
@@ -133,25 +143,26 @@ def _draw_subject(images: Images, labels: Labels | None, seed: int) -> _Subject:
     return _Subject(images[chosen], chosen, None if labels is None else labels[chosen].astype(np.int64))
 
 
-def _measure_features(
-    dataset: ImageDataset, images: Images, feature_net: FeatureNet, seed: int, tell: Progress
-) -> FeatureSides:
+def _sides(dataset: ImageDataset, images: Images, seed: int) -> dict[str, Images]:
+    """The generated images, and what they are compared with, under the names of FeatureSides."""
     generator = np.random.default_rng([seed, 5])
     training = generator.permutation(dataset.train_indices)[:MAX_MEASURED_IMAGES]
     noise_shape = (min(len(images), MAX_NOISE_IMAGES), *dataset.images.shape[1:])
     noise = generator.integers(0, 256, noise_shape, dtype=np.uint8)
-    parts = []
-    for number, part in enumerate((images, dataset.images[training], dataset.images[dataset.test_indices], noise)):
-        tell("features", number / 4)
-        parts.append(feature_net.features(part))
-    generated_NF, training_NF, held_out_NF, noise_NF = parts
-    return FeatureSides(generated_NF, training_NF, held_out_NF, noise_NF, copies=training_NF[: len(images)])
+    held_out = dataset.images[dataset.test_indices]
+    return {"generated": images, "training": dataset.images[training], "held_out": held_out, "noise": noise}
 
 
-def _compare(
-    dataset: ImageDataset, subject: _Subject, feature_net: FeatureNet, seed: int, tell: Progress
-) -> list[Metric]:
-    sides = _measure_features(dataset, subject.images, feature_net, seed, tell)
+def _measure_features(sides: dict[str, Images], feature_net: FeatureNet, tell: Progress) -> FeatureSides:
+    features = {}
+    for number, (side, images) in enumerate(sides.items()):
+        tell("features", number / len(sides))
+        features[side] = feature_net.features(images)
+    return FeatureSides(**features, copies=features["training"][: len(features["generated"])])
+
+
+def _compare(images: dict[str, Images], feature_net: FeatureNet, seed: int, tell: Progress) -> list[Metric]:
+    sides = _measure_features(images, feature_net, tell)
     tell("distances", 0.0)
     found = distance_metrics(sides, feature_net.name, seed)
     tell("coverage", 0.0)

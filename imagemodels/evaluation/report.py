@@ -110,6 +110,7 @@ class EvaluationReport:
     confusion   rows: true classes of held-out images, columns: what the network trained on synthetic images said
     neighbours  the generated images closest to the training set first
     warnings    what a reader must know before trusting the numbers
+    inception_sha256  of the weights by which fid-clean was measured, where it was
     """
 
     dataset: str
@@ -126,6 +127,7 @@ class EvaluationReport:
     confusion: tuple[tuple[int, ...], ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
     warnings: tuple[str, ...] = ()
+    inception_sha256: str | None = None
     version: int = REPORT_VERSION
 
     def metric(self, name: str) -> Metric:

@@ -27,7 +27,7 @@ from pixmill.settings import Settings, load_settings
 from pixmill.specs import NAME_PATTERN, AnimateSpec, EvaluateSpec, GenerateSpec, JobOptions, Spec, TrainSpec
 from pixmill.states import State
 from scheduler.names import POKE_LIST
-from scheduler.submit import Submitted, _default_name, submit
+from scheduler.submit import Submitted, _default_name, check_request, submit
 from tests import rows
 from tests.conftest import Broker
 from tests.errands import run_in_processes, submit_once
@@ -369,3 +369,13 @@ def test_a_default_name_is_always_one_that_can_be_referred_to(kind: str, path: s
 )
 def test_a_job_without_a_name_is_named_after_what_it_does(spec: Spec, name: str) -> None:
     assert _default_name(spec) == name
+
+
+def test_weights_of_inception_are_a_file_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SpecError, match=rf"there is no file {tmp_path}/weights.pth"):
+        check_request(EvaluateSpec(output=1, inception="weights.pth"))
+    (tmp_path / "weights.pth").touch()
+    checked = check_request(EvaluateSpec(output=1, inception="weights.pth"))
+    assert isinstance(checked, EvaluateSpec)
+    assert checked.inception == str(tmp_path / "weights.pth")

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from imagemodels.data import ImageDataset
 from imagemodels.evaluation.features import FeatureNet, feature_net
+from imagemodels.evaluation.inception import InceptionNet, load_inception
 from imagemodels.evaluation.judge import judging_net, load_judge
 from imagemodels.evaluation.protocol import evaluate
 from imagemodels.evaluation.report import EvaluationReport
@@ -49,6 +51,7 @@ def run_evaluate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
         seed=spec.seed,
         progress=desk.measuring,
         usefulness=spec.usefulness and labels is not None,
+        inception=_inception(desk, spec, runtime),
     )
     report = _with_data_warning(report, model)
     return {**_publish(desk, spec, data, images, report), "batch_size": net.classifier.batch_size}
@@ -63,6 +66,15 @@ def _feature_net(desk: Desk, data: ImageDataset, runtime: Runtime) -> FeatureNet
     judge = load_judge(desk.layout.resolve(chosen.folder), chosen.reference, chosen.digest, runtime)
     net = judging_net(judge, data)
     log.info("judged by %s, digest %s", chosen.reference, net.digest)
+    return net
+
+
+def _inception(desk: Desk, spec: EvaluateSpec, runtime: Runtime) -> InceptionNet | None:
+    if spec.inception is None:
+        return None
+    desk.measuring("loading the Inception network", 0.0)
+    net = load_inception(Path(spec.inception), runtime)
+    log.info("%s has sha256 %s", spec.inception, net.sha256)
     return net
 
 

@@ -202,6 +202,7 @@ def animate(workspace: Workspace, /, **flags: Any) -> None:
 @click.option("--dataset", help="Real images to compare with.  [default: what the model was trained on]")
 @click.option("-n", "--n", "n", type=COUNT, help="How many of its images, from the first on.  [default: 5k]")
 @click.option("--judge", help="Trained cnn whose features measure.  [default: one trained on the real images now]")
+@click.option("--inception", metavar="FILE", help="Weights of Inception, to measure fid-clean too; see docs/models.md.")
 @click.option("--seed", type=int, help="Of the judges.  [default: 0]")
 @click.option("--usefulness/--no-usefulness", default=None, help="Train a classifier on them, test it on real images.")
 @click.option("--on-bad-image", type=click.Choice(["fail", "skip"]), help="What an unreadable image means.")

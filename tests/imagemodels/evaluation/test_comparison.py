@@ -97,3 +97,10 @@ def test_what_one_of_them_has_not_measured_is_said() -> None:
     found = compare(report(metric("a@pixels", 1.0)), report(metric("a@pixels", 1.0), metric("b@pixels", 1.0)))
     assert found.metrics[1].first is None
     assert found.notes == ("b@pixels not compared: the first evaluation has not measured it",)
+
+
+def test_inception_distances_by_other_weights_are_not_compared() -> None:
+    sides = [report(metric(f"fid-clean@inception-{digits}", 1.0)) for digits in ("6726825", "0123456")]
+    (found,) = compare(*sides).metrics
+    assert (found.name, found.verdict) == ("fid-clean", None)
+    assert found.obstacle == "they were measured by different networks, inception-6726825 and inception-0123456"

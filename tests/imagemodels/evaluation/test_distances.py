@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import linalg
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
@@ -105,3 +106,16 @@ def test_subsets_estimate_the_whole_and_depend_on_the_seed_alone() -> None:
 def test_unusable_features_are_refused(features: np.ndarray) -> None:
     with pytest.raises(DataError):
         frechet_distance(features, np.zeros((3, 4)))
+
+
+def test_with_fewer_images_than_features_the_distance_is_that_of_the_covariances() -> None:
+    generator = np.random.default_rng(4)
+    for count, other_count in ((5, 9), (5, 40), (40, 5)):
+        first = generator.normal(size=(count, 12)) + 0.5
+        second = generator.normal(size=(other_count, 12)) @ np.diag(np.linspace(0.5, 2, 12))
+        covariances = [np.cov(side, rowvar=False) for side in (first, second)]
+        root = linalg.sqrtm(covariances[0] @ covariances[1] + 1e-12 * np.eye(12))
+        gap = first.mean(0) - second.mean(0)
+        expected = gap @ gap + np.trace(covariances[0] + covariances[1] - 2 * np.real(root))
+        assert frechet_distance(first, second) == pytest.approx(expected, abs=1e-3)
+    assert frechet_distance(first, first) == pytest.approx(0.0, abs=1e-12)
