@@ -1,7 +1,7 @@
 """Bars per class and the strip that shows a metric between its controls, as SVG."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -70,17 +70,18 @@ def bar_chart(
     )
 
 
-def metric_strip(metric: MetricLine, titles: Mapping[str, str] | None = None) -> Markup:
+def metric_strip(metric: MetricLine, titles: Mapping[str, str] | None = None, others: Sequence[float] = ()) -> Markup:
     """Draw where the value lies between real images, copies and noise: a diamond among a bar, a circle and a saw-tooth.
 
     The axis runs from the lowest to the highest of the four, logarithmic if they are positive and far apart. `titles`
-    name the controls, by the mark, where they are others than `real`, `copies` and `noise`.
+    name the controls, by the mark, where they are others than `real`, `copies` and `noise`. The axis also reaches to
+    `others`, so that strips below each other may have the same.
     """
     points = {**metric.marks, "value": metric.value}
     known = {kind: value for kind, value in points.items() if value is not None and math.isfinite(value)}
     if len(known) < 2 or "value" not in known or min(known.values()) == max(known.values()):
         return Markup('<span class="nothing">no control to compare with</span>')
-    scale = _strip_scale(list(known.values()))
+    scale = _strip_scale([*known.values(), *(value for value in others if math.isfinite(value))])
     marks = [_strip_mark(kind, scale.place(value)) for kind, value in known.items()]
     names = titles or {}
     title = f"{metric.name}: " + ", ".join(f"{names.get(kind, kind)} {value:.3g}" for kind, value in known.items())

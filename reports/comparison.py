@@ -44,6 +44,17 @@ class ComparedRow:
         """Each model's value and its verdict."""
         return (self.first, self.verdicts[0]), (self.second, self.verdicts[1])
 
+    @property
+    def values(self) -> Sequence[float]:
+        """All that is known of both, controls included: their strips have one axis."""
+        known = [value for side in (self.first, self.second) if side for value in (side.value, *side.marks.values())]
+        return [value for value in known if value is not None]
+
+    @property
+    def has_one_name(self) -> bool:
+        """Whether both were measured under the same name."""
+        return self.first is not None and self.second is not None and self.first.name == self.second.name
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ComparisonReport:

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from imagemodels.evaluation.report import Metric
 
-Verdict = Literal["first", "second", "equal", "within chance"]
+Verdict = Literal["first", "second", "equal", "as real", "within chance"]
 CHANCE = 2.0  # standard errors of a difference
 SHOWN_DIGITS = 12  # of a fingerprint
 
@@ -62,7 +62,8 @@ class ComparedMetric:
     """One metric of two evaluations, under its name without what it was measured with.
 
     obstacle  why the two values must not be compared; None: they may
-    verdict   which of the two is better, or that chance alone may part them; None where they are not compared
+    verdict   which of the two is better, that both are at least what held-out real images are, or that chance alone
+              may part them; None where they are not compared
     """
 
     name: str
@@ -139,7 +140,14 @@ def _obstacle(first: Measured, second: Measured, mine: Metric | None, theirs: Me
 def _verdict(mine: Metric, theirs: Metric) -> Verdict:
     if mine.value == theirs.value:
         return "equal"
+    if _reaches_real(mine) and _reaches_real(theirs):
+        return "as real"  # further from the training images than real ones are is no further merit
     errors = (mine.standard_error or 0.0, theirs.standard_error or 0.0)
     if abs(mine.value - theirs.value) <= CHANCE * hypot(*errors):
         return "within chance"
     return "first" if (mine.value < theirs.value) == (mine.better == "lower") else "second"
+
+
+def _reaches_real(metric: Metric) -> bool:
+    real = metric.control("held_out_real")
+    return real is not None and (metric.value <= real if metric.better == "lower" else metric.value >= real)

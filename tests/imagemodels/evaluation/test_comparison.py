@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from imagemodels.evaluation.comparison import compare
-from imagemodels.evaluation.report import Better, EvaluationReport, Metric
+from imagemodels.evaluation.report import Better, Control, EvaluationReport, Metric
 
 
 def metric(name: str, value: float, better: Better = "lower", **others: Any) -> Metric:
@@ -104,3 +104,21 @@ def test_inception_distances_by_other_weights_are_not_compared() -> None:
     (found,) = compare(*sides).metrics
     assert (found.name, found.verdict) == ("fid-clean", None)
     assert found.obstacle == "they were measured by different networks, inception-6726825 and inception-0123456"
+
+
+@pytest.mark.parametrize(
+    ("better", "values", "verdict"),
+    [
+        ("higher", (9.0, 6.0), "as real"),
+        ("higher", (9.0, -6.0), "first"),
+        ("higher", (-9.0, -6.0), "second"),
+        ("lower", (-1.0, -2.0), "as real"),
+        ("lower", (-1.0, 2.0), "first"),
+    ],
+)
+def test_of_two_that_are_as_real_images_neither_is_better(
+    better: Better, values: tuple[float, float], verdict: str
+) -> None:
+    real = (Control("held_out_real", 0.0, 9),)
+    sides = [report(metric("near_copies@pixels", value, better, controls=real)) for value in values]
+    assert [row.verdict for row in compare(*sides).metrics] == [verdict]
