@@ -261,4 +261,4 @@ def _compared_model(side: Side) -> ComparedModel:
 
 def _measured_noun(side: Side) -> str:
     preset = PRESETS.get(side.version.preset)
-    return "sequences measured" if preset and preset.predicts_frames else "images measured"
+    return "sequences measured" if preset and preset.traits.predicts_frames else "images measured"

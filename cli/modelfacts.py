@@ -30,7 +30,7 @@ def version_name(version: "ModelVersion") -> str:
 def product(version: "ModelVersion") -> str:
     """What it is, such as a generator."""
     preset = PRESETS.get(version.preset)
-    return preset.product if preset else version.preset
+    return preset.traits.product if preset else version.preset
 
 
 def model_facts(version: "ModelVersion") -> dict[str, object]:

@@ -136,7 +136,9 @@ def require_judge(model: str, preset: str) -> None:
     """Raise SpecError when the preset, of the model of that name, is no classifier."""
     found = resolve(preset, {})
     if found.family != "classifier":
-        raise SpecError(f"model {model} is a {found.product} ({preset}): it judges no images", hint="train a cnn")
+        raise SpecError(
+            f"model {model} is a {found.traits.product} ({preset}): it judges no images", hint="train a cnn"
+        )
 
 
 def check_images(name: str) -> str:
