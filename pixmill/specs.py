@@ -6,7 +6,7 @@ A spec says *what* to compute and is hashed; how it is queued (name, priority, d
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -38,12 +38,16 @@ class _Frozen(BaseModel):
 
 
 class _Spec(_Frozen):
+    # Fields that the kind has got since its first jobs were stored: not given, they leave the digest as it was.
+    added: ClassVar[frozenset[str]] = frozenset()
+
     version: Literal[1] = 1
     seed: Seed = 0
 
     def digest(self) -> str:
         """SHA-256 over the canonical JSON, 64 hex digits: equal specs, equal digest."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        left_out = {name for name in self.added if getattr(self, name) is None}
+        text = json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -110,6 +114,8 @@ class AnimateSpec(_Spec):
 
 class EvaluateSpec(_Spec):
     """Judge written images against real ones."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"judge", "inception"})
 
     kind: Literal["evaluate"] = "evaluate"
     output: JobId  # the generate job whose images are judged

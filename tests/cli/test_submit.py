@@ -102,6 +102,8 @@ def test_every_flag_of_an_evaluate_job_reaches_its_spec(run: Runner, world: Worl
         "seed": 1,
         "usefulness": False,
         "on_bad_image": "skip",
+        "judge": None,
+        "inception": None,
     }
 
 
