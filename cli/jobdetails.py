@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from db.views import JobLine
     from pixmill.settings import Settings
 
+_PATHS = {
+    "output", "contact_sheet", "index", "report", "neighbours", "manifest", "strips", "sequences", "restoration",
+}  # fmt: skip  # of a result, below the storage root
 SHOWN_ROWS = 12  # of tasks, attempts and events; the JSON has them all
 
 TASK_COLUMNS = [
@@ -206,7 +209,9 @@ def _result_fields(result: Mapping[str, Any], root: Path) -> dict[str, str]:
             continue
         if key in {"metric", "headline"} and isinstance(value, Mapping):
             fields[str(value.get("name"))] = _value_text(value.get("value"))
-        elif key in {"output", "contact_sheet", "index", "report", "neighbours", "manifest", "strips", "sequences"}:
+        elif key == "fidelity":
+            fields |= {way: f"PSNR {mean['psnr']:.2f} dB, SSIM {mean['ssim']:.4f}" for way, mean in value.items()}
+        elif key in _PATHS:
             fields[key.replace("_", " ")] = str(root / str(value))
         elif key == "bytes":
             fields["size"] = size(value)

@@ -42,11 +42,13 @@ CODED = (
 )
 CLASSIFIED = (ControlColumn("COMMONEST", "noise", "the commonest class, always named, reaches", ("commonest_class",)),)
 
+RESTORED = (ControlColumn("DAMAGED", "noise", "the damaged images reach", ("damaged",)),)
+
 
 def controls_of(metrics: Iterable[Metric]) -> tuple[ControlColumn, ...]:
     """The controls that such metrics have."""
     present = {control.name for metric in metrics for control in metric.controls}
-    chosen = (columns for columns in (PREDICTED, CODED, CLASSIFIED) if present & set(columns[0].names))
+    chosen = (columns for columns in (PREDICTED, CODED, CLASSIFIED, RESTORED) if present & set(columns[0].names))
     return next(chosen, GENERATED)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cli.formatting import count, size
 from cli.jobs import model_of
 from pixmill.errors import Conflict, NotFound
+from pixmill.specs import DATASET_MAKERS
 from pixmill.states import State
 from storage.paths import Layout
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from storage.records import ShardRecord
     from storage.verify import Progress, VerifyReport
 
-SHARD_KINDS = ("generate", "animate")
 FILE_KINDS = ("compress", "decompress")
 
 
@@ -48,7 +48,7 @@ def read_output(session: "Session", layout: Layout, job_id: int) -> Output:
     from db.views import job_tasks
 
     job = get_job(session, job_id)
-    if job.kind not in (*SHARD_KINDS, *FILE_KINDS):
+    if job.kind not in (*DATASET_MAKERS, *FILE_KINDS):
         raise NotFound(f"job {job_id} is of kind {job.kind}: it makes no output", hint="pixmill output ls")
     if job.state is not State.SUCCEEDED:
         command = "job show" if job.state.is_terminal else "wait"
@@ -124,5 +124,5 @@ def next_commands(output: Output) -> list[str]:
     judge = f"judge it:   pixmill submit evaluate --output {job_id}"
     export = f"copy it:    pixmill output export {job_id} --to FOLDER"
     decompress = f"decode it:  pixmill submit decompress --output {job_id}"
-    of_kind = {"generate": [judge], "compress": [export, decompress], "decompress": [export]}
+    of_kind = {"generate": [judge], "compress": [export, decompress], "decompress": [export], "restore": [export]}
     return [*of_kind.get(output.job.kind, ()), f"check it:   pixmill output verify {job_id}"]

@@ -7,7 +7,7 @@ from cli.modelfacts import model_facts
 from cli.reasons import reason_of, reason_text
 from cli.situation import read_situation
 from pixmill.errors import PermissionDenied, PixmillError, StorageError
-from pixmill.specs import AnimateSpec, GenerateSpec, parse_spec
+from pixmill.specs import DATASET_MAKERS, AnimateSpec, GenerateSpec, RestoreSpec, parse_spec
 from storage.paths import Layout
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         CompressSection,
         EvaluateSection,
         EventLine,
+        FidelityTable,
         GenerateSection,
         JobReport,
         TrainSection,
@@ -80,7 +81,7 @@ def build_report(session: "Session", settings: "Settings", job_id: int) -> "JobR
         attempts=source.attempt_lines(),
         events=source.event_lines(),
         train=source.train() if job.kind == "train" else None,
-        generate=source.generate() if job.kind in ("generate", "animate") else None,
+        generate=source.generate() if job.kind in DATASET_MAKERS else None,
         evaluate=source.evaluate() if job.kind == "evaluate" else None,
         compress=source.compress() if job.kind == "compress" else None,
         pictures=source.pictures(),
@@ -147,6 +148,7 @@ class _Source:
             confusion=confusion,
             per_class_accuracy=class_accuracies(confusion) if confusion else {},
             **self._predictions(),
+            restoration=self._restoration(),
         )
 
     def _predictions(self) -> dict[str, Any]:
@@ -155,6 +157,13 @@ class _Source:
 
         path = self._existing(self._result("train").get("sequences"))
         return step_tables(path) if path else {}
+
+    def _restoration(self) -> "FidelityTable | None":
+        """The figures of a model that restores images."""
+        from cli.restorationsection import fidelity_table
+
+        path = self._existing(self._result("train").get("restoration"))
+        return fidelity_table(path) if path else None
 
     def generate(self) -> "GenerateSection":
         """Shards, classes and the first rows of the table."""
@@ -165,12 +174,13 @@ class _Source:
         shards = job_shards(self._session, job.id)
         assembled = self._result("assemble")
         images = sum(shard.image_count for shard in shards)
+        planned = assembled.get("images") or job.progress_total or images
         rows, warnings = self._manifest_rows()
         return GenerateSection(
             images=images,
-            images_planned=job.progress_total,
+            images_planned=planned,
             shards=len(shards),
-            shards_planned=-(-job.progress_total // _shard_size(job.spec)),
+            shards_planned=-(-planned // _shard_size(job.spec)),
             size_bytes=sum(shard.size_bytes for shard in shards),
             images_per_second=self._generation_rate(),
             contact_sheet=self._existing(assembled.get("contact_sheet")),
@@ -179,7 +189,9 @@ class _Source:
             model=self._generator_facts(),
             output=str(self._layout.output_folder(job.id)) if assembled else "",
             verify_hint=f"pixmill output verify {job.id}" if assembled else "",
-            warnings=warnings,
+            warnings=[*warnings, *(assembled.get("warnings") or [])],
+            restoration=_measured(assembled, images),
+            restores=job.kind == "restore",
         )
 
     def evaluate(self) -> "EvaluateSection | None":
@@ -279,6 +291,15 @@ class _Source:
         ], []
 
 
+def _measured(assembled: dict[str, Any], images: int) -> "FidelityTable | None":
+    """How near the images of a restore job came to the true ones, if those are known."""
+    from cli.restorationsection import lines_of
+    from reports.data import FidelityTable
+
+    found = assembled.get("fidelity")
+    return FidelityTable(lines=lines_of(found), note=f"Means over {images:,} images.") if found else None
+
+
 def _grids_show(preset: str) -> "Shown":
     from imagemodels.presets import PRESETS
 
@@ -287,7 +308,7 @@ def _grids_show(preset: str) -> "Shown":
 
 def _shard_size(spec: dict[str, Any]) -> int:
     parsed = parse_spec(spec)
-    assert isinstance(parsed, GenerateSpec | AnimateSpec)
+    assert isinstance(parsed, GenerateSpec | AnimateSpec | RestoreSpec)
     return parsed.shard_size
 
 

@@ -19,6 +19,7 @@ from pixmill.specs import (
     GenerateSpec,
     JobOptions,
     PingSpec,
+    RestoreSpec,
     TrainSpec,
 )
 
@@ -174,6 +175,9 @@ def summary(spec: "Spec") -> str:
             return f"compress {count(spec.n)} images of {spec.dataset or 'its own data set'} with {spec.model}"
         case DecompressSpec():
             return f"decompress the files of {spec.files or f'job {spec.output}'}"
+        case RestoreSpec():
+            images = "the images" if spec.n is None else f"{count(spec.n)} images"
+            return f"restore {images} of {spec.folder or spec.input} with {spec.model}"
         case PingSpec():
             return "ping, which does no work"
 

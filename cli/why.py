@@ -48,6 +48,7 @@ _AFTER_SUCCESS: dict[str, tuple[str, ...]] = {
     "evaluate": ("pixmill job report {id}",),
     "compress": ("pixmill job report {id}", "pixmill submit decompress --output {id}"),
     "decompress": ("pixmill output export {id} --to FOLDER",),
+    "restore": ("pixmill output export {id} --to FOLDER", "pixmill job report {id}"),
 }
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, String, cast, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.tables import Attempt, Checkpoint, CheckpointKind, Event, Job, ModelVersion, Shard, Task
+from pixmill.specs import DATASET_MAKERS
 from pixmill.states import TERMINAL, State
 
 RUNS = "runs/"  # how every path of an attempt begins
@@ -141,7 +142,7 @@ def outputs_after(session: Session, job_id: int, limit: int) -> Sequence[int]:
     """The next finished jobs with a data set by id: a page of all."""
     statement = (
         select(Job.id)
-        .where(Job.id > job_id, Job.kind.in_(("generate", "animate")), Job.state == State.SUCCEEDED)
+        .where(Job.id > job_id, Job.kind.in_(DATASET_MAKERS), Job.state == State.SUCCEEDED)
         .order_by(Job.id)
         .limit(limit)
     )

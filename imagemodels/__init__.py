@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from imagemodels.card import Metadata, read_card
     from imagemodels.classifier import Classifier, train_classifier
     from imagemodels.codec import Codec
-    from imagemodels.data import load_dataset, load_sequences
+    from imagemodels.data import load_dataset, load_pairs, load_sequences
     from imagemodels.evaluation import evaluate
     from imagemodels.export import load_model, save_model
     from imagemodels.prediction import Predictor
     from imagemodels.presets import PRESETS
+    from imagemodels.restoration import Restorer
     from imagemodels.runtime import Runtime
     from imagemodels.sampling import Generator
     from imagemodels.shell import sample, train
@@ -28,12 +29,14 @@ __all__ = [
     "Generator",
     "Metadata",
     "Predictor",
+    "Restorer",
     "Runtime",
     "TrainConfig",
     "Trainer",
     "evaluate",
     "load_dataset",
     "load_model",
+    "load_pairs",
     "load_sequences",
     "read_card",
     "sample",
@@ -49,12 +52,14 @@ _HOMES = {
     "Generator": "sampling",
     "Metadata": "card",
     "Predictor": "prediction",
+    "Restorer": "restoration",
     "Runtime": "runtime",
     "TrainConfig": "training.config",
     "Trainer": "training.trainer",
     "evaluate": "evaluation",
     "load_dataset": "data",
     "load_model": "export",
+    "load_pairs": "data",
     "load_sequences": "data",
     "read_card": "card",
     "sample": "shell",

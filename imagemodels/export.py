@@ -43,7 +43,7 @@ def save_model(folder: Path, model: Model, metadata: Metadata) -> str:
 
 
 def load_model(folder: Path, runtime: Runtime, batch_size: int | None = None) -> Model:
-    """Return the model in ``folder``, ready to use; ``batch_size`` is that of a Generator or Predictor.
+    """Return the model in ``folder``, ready to use; ``batch_size`` is that of a Generator, Predictor or Restorer.
 
     Raises CorruptCheckpoint when a file is missing, was altered, or does not fit the other.
     """

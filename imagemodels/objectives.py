@@ -149,6 +149,14 @@ RECONSTRUCTION: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+def per_value(loss: Tensor, images: Tensor) -> Tensor:
+    """A reconstruction of images (N, C, S, S), which is summed over an image's values, as their mean instead.
+
+    So it stands beside an adversarial loss in the papers (Isola et al., arXiv 1611.07004, eq. 4, weight 100).
+    """
+    return loss / images[0].numel()
+
+
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(mean, exp(log_variance)) ‖ N(0, 1)) in nats, for (N, Z) each: summed over Z, averaged over N.
 

@@ -14,11 +14,23 @@ if TYPE_CHECKING:
 AnyOptions = TypeVar("AnyOptions", bound="DataclassInstance")
 
 # What means nothing where another option has that value.
+_STRENGTHS: Mapping[str, tuple[str, ...]] = {  # of each degradation
+    "noise": ("noise_sigma",),
+    "mask": ("hole_shape", "hole_count", "hole_share"),
+    "downsample": ("downsample_factor",),
+    "blur": ("blur_sigma",),
+    "jpeg": ("jpeg_quality",),
+    "given": (),
+}
 MEANINGLESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("backbone", "mlp"): ("upsample", "norm", "residual", "discriminator_norm", "feature_size"),
     ("backbone", "conv"): ("depth",),
     ("optimizer", "sgd"): ("beta1", "beta2"),
     ("optimizer", "adam"): ("momentum",),
+    **{
+        ("degradation", chosen): tuple(name for other, names in _STRENGTHS.items() if other != chosen for name in names)
+        for chosen in _STRENGTHS
+    },
 }
 
 
@@ -54,7 +66,7 @@ def overridden(options: AnyOptions, overrides: Mapping[str, object], preset: str
 
 
 def _require_meaning(options: object, overrides: Mapping[str, object]) -> None:
-    """Raise ConfigError for an option that means nothing to the chosen backbone or optimizer."""
+    """Raise ConfigError for an option that means nothing to the chosen backbone, optimizer or degradation."""
     for (chooser, value), names in MEANINGLESS.items():
         found = [name for name in names if name in overrides and getattr(options, chooser, None) == value]
         if found:

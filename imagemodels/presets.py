@@ -14,7 +14,9 @@ from imagemodels.options import (
     ForestOptions,
     HybridOptions,
     Options,
+    RestorationOptions,
     SequenceOptions,
+    TranslationOptions,
 )
 from imagemodels.traits import TRAITS, Family, Traits
 
@@ -242,6 +244,28 @@ _ALL = (
         paper="Mentzer et al., arXiv 2309.15505",
         options=CodecOptions(batch_size=32, learning_rate=2e-3, ema_half_life_images=2_000),
     ),
+    Preset(
+        name="conv-ae",
+        family="restoration",
+        summary="convolutional autoencoder with skips (U-Net) that restores: noise, holes, low resolution, blur, JPEG",
+        paper="Vincent et al., JMLR 11 (2010); Ronneberger et al., arXiv 1505.04597",
+        options=RestorationOptions(batch_size=32, width=24, ema_half_life_images=2_000),
+    ),
+    Preset(
+        name="pix2pix",
+        family="restoration",
+        summary="U-Net judged patch by patch: image to image, sharper than conv-ae; of damage, or of pairs of images",
+        paper="Isola et al., arXiv 1611.07004",
+        options=TranslationOptions(
+            batch_size=16,
+            width=24,
+            halvings=3,
+            learning_rate=5e-4,
+            beta1=0.5,
+            residual=False,
+            ema_half_life_images=2_000,
+        ),
+    ),
 )
 PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in _ALL}
 
@@ -258,6 +282,18 @@ def resolve(name: str, overrides: Mapping[str, object] | None = None) -> Preset:
         )
     preset = PRESETS[name]
     return replace(preset, options=overridden(preset.options, overrides or {}, name))
+
+
+def options_for_pairs(preset: str, overrides: Mapping[str, object]) -> dict[str, object]:
+    """Return ``overrides`` for a data set of pairs, in which the damaged images are given.
+
+    Raises ConfigError, or UnknownPreset, when the preset learns from single images or is to damage them itself.
+    """
+    if not resolve(preset).traits.restores_images:
+        raise ConfigError(f"preset {preset!r} learns from single images, and was given pairs of them")
+    if overrides.get("degradation", "given") != "given":
+        raise ConfigError(f"the data set has pairs of images: degradation {overrides['degradation']!r} means nothing")
+    return {**overrides, "degradation": "given"}
 
 
 def check_shape(image_size: int, channels: int, num_classes: int) -> None:

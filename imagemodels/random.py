@@ -13,6 +13,14 @@ TWO_TO_MINUS_32 = 2.0**-32
 def latents(seed: int, indices: NDArray[np.int64], size: int) -> NDArray[np.float32]:
     """Return standard normal latents (N, ``size``), float32, row i drawn for image ``indices[i]`` of job ``seed``.
 
+    Raises ValueError when an index is negative.
+    """
+    return normal_rows(seed, indices, "latents", size)
+
+
+def normal_rows(seed: int, indices: NDArray[np.int64], purpose: str, size: int) -> NDArray[np.float32]:
+    """Return ``size`` standard normal numbers for each index, (N, ``size``), float32, drawn for a purpose.
+
     Philox 4×64-10 (Salmon et al., SC 2011) is keyed by the seed and its counter starts at index · blocks, so that every
     image consumes the same amount and any slice equals the same rows of the whole. Uniforms have 32 bits;
     normals come by Box–Muller, whose cosine and sine halves are both used.
@@ -22,7 +30,7 @@ def latents(seed: int, indices: NDArray[np.int64], size: int) -> NDArray[np.floa
     if indices.size and int(indices.min()) < 0:
         raise ValueError(f"image indices start at 0, got {int(indices.min())}")
     blocks = -(-size // (2 * WORDS_PER_BLOCK))
-    words = _philox_words(_key(seed, "latents"), indices, blocks)
+    words = _philox_words(_key(seed, purpose), indices, blocks)
     return _normals(words)[:, :size]
 
 

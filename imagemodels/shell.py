@@ -7,20 +7,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from imagemodels.data import ImageDataset, SequenceDataset
+from imagemodels.data import ImageDataset, PairedDataset, SequenceDataset
 from imagemodels.errors import ConfigError
 from imagemodels.model import Model
-from imagemodels.presets import resolve
+from imagemodels.presets import options_for_pairs, resolve
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.events import Event
+from imagemodels.training.run import Run
 from imagemodels.training.runs import new_run
 
 
 def train(
     preset: str,
-    data: ImageDataset | SequenceDataset,
+    data: ImageDataset | SequenceDataset | PairedDataset,
     *,
     images: int,
     seed: int = 0,
@@ -29,7 +30,7 @@ def train(
     on_event: Callable[[Event], None] | None = None,
     **overrides: object,
 ) -> Model:
-    """Train ``preset`` on the training split of ``data`` for ``images`` images, or sequences, and return the model.
+    """Train ``preset`` on the training split of ``data`` for ``images`` images, sequences or pairs; return the model.
 
     ``conditional`` None means: where the data have classes. ``overrides`` are options of the preset.
     Raises ConfigError or UnknownPreset for what no model can have, and NonFiniteLoss when training diverges.
@@ -43,20 +44,26 @@ def train(
         images=images,
         seed=seed,
         precision=runtime.precision,
-        overrides=overrides,
+        overrides=options_for_pairs(preset, overrides) if isinstance(data, PairedDataset) else overrides,
     )
-    run = new_run(config, *_training_part(data), runtime)
+    run = _new_run(config, data, runtime)
     for event in run.run():
         if on_event is not None:
             on_event(event)
     return run.model()
 
 
-def _training_part(data: ImageDataset | SequenceDataset) -> tuple[Tensor | SequenceDataset, Tensor | None]:
+def _new_run(config: TrainConfig, data: ImageDataset | SequenceDataset | PairedDataset, runtime: Runtime) -> Run:
     if isinstance(data, SequenceDataset):
-        return data, None
-    pixels = torch.from_numpy(data.images[data.train_indices]).permute(0, 3, 1, 2)
-    return pixels, torch.from_numpy(data.labels[data.train_indices]) if data.labels is not None else None
+        return new_run(config, data, None, runtime)
+    images = data.targets if isinstance(data, PairedDataset) else data
+    given = _pixels(data.given[images.train_indices]) if isinstance(data, PairedDataset) else None
+    labels = torch.from_numpy(images.labels[images.train_indices]) if images.labels is not None else None
+    return new_run(config, _pixels(images.images[images.train_indices]), labels, runtime, given=given)
+
+
+def _pixels(images: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
 def sample(model: Model, *, count: int, seed: int = 0, labels: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
@@ -74,8 +81,8 @@ def default_runtime() -> Runtime:
     return Runtime("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _class_count(data: ImageDataset | SequenceDataset, conditional: bool | None) -> int:
-    if conditional is False:
+def _class_count(data: ImageDataset | SequenceDataset | PairedDataset, conditional: bool | None) -> int:
+    if conditional is False or isinstance(data, PairedDataset):
         return 0
     images = data.objects if isinstance(data, SequenceDataset) else data
     known = len(images.class_names) if images.labels is not None else 0

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Family = Literal["autoencoder", "adversarial", "hybrid", "forest", "classifier", "codec", "sequence"]
-Shown = Literal["generated", "decoded", "predicted"]
+Family = Literal["autoencoder", "adversarial", "hybrid", "forest", "classifier", "codec", "sequence", "restoration"]
+Shown = Literal["generated", "decoded", "predicted", "restored"]
 Metric = Literal["kid", "accuracy", "psnr", "mse"]
 HIGHER_IS_BETTER: frozenset[str] = frozenset({"accuracy", "psnr"})  # of the metrics
 
@@ -17,7 +17,9 @@ class Traits:
     product: str = "generator"  # for messages
     makes_images: bool = False  # of nothing but random numbers
     predicts_frames: bool = False  # and is trained on sequences
+    restores_images: bool = False  # of damaged ones
     learns_classes: bool = True
+    judges_held_out: bool = False  # it is measured by images that are held out
     metric: Metric  # by which the best weights are chosen
     shown: Shown | None  # in the grids that are drawn while it trains
 
@@ -29,9 +31,17 @@ TRAITS: Mapping[Family, Traits] = {
     "adversarial": _GENERATOR,
     "hybrid": _GENERATOR,
     "forest": _GENERATOR,
-    "classifier": Traits(product="classifier", metric="accuracy", shown=None),
+    "classifier": Traits(product="classifier", judges_held_out=True, metric="accuracy", shown=None),
     "codec": Traits(product="codec", learns_classes=False, metric="psnr", shown="decoded"),
     "sequence": Traits(
         product="predictor of frames", predicts_frames=True, learns_classes=False, metric="mse", shown="predicted"
+    ),
+    "restoration": Traits(
+        product="restorer of images",
+        restores_images=True,
+        learns_classes=False,
+        judges_held_out=True,
+        metric="psnr",
+        shown="restored",
     ),
 }

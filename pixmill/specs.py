@@ -147,13 +147,32 @@ class DecompressSpec(_Spec):
     model: str | None = None  # … and the model that wrote them
 
 
+class RestoreSpec(_Spec):
+    """Make whole images of damaged ones with a trained model; restored image i is made of the i-th of the input."""
+
+    kind: Literal["restore"] = "restore"
+    model: str  # "NAME", "NAME@VERSION" or "job:ID" of a train job
+    input: str  # a folder of images of one size, which they keep; or a data set, brought to the model's size
+    mask: str | None = None  # of a folder: one with a mask for each image, white where pixels are missing
+    degrade: bool = False  # the images are whole: damage them first, as in training, and measure
+    part: Literal["held-out", "all"] | None = None  # of a data set; default: held-out; of an archive, all
+    n: Annotated[int, Field(ge=1, le=1_000_000)] | None = None  # images at most, from the first on; default: all
+    shard_size: Annotated[int, Field(ge=1, le=100_000)] = 1000  # images in one archive
+    precision: Precision = "fp32"
+
+    @property
+    def folder(self) -> str | None:
+        """The folder of images, if it is one."""
+        return self.input.removeprefix("folder:") if self.input.startswith("folder:") else None
+
+
 class PingSpec(_Spec):
     """Do nothing, but go through the whole line: shows that jobs are dispatched, run and finished."""
 
     kind: Literal["ping"] = "ping"
 
 
-Spec = TrainSpec | GenerateSpec | AnimateSpec | EvaluateSpec | CompressSpec | DecompressSpec | PingSpec
+Spec = TrainSpec | GenerateSpec | AnimateSpec | EvaluateSpec | CompressSpec | DecompressSpec | RestoreSpec | PingSpec
 
 _UNION_TAGS = {"bool", "int", "float", "str"}  # pydantic appends the member of a union that it tried
 
@@ -164,8 +183,12 @@ KINDS: dict[str, type[Spec]] = {
     "evaluate": EvaluateSpec,
     "compress": CompressSpec,
     "decompress": DecompressSpec,
+    "restore": RestoreSpec,
     "ping": PingSpec,
 }
+
+
+DATASET_MAKERS = ("generate", "animate", "restore")  # kinds of jobs that publish shards of images
 
 
 class JobOptions(_Frozen):

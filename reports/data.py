@@ -113,6 +113,23 @@ class StepTable:
         return max((len(row) for row in self.rows.values()), default=0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class FidelityLine:
+    """How near some images are to the true ones: means of PSNR in dB, and of SSIM."""
+
+    name: str
+    psnr: float
+    ssim: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FidelityTable:
+    """How near images come to the true ones by restoration: the restored ones first, then what they were made from."""
+
+    lines: Sequence[FidelityLine]
+    note: str  # on what it was measured
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainSection:
     """What a training run has to show; a classifier, which held-out image it took for which class, too."""
@@ -120,8 +137,9 @@ class TrainSection:
     losses: Sequence[Series] = ()
     quality: Series | None = None
     grids: Sequence[Grid] = ()
-    # decoded: in turn an image, and what is left of it; predicted: below each sequence what is predicted of it
-    grids_show: Literal["generated", "decoded", "predicted"] = "generated"
+    # decoded: in turn an image, and what is left of it; predicted: below each sequence what is predicted of it;
+    # restored: in turn a damaged image, what is made of it, and the true one
+    grids_show: Literal["generated", "decoded", "predicted", "restored"] = "generated"
     reals: ImageSource | None = None
     model: Mapping[str, object] = field(default_factory=dict)
     images_seen: int | None = None
@@ -130,6 +148,7 @@ class TrainSection:
     confusion: "Confusion | None" = None
     steps: Sequence[StepTable] = ()  # of a model that predicts frames
     steps_note: str = ""  # on what they were measured
+    restoration: FidelityTable | None = None  # of a model that restores images
     warnings: Sequence[str] = ()
 
 
@@ -150,6 +169,8 @@ class GenerateSection:
     model: Mapping[str, object] = field(default_factory=dict)
     output: str = ""
     verify_hint: str = ""
+    restores: bool = False  # each image is made of a damaged one, which the contact sheet shows before it
+    restoration: FidelityTable | None = None  # where the true images are known
     warnings: Sequence[str] = ()
 
 

@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reports.data import CompressSection, EvaluateSection, GenerateSection, JobReport, MetricLine, TrainSection
+from reports.data import (
+    CompressSection,
+    EvaluateSection,
+    FidelityTable,
+    GenerateSection,
+    JobReport,
+    MetricLine,
+    TrainSection,
+)
 from reports.numbers import count_text, duration_text, number_text, percent_text, size_text
 
 _NOUNS = {
@@ -13,6 +21,7 @@ _NOUNS = {
     "evaluate": "Evaluation",
     "compress": "Compression",
     "decompress": "Decompression",
+    "restore": "Restoration",
 }
 _STATE_PHRASES = {
     "pending": "is waiting to start",
@@ -93,6 +102,8 @@ def _findings(report: JobReport) -> list[str]:
         )
     if report.generate:
         findings.append(_generate_finding(report.generate))
+    tables = [section.restoration for section in (report.train, report.generate) if section]
+    findings += [_restoration_finding(table) for table in tables if table]
     if report.evaluate and report.evaluate.metrics:
         findings.append(_evaluate_finding(report.evaluate.metrics[0]))
     if report.compress:
@@ -100,6 +111,11 @@ def _findings(report: JobReport) -> list[str]:
     if count := _warning_count(report):
         findings.append(f"{count} warning{'s' if count > 1 else ''} below.")
     return findings
+
+
+def _restoration_finding(table: FidelityTable) -> str:
+    restored, damaged = table.lines[:2]
+    return f"Restoring lifts the PSNR from {damaged.psnr:.2f} to {restored.psnr:.2f} dB."
 
 
 def _generate_finding(section: GenerateSection) -> str:

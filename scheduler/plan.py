@@ -12,6 +12,7 @@ from pixmill.specs import (
     EvaluateSpec,
     GenerateSpec,
     PingSpec,
+    RestoreSpec,
     Spec,
     TrainSpec,
 )
@@ -67,6 +68,12 @@ def _plan_shards(images: int, shard_size: int) -> Plan:
     return Plan([*generate, assemble], images)
 
 
+def plan_restore(spec: RestoreSpec) -> Plan:
+    """A task for all shards, whose number is known when the images are counted, and one that assembles them."""
+    generate = NewTask(role=Role.GENERATE, params={})
+    return Plan([generate, NewTask(role=Role.ASSEMBLE, params={}, after=(0,))], spec.n or 0)
+
+
 def plan_evaluate(spec: EvaluateSpec) -> Plan:
     """One task: all numbers are about the same images."""
     return Plan([NewTask(role=Role.EVALUATE, params={})], spec.n)
@@ -87,5 +94,7 @@ def plan_job(spec: Spec) -> Plan:
             return Plan([NewTask(role=Role.COMPRESS, params={})], spec.n)
         case DecompressSpec():
             return Plan([NewTask(role=Role.DECOMPRESS, params={})], 0)  # the files are counted when they are found
+        case RestoreSpec():
+            return plan_restore(spec)
         case PingSpec():
             return Plan([NewTask(role=Role.PING, params={})], 0)

@@ -29,6 +29,7 @@ from pixmill.specs import (
     GenerateSpec,
     JobOptions,
     PingSpec,
+    RestoreSpec,
     Spec,
     TrainSpec,
 )
@@ -38,6 +39,7 @@ from scheduler.animation import require_animator, settled
 from scheduler.names import redis_url
 from scheduler.plan import plan_job
 from scheduler.registered import pin_registered
+from scheduler.restoration import check_damage, check_restore, require_restorer
 from scheduler.validation import (
     check_compress,
     check_decompress,
@@ -90,6 +92,8 @@ def check_request(spec: Spec) -> Spec:
         return check_compress(spec)
     if isinstance(spec, DecompressSpec):
         return check_decompress(spec)
+    if isinstance(spec, RestoreSpec):
+        return check_restore(spec)
     return spec
 
 
@@ -107,6 +111,8 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
         spec = spec.model_copy(update={"model": _pinned(session, spec.model, parents, require_codec)[0]})
     elif isinstance(spec, DecompressSpec):
         spec = _pin_files(session, spec, parents)
+    elif isinstance(spec, RestoreSpec):
+        spec = _pin_restorer(session, spec, parents)
     spec, pinned = _pin_dataset(session, spec)
     plan = plan_job(spec)
     return NewJob(
@@ -169,13 +175,14 @@ def _refuse_repeated_keys(requests: Sequence[tuple[Spec, JobOptions]]) -> None:
 
 def _require_same(session: Session, present: Job, spec: Spec) -> None:
     # The model was pinned when the key was first used; by now its name may stand for a newer version.
-    of_model = GenerateSpec | AnimateSpec | CompressSpec | DecompressSpec
+    of_model = GenerateSpec | AnimateSpec | CompressSpec | DecompressSpec | RestoreSpec
     if isinstance(spec, of_model) and spec.model in _names_of_model(session, present.spec.get("model")):
         spec = spec.model_copy(update={"model": present.spec["model"]})
     if isinstance(spec, EvaluateSpec) and spec.judge in _names_of_model(session, present.spec.get("judge")):
         spec = spec.model_copy(update={"judge": present.spec.get("judge")})
-    if isinstance(spec, TrainSpec | EvaluateSpec | CompressSpec) and _is_name_of_dataset(spec.dataset, present):
-        spec = spec.model_copy(update={"dataset": present.spec["dataset"]})
+    key, name = _dataset_of(spec)
+    if _is_name_of_dataset(name, present.spec.get(key)):
+        spec = spec.model_copy(update={key: present.spec[key]})
     if isinstance(spec, AnimateSpec):
         filled_in = {key: present.spec.get(key) for key in ("stops", "given") if getattr(spec, key) is None}
         spec = spec.model_copy(update=filled_in)
@@ -197,9 +204,16 @@ def _names_of_model(session: Session, pinned: str | None) -> set[str | None]:
     return {pinned, found.model.name, f"job:{found.job_id}"}
 
 
-def _is_name_of_dataset(name: str | None, job: Job) -> bool:
-    """Whether the job's data set was registered under the name when the job was submitted."""
-    pinned = registered_reference(job.spec.get("dataset") or "")
+def _dataset_of(spec: Spec) -> tuple[str, str | None]:
+    """Under which key a spec names the data set that it is about, and the name; None: it names none."""
+    if isinstance(spec, RestoreSpec):
+        return "input", spec.input
+    return "dataset", spec.dataset if isinstance(spec, TrainSpec | EvaluateSpec | CompressSpec) else None
+
+
+def _is_name_of_dataset(name: str | None, present: str | None) -> bool:
+    """Whether the data set of a present job was registered under the name when the job was submitted."""
+    pinned = registered_reference(present or "")
     return pinned is not None and pinned.name == name
 
 
@@ -270,27 +284,38 @@ def _pin_files(session: Session, spec: DecompressSpec, parents: dict[int, bool])
 
 def _pin_dataset(session: Session, spec: Spec) -> tuple[Spec, dict[str, Any]]:
     """Fix the very data that a registered name stands for; gives what each task is told of them."""
-    if not isinstance(spec, TrainSpec | EvaluateSpec | CompressSpec) or spec.dataset is None:
-        return spec, {}
-    pinned = pin_registered(session, spec.dataset)
+    key, name = _dataset_of(spec)
+    pinned = None if name is None else pin_registered(session, name)
     if pinned is None:
         return spec, {}
-    return spec.model_copy(update={"dataset": pinned.reference}), {TASK_KEY: pinned.model_dump(mode="json")}
+    return spec.model_copy(update={key: pinned.reference}), {TASK_KEY: pinned.model_dump(mode="json")}
 
 
 def _pin_animator(session: Session, spec: AnimateSpec, parents: dict[int, bool]) -> AnimateSpec:
     """Fix the version as `_pin_model` does, and what of the spec depends on it."""
-    found = resolve_model(session, spec.model)
-    if isinstance(found, Job):
-        trained, parents[found.id] = found, False
-    else:
-        trained = get_job(session, found.job_id)
-        spec = spec.model_copy(update={"model": f"{found.model.name}@{found.version}"})
-    require_animator(spec.model, trained.spec["model"])
-    spec = settled(spec, TrainSpec.model_validate(trained.spec))
-    if isinstance(found, ModelVersion):
-        _check_classes(spec, found)
+    reference, version, trained = _pinned_as_trained(session, spec.model, parents, require_animator)
+    spec = settled(spec.model_copy(update={"model": reference}), trained)
+    if version is not None:
+        _check_classes(spec, version)
     return spec
+
+
+def _pin_restorer(session: Session, spec: RestoreSpec, parents: dict[int, bool]) -> RestoreSpec:
+    """Fix the version as `_pin_model` does, once what it was trained on allows what is asked for."""
+    reference, _version, trained = _pinned_as_trained(session, spec.model, parents, require_restorer)
+    spec = spec.model_copy(update={"model": reference})
+    check_damage(spec, trained)
+    return spec
+
+
+def _pinned_as_trained(
+    session: Session, reference: str, parents: dict[int, bool], require: Callable[[str, str], None]
+) -> tuple[str, ModelVersion | None, TrainSpec]:
+    """What `_pinned` gives, and how the model was, or is, trained."""
+    pinned, version = _pinned(session, reference, parents, require)
+    found = resolve_model(session, reference) if version is None else get_job(session, version.job_id)
+    assert isinstance(found, Job)
+    return pinned, version, TrainSpec.model_validate(found.spec)
 
 
 def _check_classes(spec: GenerateSpec | AnimateSpec, version: ModelVersion) -> None:
@@ -335,6 +360,8 @@ def _default_name(spec: Spec) -> str:
             return f"{spec.model.partition('@')[0].replace(':', '-')}-compressed"[:100]
         case DecompressSpec():
             return f"decompressed-{spec.output or 'files'}"
+        case RestoreSpec():
+            return f"{spec.model.partition('@')[0].replace(':', '-')}-restored"[:100]
         case PingSpec():
             return "ping"
 

@@ -5,10 +5,11 @@ Reads names and folders, never images: what only the data can tell is told by th
 
 from pathlib import Path
 
-from imagemodels.data import DATASET_KINDS, check_dataset_name, names_sequences
+from imagemodels.data import DATASET_KINDS, check_dataset_name, names_pairs, names_sequences
 from imagemodels.data.source import PATH_KINDS
 from imagemodels.errors import ModelError
-from imagemodels.presets import resolve
+from imagemodels.options import RestorationOptions
+from imagemodels.presets import Preset, options_for_pairs, resolve
 from pixmill.datasets import DatasetReference
 from pixmill.errors import DatasetError, SpecError
 from pixmill.specs import CompressSpec, DecompressSpec, EvaluateSpec, TrainSpec
@@ -26,6 +27,7 @@ def check_train(spec: TrainSpec) -> TrainSpec:
     """
     check_preset(spec)
     _check_sort(spec)
+    _check_pairs(spec)
     return spec.model_copy(update={"dataset": check_dataset(spec.dataset)})
 
 
@@ -95,6 +97,21 @@ def _check_sort(spec: TrainSpec) -> None:
         raise SpecError(f"{spec.model} learns from images, and {spec.dataset} is of sequences", hint=hint)
 
 
+def _check_pairs(spec: TrainSpec) -> None:
+    """Raise SpecError unless pairs of images go to a preset that restores, which is to damage nothing itself."""
+    if not names_pairs(spec.dataset):
+        options = resolve(spec.model, spec.options).options
+        if isinstance(options, RestorationOptions) and options.degradation == "given":
+            raise SpecError(f"{spec.dataset} is of single images: nothing is given", hint="--dataset pairs:PATH")
+        return
+    if spec.on_bad_image != "fail":
+        raise SpecError(f"{spec.dataset}: a pair without one of its images is none", hint="leave out --on-bad-image")
+    try:
+        resolve(spec.model, options_for_pairs(spec.model, spec.options))
+    except ModelError as error:
+        raise SpecError(str(error), hint="pixmill submit train --model pix2pix") from None
+
+
 def check_dataset(name: str) -> str:
     """The name with its path made absolute, as a worker in another folder needs it.
 
@@ -145,6 +162,9 @@ def check_images(name: str) -> str:
     """The name of a data set of single images, as `check_dataset` gives it.  Raises DatasetError."""
     if names_sequences(name):
         raise DatasetError(f"{name} is of sequences, and images are needed", hint=f"--dataset {name.partition(':')[2]}")
+    if names_pairs(name):
+        hint = f"--dataset folder:{name.partition(':')[2]}"
+        raise DatasetError(f"{name} is of pairs, and single images are needed", hint=hint)
     return check_dataset(name)
 
 
@@ -154,7 +174,13 @@ def require_generator(model: str, preset: str) -> None:
     if not found.traits.makes_images:
         raise SpecError(
             f"model {model} is a {found.traits.product} ({preset}): it makes no images",
-            hint=f"pixmill submit animate --model {model}"
-            if found.traits.predicts_frames
-            else "pixmill model presets shows which do",
+            hint=_use_of(model, found),
         )
+
+
+def _use_of(model: str, preset: Preset) -> str:
+    if preset.traits.predicts_frames:
+        return f"pixmill submit animate --model {model}"
+    if preset.traits.restores_images:
+        return f"pixmill submit restore --model {model} --input FOLDER"
+    return "pixmill model presets shows which do"

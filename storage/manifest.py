@@ -142,6 +142,7 @@ def _metadata(meta: ShardMeta, encoder: Mapping[str, str]) -> dict[str, str]:
         "encoder": encoder["name"],
         "encoder_version": encoder["version"],
     }
-    if meta.animation is not None:
-        values["animation"] = json.dumps(dict(meta.animation), sort_keys=True)
+    for name, facts in (("animation", meta.animation), ("origin", meta.origin)):
+        if facts is not None:
+            values[name] = json.dumps(dict(facts), sort_keys=True)
     return {METADATA_PREFIX + key: value for key, value in values.items()}

@@ -26,13 +26,12 @@ class ShardMeta:
     class_names: tuple[str, ...] = ()  # empty for a model without classes
     label_files: bool = False  # a member KEY.cls with the class number beside every image
     animation: Mapping[str, int] | None = None  # how the images are frames; None: each stands for itself
+    origin: Mapping[str, Any] | None = None  # the images that these were made of; None: of none
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
         values = asdict(self) | {"class_names": list(self.class_names)}
-        if self.animation is None:
-            del values["animation"]
-        return values
+        return {key: value for key, value in values.items() if value is not None}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:

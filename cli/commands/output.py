@@ -28,8 +28,10 @@ from pixmill.errors import NotFound
 from pixmill.states import State
 
 if TYPE_CHECKING:
+    from cli.outputs import Output
     from db.views import OutputLine
     from storage.outputs import VerifyReport
+    from storage.records import ShardRecord
     from storage.verify import Progress
 
 COLUMNS = [
@@ -53,7 +55,7 @@ def command() -> None:
 @output_option("table", "json", "ids")
 @pass_workspace
 def ls(workspace: Workspace, output_format: str) -> None:
-    """List what generate, animate, compress and decompress jobs have made; it is complete when its job has succeeded.
+    """List what generate, animate, restore, compress and decompress jobs have made; complete once a job has succeeded.
 
     FOLDER lies below the storage root (`pixmill config show`).
     """
@@ -158,14 +160,21 @@ def verify(ctx: click.Context, job_id: int | None, everything: bool, output_form
 @output_option("text", "json")
 @pass_workspace
 def export(workspace: Workspace, job_id: int, target: Path, output_format: str) -> None:
-    """Copy the files of a compress or decompress job into a folder, each checked by its hash, with their manifest."""
+    """Copy the files of a job into a folder, each checked by its hash.
+
+    Those of a compress or decompress job with their manifest; restored images under the names of the given ones.
+    """
     from storage.filesets import export as export_files
 
     with workspace.database.read() as session:
         output = read_output(session, workspace.layout, job_id)
+        shards = read_shards(session, output)
+    if output.job.kind == "restore":
+        _export_restored(output, shards, target.expanduser().absolute(), output_format)
+        return
     if not output.has_files:
         raise NotFound(
-            f"job {job_id} is a {output.job.kind} job; only compress and decompress jobs have files",
+            f"job {job_id} is a {output.job.kind} job; only compress, decompress and restore jobs have files",
             hint=f"its data set lies in {output.folder}",
         )
     target = target.expanduser().absolute()
@@ -176,6 +185,18 @@ def export(workspace: Workspace, job_id: int, target: Path, output_format: str) 
         print_item("export", {**facts, "size_bytes": files.size_bytes})
     else:
         say(f"exported {plural(len(files.images), 'file')} ({size(files.size_bytes)}) to {target}, all hashes right")
+
+
+def _export_restored(output: "Output", shards: "Sequence[ShardRecord]", target: Path, output_format: str) -> None:
+    from storage.restored import export_restored
+
+    job_id = output.job.id
+    with _progress(f"exporting output {job_id}") as progress:
+        images, size_bytes = export_restored(output.folder, shards, target, progress)
+    if output_format == "json":
+        print_item("export", {"job_id": job_id, "folder": str(target), "images": images, "size_bytes": size_bytes})
+    else:
+        say(f"exported {plural(images, 'file')} ({size(size_bytes)}) to {target}, all hashes right")
 
 
 def _all_jobs(workspace: Workspace) -> Sequence[int]:

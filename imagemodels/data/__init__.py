@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from imagemodels.data.loading import load_dataset
     from imagemodels.data.moving import SequenceDataset, load_sequences
     from imagemodels.data.packed import PackedStore
-    from imagemodels.data.source import DATASET_KINDS, check_dataset_name, names_sequences
+    from imagemodels.data.paired import PairedDataset, load_pairs
+    from imagemodels.data.source import DATASET_KINDS, check_dataset_name, names_pairs, names_sequences
 
 _HOMES = {
     "BadImage": "errors",
@@ -21,12 +22,15 @@ _HOMES = {
     "DownloadFailed": "errors",
     "ImageDataset": "dataset",
     "PackedStore": "packed",
+    "PairedDataset": "paired",
     "SequenceDataset": "moving",
     "UnknownDataset": "errors",
     "check_dataset_name": "source",
     "dataset_from_arrays": "dataset",
     "load_dataset": "loading",
+    "load_pairs": "paired",
     "load_sequences": "moving",
+    "names_pairs": "source",
     "names_sequences": "source",
 }
 
@@ -37,12 +41,15 @@ __all__ = [
     "DownloadFailed",
     "ImageDataset",
     "PackedStore",
+    "PairedDataset",
     "SequenceDataset",
     "UnknownDataset",
     "check_dataset_name",
     "dataset_from_arrays",
     "load_dataset",
+    "load_pairs",
     "load_sequences",
+    "names_pairs",
     "names_sequences",
 ]
 

@@ -116,6 +116,16 @@ def decode_bytes(content: bytes, image_size: int, channels: int) -> PixelArray:
         raise BadImage(f"damaged or truncated: {broken}") from broken
 
 
+def decode_whole(content: bytes, channels: int) -> PixelArray:
+    """Decode one file's bytes to uint8 (H, W, channels) as `decode_bytes` does, at its own size.  Raises BadImage."""
+    try:
+        with open_image(BytesIO(content)) as image:
+            upright = ImageOps.exif_transpose(image)
+            return np.asarray(_to_mode(upright, channels)).reshape(upright.height, upright.width, channels)
+    except DECODER_ERRORS as broken:
+        raise BadImage(f"damaged or truncated: {broken}") from broken
+
+
 def _to_mode(image: Image.Image, channels: int) -> Image.Image:
     wanted = "L" if channels == 1 else "RGB"
     if image.mode.startswith("I"):

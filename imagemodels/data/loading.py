@@ -35,7 +35,7 @@ from imagemodels.data.published import (
     publication_folder,
     published_files,
 )
-from imagemodels.data.source import SEQUENCE_KIND, check_dataset_name, parse_dataset_name
+from imagemodels.data.source import PAIR_KIND, SEQUENCE_KIND, check_dataset_name, parse_dataset_name
 from imagemodels.data.split import content_split
 from imagemodels.data.tar_files import TarFiles
 from imagemodels.errors import DataError
@@ -87,6 +87,8 @@ def load_dataset(
     source = parse_dataset_name(check_dataset_name(name))
     if source.moves:
         raise DataError(f"data set {source} is of sequences, and images are needed: leave out '{SEQUENCE_KIND}:'")
+    if source.kind == PAIR_KIND:
+        raise DataError(f"data set {source} is of pairs, and single images are needed: folder:{source.path}")
     if on_bad_image not in ON_BAD_IMAGE:
         raise DataError(f"on_bad_image {on_bad_image!r} is unknown; choose one of {', '.join(ON_BAD_IMAGE)}")
     if image_size is not None:

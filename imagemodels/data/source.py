@@ -11,7 +11,13 @@ from imagemodels.names import did_you_mean
 BUILT_IN_KINDS = ("digits", "mnist", "fashion-mnist", "cifar10")
 PATH_KINDS = ("folder", "zip", "tar", "idx")
 SEQUENCE_KIND = "moving"  # sequences made of the images of another data set, whose name follows
-DATASET_KINDS = (*BUILT_IN_KINDS, *(f"{kind}:PATH" for kind in PATH_KINDS), f"{SEQUENCE_KIND}:NAME")
+PAIR_KIND = "pairs"  # of images: what is given, and what is to be made of it
+DATASET_KINDS = (
+    *BUILT_IN_KINDS,
+    *(f"{kind}:PATH" for kind in PATH_KINDS),
+    f"{SEQUENCE_KIND}:NAME",
+    f"{PAIR_KIND}:PATH",
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ def parse_dataset_name(name: str) -> DatasetSource:
         return _moving(name, path)
     if not colon and kind in BUILT_IN_KINDS:
         return DatasetSource(kind)
-    if kind in PATH_KINDS and path:
+    if kind in (*PATH_KINDS, PAIR_KIND) and path:
         return DatasetSource(kind, Path(path).expanduser().absolute())
     raise UnknownDataset(_unknown_message(name, kind, bool(colon)))
 
@@ -49,15 +55,18 @@ def _moving(name: str, objects: str) -> DatasetSource:
     if not objects or objects.partition(":")[0] == SEQUENCE_KIND:
         example = f"{SEQUENCE_KIND}:digits"
         raise UnknownDataset(f"data set {name!r} moves the images of another set: name that one, such as {example}")
-    return replace(parse_dataset_name(objects), moves=True)
+    source = parse_dataset_name(objects)
+    if source.kind == PAIR_KIND:
+        raise UnknownDataset(f"data set {name!r}: only single images can be moved, and {objects} is of pairs")
+    return replace(source, moves=True)
 
 
 def _unknown_message(name: str, kind: str, has_colon: bool) -> str:
-    if kind in PATH_KINDS:
+    if kind in (*PATH_KINDS, PAIR_KIND):
         return f"data set {name!r} lacks its path: write {kind}:PATH, such as {kind}:/data/flowers"
     if has_colon and kind in BUILT_IN_KINDS:
         return f"data set {name!r}: {kind} takes no path; write {kind} alone, and give its folder as the data root"
-    hint = did_you_mean(kind, (*BUILT_IN_KINDS, *PATH_KINDS, SEQUENCE_KIND))
+    hint = did_you_mean(kind, (*BUILT_IN_KINDS, *PATH_KINDS, SEQUENCE_KIND, PAIR_KIND))
     if not hint and Path(name).expanduser().exists():
         hint = f" (did you mean '{_kind_of(Path(name).expanduser())}:{name}'?)"
     return f"unknown data set {name!r}{hint}; known are {', '.join(DATASET_KINDS)}"
@@ -74,6 +83,11 @@ def _kind_of(path: Path) -> str:
 def names_sequences(name: str) -> bool:
     """Whether a data set of that name is of sequences rather than of images."""
     return name.partition(":")[0] == SEQUENCE_KIND
+
+
+def names_pairs(name: str) -> bool:
+    """Whether a data set of that name is of pairs of images."""
+    return name.partition(":")[0] == PAIR_KIND
 
 
 def check_dataset_name(name: str) -> str:
@@ -103,11 +117,12 @@ def _check_path(kind: str, path: Path) -> None:
     if kind == "tar":
         find_shards(path)
         return
+    is_folder = kind in ("folder", PAIR_KIND)
     if not path.exists():
-        raise DatasetMissing(f"data set {kind}:{path}: there is no such {'folder' if kind == 'folder' else 'file'}")
-    if kind == "folder" and not path.is_dir():
-        raise DatasetMissing(f"data set folder:{path}: this is a file; give the folder that holds the images")
-    if kind == "folder" and not any(files for _folder, _subfolders, files in os.walk(path)):
-        raise DatasetMissing(f"data set folder:{path}: the folder is empty")
+        raise DatasetMissing(f"data set {kind}:{path}: there is no such {'folder' if is_folder else 'file'}")
+    if is_folder and not path.is_dir():
+        raise DatasetMissing(f"data set {kind}:{path}: this is a file; give the folder that holds the images")
+    if is_folder and not any(files for _folder, _subfolders, files in os.walk(path)):
+        raise DatasetMissing(f"data set {kind}:{path}: the folder is empty")
     if kind == "zip" and not path.is_file():
         raise DatasetMissing(f"data set zip:{path}: this is a folder; write folder:{path}")

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from imagemodels.evaluation.rates import HIGHEST_PSNR, Rate
 from imagemodels.evaluation.report import Better, Control, Metric
+from imagemodels.evaluation.restorations import RestorationReport
 from imagemodels.evaluation.sequences import SequenceReport, StepFigures
 from imagemodels.evaluation.usefulness import accuracy
 
@@ -89,6 +90,30 @@ def rate_metrics(own: Rate, references: Sequence[Rate], nearest: Rate, part: str
 def _of_rate(rate: Rate, name: str) -> float:
     value = getattr(rate, name)
     return HIGHEST_PSNR if value is None else float(value)
+
+
+def restoration_metrics(report: RestorationReport) -> tuple[Metric, ...]:
+    """Return psnr and ssim of restored images, named after the part of the data that they are.
+
+    The control is the same of the damaged images.
+    """
+    part = "held_out" if report.held_out else "trained_on"
+    kinds: dict[Literal["psnr", "ssim"], str] = {
+        "psnr": "in dB, peak 255; no error counts 100",
+        "ssim": MEASURES["ssim"][1],
+    }
+    return tuple(
+        Metric(
+            name=f"{name}@{part}",
+            value=getattr(report.restored, name),
+            n=report.n,
+            reference_n=report.n,
+            better="higher",
+            meaning=f"{meaning}; restored from {report.damage}",
+            controls=(Control("damaged", getattr(report.damaged, name), report.n),),
+        )
+        for name, meaning in kinds.items()
+    )
 
 
 def accuracy_metric(confusion: npt.NDArray[np.int64]) -> Metric:

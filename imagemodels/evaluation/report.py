@@ -21,6 +21,7 @@ ControlName = Literal[
     "png",
     "nearest_format",
     "commonest_class",
+    "damaged",
 ]
 
 
@@ -37,6 +38,7 @@ class Control:
     png              PNG files of the same images
     nearest_format   the same images as PNG or WebP has them, in files of about the same size
     commonest_class  the class that most images have, always
+    damaged          the images that restored ones were made of
     """
 
     name: ControlName

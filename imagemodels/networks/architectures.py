@@ -8,14 +8,16 @@ from imagemodels.networks.encoder import ConvEncoder
 from imagemodels.networks.forest import ForestDecoder, ForestSpec
 from imagemodels.networks.fsq import FsqAutoencoder
 from imagemodels.networks.mlp import MlpDecoder, MlpEncoder
+from imagemodels.networks.restoration_specs import DegradationSpec, RestorerSpec
 from imagemodels.networks.sequence import SequencePredictor
 from imagemodels.networks.sequence_specs import SequenceSpec
 from imagemodels.networks.spatialspecs import FsqSpec
 from imagemodels.networks.specs import ConvDecoderSpec, ConvEncoderSpec, MlpDecoderSpec, MlpEncoderSpec
+from imagemodels.networks.unet import UNet
 
 Decoder = ConvDecoder | MlpDecoder | ForestDecoder  # from latent vectors to images
 Encoder = ConvEncoder | MlpEncoder  # from images to vectors
-Network = Decoder | Encoder | FsqAutoencoder | SequencePredictor
+Network = Decoder | Encoder | FsqAutoencoder | SequencePredictor | UNet
 
 ARCHITECTURES: Mapping[str, Callable[[Mapping[str, Any]], Network]] = {
     "ConvDecoder": lambda values: ConvDecoder(ConvDecoderSpec(**values)),
@@ -26,6 +28,7 @@ ARCHITECTURES: Mapping[str, Callable[[Mapping[str, Any]], Network]] = {
     "MlpDecoder": lambda values: MlpDecoder(MlpDecoderSpec(**values)),
     "MlpEncoder": lambda values: MlpEncoder(MlpEncoderSpec(**values)),
     "SequencePredictor": lambda values: SequencePredictor(SequenceSpec(**values)),
+    "UNet": lambda values: UNet(RestorerSpec(**{**values, "degradation": DegradationSpec(**values["degradation"])})),
 }
 
 

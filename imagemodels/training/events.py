@@ -27,7 +27,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """Images (N, H, W, C), uint8, always from the same latents and classes, or of the same held-out sequences."""
+    """Images (N, H, W, C), uint8, always of the same latents and classes, held-out sequences or damaged images."""
 
     images_seen: int
     images: NDArray[np.uint8]

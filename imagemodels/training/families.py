@@ -7,7 +7,9 @@ from imagemodels.options import (
     ClassifierOptions,
     CodecOptions,
     HybridOptions,
+    RestorationOptions,
     SequenceOptions,
+    TranslationOptions,
 )
 from imagemodels.runtime import Runtime
 from imagemodels.training.adversarial import AdversarialTask
@@ -16,8 +18,10 @@ from imagemodels.training.classification import ClassifierTask
 from imagemodels.training.codec import CodecTask
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.hybrid import HybridTask
+from imagemodels.training.restoration import RestorationTask
 from imagemodels.training.sequence import SequenceTask
 from imagemodels.training.task import Task
+from imagemodels.training.translation import TranslationTask
 
 
 def new_task(config: TrainConfig, runtime: Runtime) -> Task:
@@ -33,6 +37,10 @@ def new_task(config: TrainConfig, runtime: Runtime) -> Task:
         return CodecTask(config, options, runtime)
     if isinstance(options, SequenceOptions):
         return SequenceTask(config, options, runtime)
+    if isinstance(options, TranslationOptions):
+        return TranslationTask(config, options, runtime)
+    if isinstance(options, RestorationOptions):
+        return RestorationTask(config, options, runtime)
     if isinstance(options, ClassifierOptions):
         return ClassifierTask(config, options, runtime)
     raise ConfigError(f"preset {config.preset!r} is not trained by gradients")

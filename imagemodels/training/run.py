@@ -164,7 +164,7 @@ class Run(ABC):
         return ConfigError(f"preset {self.config.preset!r} is a {self.config.model.traits.product}: {so}")
 
     def model(self, which: Which = "last") -> Model:
-        """Return the generator, the classifier, the codec or the predictor, whichever is trained."""
+        """Return the generator, classifier, codec, predictor or restorer, whichever is trained."""
         return model_of(self._product(which), self.runtime)
 
     def save(self, file: IO[bytes]) -> None:

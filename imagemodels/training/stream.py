@@ -20,7 +20,8 @@ DIGESTED_IMAGES = 256  # hashed at a time: a copy of all of them need not fit in
 class Batch:
     """The images of one optimizer step, or a part of them: (N, C, H, W) in [-1, 1], labels (N,) int64 or None.
 
-    Of sequences, the images are (N, T, C, H, W).
+    Of sequences, the images are (N, T, C, H, W). Of pairs, the images are those to be made, of the ``given`` ones
+    (N, C, H, W).
     """
 
     step: int
@@ -29,6 +30,7 @@ class Batch:
     labels: Tensor | None
     first: int = 0  # which image of the step the first one is
     step_images: int  # how many the whole step has
+    given: Tensor | None = None
 
     @property
     def rows(self) -> slice:
@@ -48,7 +50,8 @@ class Batch:
 
     def _part(self, rows: slice) -> "Batch":
         labels = self.labels[rows] if self.labels is not None else None
-        return replace(self, images=self.images[rows], labels=labels, first=self.first + rows.start)
+        given = self.given[rows] if self.given is not None else None
+        return replace(self, images=self.images[rows], labels=labels, given=given, first=self.first + rows.start)
 
 
 class ImageStream:

@@ -9,14 +9,15 @@ from imagemodels.presets import PRESETS, check_shape, resolve
 
 def test_every_preset_says_what_it_is_and_where_it_is_from() -> None:
     names = "vae dcgan sngan lsgan wgan-gp r3gan beta-vae mlp-vae mlp-gan vae-gan forest convlstm predrnn cnn fsq-ae"
-    assert list(PRESETS) == names.split()
+    assert list(PRESETS) == [*names.split(), "conv-ae", "pix2pix"]
     assert all(preset.summary and preset.paper for preset in PRESETS.values())
 
 
-def test_a_preset_makes_images_predicts_frames_or_is_a_classifier_or_a_codec() -> None:
+def test_a_preset_makes_images_predicts_frames_restores_or_is_a_classifier_or_a_codec() -> None:
     traits = {name: preset.traits for name, preset in PRESETS.items()}
     others = {name for name, its in traits.items() if not (its.makes_images or its.predicts_frames)}
-    assert others == {"cnn", "fsq-ae"}
+    assert others == {"cnn", "fsq-ae", "conv-ae", "pix2pix"}
+    assert {name for name, its in traits.items() if its.restores_images} == {"conv-ae", "pix2pix"}
     assert {name for name, its in traits.items() if its.predicts_frames} == {"convlstm", "predrnn"}
     assert PRESETS["forest"].traits.makes_images
 
@@ -63,6 +64,8 @@ def test_a_wrong_option_is_named_with_what_would_be_right(overrides: dict[str, o
         ("mlp-vae", {"backbone": "conv", "depth": 3}, "'depth' means nothing to backbone 'conv'"),
         ("cnn", {"optimizer": "sgd", "beta2": 0.9}, "'beta2' means nothing to optimizer 'sgd'"),
         ("vae", {"momentum": 0.9}, "'momentum' means nothing to optimizer 'adam'"),
+        ("conv-ae", {"degradation": "blur", "noise_sigma": 0.1}, "'noise_sigma' means nothing to degradation 'blur'"),
+        ("pix2pix", {"degradation": "given", "jpeg_quality": 9}, "'jpeg_quality' means nothing to degradation 'given'"),
     ],
 )
 def test_an_option_of_another_backbone_or_optimizer_is_refused(

@@ -103,7 +103,11 @@ def test_defaults_given_or_left_out_are_the_same_spec() -> None:
 @pytest.mark.parametrize(
     ("values", "message", "hint"),
     [
-        ({}, "the spec has no 'kind'", "choose one of: animate, compress, decompress, evaluate, generate, ping, train"),
+        (
+            {},
+            "the spec has no 'kind'",
+            "choose one of: animate, compress, decompress, evaluate, generate, ping, restore, train",
+        ),
         ({"kind": "tarin"}, "unknown kind 'tarin'", "did you mean 'train'?"),
         ({"kind": ["train"]}, "unknown kind", "did you mean 'train'?"),
         (TRAIN | {"version": 2}, "spec version 2 is not known", "upgrade pixmill"),

@@ -24,7 +24,16 @@ from pixmill.errors import (
     UserError,
 )
 from pixmill.settings import Settings, load_settings
-from pixmill.specs import NAME_PATTERN, AnimateSpec, EvaluateSpec, GenerateSpec, JobOptions, Spec, TrainSpec
+from pixmill.specs import (
+    NAME_PATTERN,
+    AnimateSpec,
+    EvaluateSpec,
+    GenerateSpec,
+    JobOptions,
+    RestoreSpec,
+    Spec,
+    TrainSpec,
+)
 from pixmill.states import State
 from scheduler.names import POKE_LIST
 from scheduler.submit import Submitted, _default_name, check_request, submit
@@ -34,6 +43,8 @@ from tests.errands import run_in_processes, submit_once
 from tests.rows import act
 
 TRAIN = TrainSpec(model="vae", dataset="digits")
+NOISE = TrainSpec(model="pix2pix", dataset="digits")
+HOLES = TrainSpec(model="conv-ae", dataset="digits", options={"degradation": "mask"})
 PLAIN = JobOptions()
 
 
@@ -272,6 +283,14 @@ def test_what_cannot_be_judged_is_refused(desk: Desk) -> None:
             "preset convlstm learns no classes",
         ),
         ({"dataset": "folder:/nowhere/at/all"}, DatasetError, "/nowhere/at/all"),
+        ({"dataset": "pairs:/"}, SpecError, "preset 'vae' learns from single images"),
+        ({"model": "pix2pix", "dataset": "pairs:/", "on_bad_image": "skip"}, SpecError, "without one of its images"),
+        (
+            {"model": "pix2pix", "dataset": "pairs:/", "options": {"degradation": "blur"}},
+            SpecError,
+            "degradation 'blur' means nothing",
+        ),
+        ({"model": "conv-ae", "options": {"degradation": "given"}}, SpecError, "is of single images: nothing is given"),
     ],
 )
 def test_a_train_spec_that_cannot_work_is_refused_at_once(
@@ -306,6 +325,40 @@ def test_an_animate_job_is_settled_by_its_model(desk: Desk) -> None:
     forecast = desk.job(AnimateSpec(model=f"job:{train}", n=5, frames=30))
     assert (forecast.spec["stops"], forecast.spec["given"], forecast.progress_total) == (None, 6, 180)
     assert desk.parents(forecast.id) == {train: False}
+
+
+def test_a_restore_job_knows_its_folder_or_the_part_of_its_data_set(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "cat.png").touch()
+    train = desk.submit(TrainSpec(model="conv-ae", dataset="digits"), name="clean").job_id
+    folder = desk.job(RestoreSpec(model=f"job:{train}", input=str(tmp_path)))
+    assert (folder.spec["input"], folder.spec["part"]) == (f"folder:{tmp_path}", None)
+    assert (desk.parents(folder.id), folder.name) == ({train: False}, f"job-{train}-restored")
+    damaged = desk.job(RestoreSpec(model=f"job:{train}", input="digits", degrade=True, n=7))
+    assert (damaged.spec["input"], damaged.spec["part"], damaged.progress_total) == ("digits", "held-out", 7)
+
+
+@pytest.mark.parametrize(
+    ("train", "change", "error", "message"),
+    [
+        (TRAIN, {}, SpecError, r"is a generator \(vae\): it restores no images"),
+        (HOLES, {}, SpecError, "fills holes, and must be told where they are"),
+        (HOLES, {"input": "digits", "mask": "{folder}"}, SpecError, "masks belong to the files of a folder"),
+        (HOLES, {"mask": "{folder}", "degrade": True}, SpecError, "holes are either drawn, or given by masks"),
+        (HOLES, {"mask": "{folder}/none"}, DatasetError, "there is no folder"),
+        (NOISE, {"mask": "{folder}"}, SpecError, "was trained on noise: it fills no holes"),
+        (NOISE, {"part": "all"}, SpecError, "all of which are restored"),
+        (NOISE, {"input": "digtis"}, DatasetError, "digtis"),
+        (NOISE, {"input": "moving:digits"}, DatasetError, "images are needed"),
+    ],
+)
+def test_what_cannot_be_restored_is_refused(
+    desk: Desk, tmp_path: Path, train: TrainSpec, change: dict[str, Any], error: type[PixmillError], message: str
+) -> None:
+    (tmp_path / "cat.png").touch()
+    job = desk.submit(train, name="model").job_id
+    texts = {key: value.format(folder=tmp_path) if isinstance(value, str) else value for key, value in change.items()}
+    with pytest.raises(error, match=message):
+        desk.submit(RestoreSpec(**{"model": f"job:{job}", "input": str(tmp_path)} | texts))
 
 
 def test_the_same_key_is_the_same_animation_though_the_model_has_filled_it_in(desk: Desk) -> None:

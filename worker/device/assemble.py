@@ -1,4 +1,4 @@
-"""The last task of a generate or animate job: its published shards become one data set in one folder."""
+"""The last task of a generate, animate or restore job: its published shards become one data set in one folder."""
 
 import logging
 import os
@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from pixmill.specs import AnimateSpec, Spec, parse_spec
+from pixmill.specs import AnimateSpec, RestoreSpec, Spec, parse_spec
 from storage.outputs import link_shard, write_dataset_index
 from storage.pictures import contact_sheet, save_png
 from storage.shards import ShardRecord, read_images, read_rows
 from worker.assignment import Assignment, ShardInput
 from worker.device.animations import write_animations
 from worker.device.desk import Desk
+from worker.device.restore import judge
 from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
@@ -33,7 +34,11 @@ def run_assemble(desk: Desk, _warm: WarmModels) -> dict[str, Any]:
     spec = parse_spec(assignment.spec)
     animations = write_animations(desk, output, records, spec) if isinstance(spec, AnimateSpec) else {}
     index = write_dataset_index(output, records, name=assignment.job_name, details=made_from | animations)
-    sheet = _contact_sheet(desk, assignment, output, _columns(spec, index.class_names))
+    if isinstance(spec, RestoreSpec):
+        picture, judged = judge(desk, output, records, spec)
+    else:
+        picture, judged = _contact_sheet(desk, assignment, _columns(spec, index.class_names)), {}
+    sheet = _linked(picture, assignment, output)
     counts = _class_counts(desk, output, records, index.class_names)
     return {
         "output": desk.layout.relative(output),
@@ -45,6 +50,7 @@ def run_assemble(desk: Desk, _warm: WarmModels) -> dict[str, Any]:
         "class_counts": counts,
         "model": assignment.model.reference,
         "animations": spec.n if isinstance(spec, AnimateSpec) else None,
+        **judged,
     }
 
 
@@ -59,10 +65,15 @@ def _link_all(desk: Desk, assignment: Assignment, output: Path) -> list[ShardRec
     return records
 
 
-def _contact_sheet(desk: Desk, assignment: Assignment, output: Path, columns: int) -> Path:
+def _contact_sheet(desk: Desk, assignment: Assignment, columns: int) -> Path:
     first = _first_images(assignment.shards, desk, SHEET_IMAGES // columns * columns)
     sheet = desk.folder / "contact-sheet.png"
     save_png(sheet, contact_sheet(first, columns=columns))
+    return sheet
+
+
+def _linked(sheet: Path, assignment: Assignment, output: Path) -> Path:
+    """The picture, in the folder of the data set too."""
     target = output / sheet.name
     # Through a name of its own, so that a reader never sees a missing sheet.
     fresh = output / f".{sheet.name}.{assignment.task_id}.{assignment.epoch}"

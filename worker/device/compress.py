@@ -15,13 +15,12 @@ from imagemodels.data import ImageDataset
 from imagemodels.errors import ConfigError
 from imagemodels.evaluation.figures import rate_metrics
 from imagemodels.evaluation.rates import Rate, measured_rate, nearest_in_size, reference_rates
-from pixmill.errors import UserError
 from pixmill.specs import CompressSpec
 from storage.filesets import FileSet, StoredImage, pixels_digest, read_image_file, seal, write_image_file
 from storage.pictures import contact_sheet, save_png
 from worker.assignment import ModelInput
 from worker.device.desk import Desk
-from worker.device.real_images import read_images_for
+from worker.device.real_images import chosen_part, read_images_for
 from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
@@ -36,7 +35,8 @@ def run_compress(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     model = desk.assignment.model
     assert model is not None
     data = read_images_for(desk, spec, model)
-    chosen = _chosen(data, spec)
+    assert spec.part is not None  # filled in at submit
+    chosen = chosen_part(data, spec.part)[: spec.n]
     codec = load_codec(desk, warm, model)
     originals = data.images[chosen]
     stored, decoded, computed = _coded(desk, codec, originals, chosen)
@@ -92,14 +92,6 @@ def file_set(model: ModelInput, codec: Codec, computed: Iterable[str], stored: I
         channels=model.channels,
         images=tuple(stored),
     )
-
-
-def _chosen(data: ImageDataset, spec: CompressSpec) -> npt.NDArray[np.int64]:
-    """The numbers of the images.  Raises UserError when there are none."""
-    chosen = data.test_indices if spec.part == "held-out" else np.arange(len(data), dtype=np.int64)
-    if len(chosen) == 0:
-        raise UserError(f"data set {data.name} holds out none of its {len(data)} images", hint="--part all")
-    return chosen[: spec.n]
 
 
 def _part(spec: CompressSpec) -> str:

@@ -1,4 +1,4 @@
-"""A generate task: its range of shards, each a function of model, seed and numbers alone."""
+"""A generate task: its range of shards, each a function of model, seed and numbers alone; of a restore job, all."""
 
 import logging
 import time
@@ -13,12 +13,13 @@ from imagemodels.errors import ConfigError, DataError
 from imagemodels.model import Model
 from imagemodels.prediction import Predictor
 from imagemodels.sampling import Generator
-from pixmill.specs import AnimateSpec, GenerateSpec, parse_spec
+from pixmill.specs import AnimateSpec, GenerateSpec, RestoreSpec, parse_spec
 from storage.shards import ImageBatch, ShardMeta, ShardRange, shard_plan, write_shard
 from worker.assignment import ModelInput
 from worker.device.desk import Desk
 from worker.device.makers import Forecasts, ImageMaker, Samples, Walks
 from worker.device.real_images import read_sequences
+from worker.device.restore import restorations
 from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
@@ -29,7 +30,7 @@ def run_generate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     task = _Task(desk, warm)
     started = time.monotonic()
     for shard in task.missing():
-        record = write_shard(desk.folder, shard.number, task.batches(shard), task.meta)
+        record = write_shard(desk.folder, shard.number, task.batches(shard), task.meta(shard))
         desk.publish_shard(record)
         log.info("shard %d: %d images, tar sha256 %s", record.number, record.count, record.tar_sha256)
     desk.progress("written", task.total, task.total)
@@ -42,24 +43,28 @@ class _Task:
 
     def __init__(self, desk: Desk, warm: WarmModels) -> None:
         spec = parse_spec(desk.assignment.spec)
-        assert isinstance(spec, GenerateSpec | AnimateSpec)
+        assert isinstance(spec, GenerateSpec | AnimateSpec | RestoreSpec)
         self._desk = desk
         self._spec = spec
         self._maker = _maker(desk, warm, spec)
-        first, count = desk.assignment.params["first_shard"], desk.assignment.params["shards"]
-        images = spec.images if isinstance(spec, AnimateSpec) else spec.n
-        self.planned = shard_plan(images, spec.shard_size)[first : first + count]
+        shards = shard_plan(self._maker.images, spec.shard_size)
+        first = desk.assignment.params.get("first_shard", 0)
+        self.planned = shards[first : first + desk.assignment.params.get("shards", len(shards))]
         self.total = sum(shard.count for shard in self.planned)
         self._done = 0
         self._started = time.monotonic()
         self._made_here = 0
-        self.meta = ShardMeta(
+
+    def meta(self, shard: ShardRange) -> ShardMeta:
+        """What the images of a shard are made from."""
+        return ShardMeta(
             checkpoint_sha256=self._maker.model.digest,
             precision=self._maker.model.precision,
-            seed=spec.seed,
+            seed=self._spec.seed,
             class_names=self._maker.class_names,
-            label_files=isinstance(spec, GenerateSpec) and spec.labels_in_tar,
+            label_files=isinstance(self._spec, GenerateSpec) and self._spec.labels_in_tar,
             animation=self._maker.animation,
+            origin=self._maker.origin(np.arange(shard.first_index, shard.first_index + shard.count)),
         )
 
     @property
@@ -95,11 +100,13 @@ class _Task:
         self._desk.progress("generating", min(self._done, self.total - 1), self.total, rate=rate)
 
 
-def _maker(desk: Desk, warm: WarmModels, spec: GenerateSpec | AnimateSpec) -> ImageMaker:
+def _maker(desk: Desk, warm: WarmModels, spec: GenerateSpec | AnimateSpec | RestoreSpec) -> ImageMaker:
     """What the spec asks for, of the model that it names.  Raises ConfigError when that cannot do it."""
     assert desk.assignment.model is not None
     described = desk.assignment.model
     model = _load(desk, warm, described, spec.precision)
+    if isinstance(spec, RestoreSpec):
+        return restorations(desk, spec, described, model)
     if isinstance(spec, AnimateSpec) and isinstance(model, Predictor):
         return Forecasts(spec, model, _sequences(desk, described))
     if not isinstance(model, Generator):

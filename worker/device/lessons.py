@@ -1,4 +1,4 @@
-"""What a train task learns from: images or sequences, and how each is shown to people."""
+"""What a train task learns from: images, pairs of them or sequences, and how each is shown to people."""
 
 import logging
 from collections.abc import Callable
@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from imagemodels.data import ImageDataset, SequenceDataset, names_sequences
+from imagemodels.data import ImageDataset, PairedDataset, SequenceDataset, load_pairs, names_pairs, names_sequences
 from imagemodels.evaluation.features import image_tensor, spread_rows
-from imagemodels.evaluation.figures import sequence_metrics
+from imagemodels.evaluation.figures import restoration_metrics, sequence_metrics
+from imagemodels.evaluation.restorations import judge_restorations
 from imagemodels.evaluation.sequences import evaluate_sequences
 from imagemodels.options import SequenceOptions
 from imagemodels.prediction import Predictor
-from imagemodels.presets import resolve
+from imagemodels.presets import options_for_pairs, resolve
+from imagemodels.restoration import Restorer
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training.config import TrainConfig
+from imagemodels.training.restoration_trainer import RestorationTrainer
 from imagemodels.training.run import Run
 from imagemodels.training.runs import new_run
 from pixmill.specs import TrainSpec
@@ -32,22 +35,41 @@ SAMPLE_GRIDS = 12
 GRID_IMAGES = 64
 JUDGED_SEQUENCES = 256
 SEQUENCE_REPORT = "sequences.json"
+RESTORATION_REPORT = "restoration.json"
 
-Data = ImageDataset | SequenceDataset
+Data = ImageDataset | SequenceDataset | PairedDataset
 
 
 def read_data(desk: Desk, spec: TrainSpec) -> Data:
     """Read the data set and log what it is.  Raises DataError."""
-    read: Callable[..., Data] = read_sequences if names_sequences(spec.dataset) else read_real_images
-    data = read(desk, spec.dataset, image_size=spec.image_size, channels=spec.channels, on_bad_image=spec.on_bad_image)
-    images = data.objects if isinstance(data, SequenceDataset) else data
+    data = _read(desk, spec)
+    images = images_of(data)
     if spec.conditional:
         images.require_classes()
     log.info("data set %s: %d images, fingerprint %s", data.name, len(images), data.fingerprint)
     log.info("images of each class: %s", images.histogram() or "no classes")
-    for path, reason in data.bad_images:
+    for path, reason in images.bad_images:
         log.warning("left out %s: %s", path, reason)
     return data
+
+
+def images_of(data: Data) -> ImageDataset:
+    """The single images of a data set: those that move, and those that are to be made."""
+    match data:
+        case SequenceDataset():
+            return data.objects
+        case PairedDataset():
+            return data.targets
+        case ImageDataset():
+            return data
+
+
+def _read(desk: Desk, spec: TrainSpec) -> Data:
+    size, channels = spec.image_size, spec.channels
+    if names_pairs(spec.dataset):
+        return load_pairs(spec.dataset, image_size=size, channels=channels, progress=desk.measuring)
+    read: Callable[..., Data] = read_sequences if names_sequences(spec.dataset) else read_real_images
+    return read(desk, spec.dataset, image_size=size, channels=channels, on_bad_image=spec.on_bad_image)
 
 
 def train_config(spec: TrainSpec, data: Data) -> TrainConfig:
@@ -60,7 +82,7 @@ def train_config(spec: TrainSpec, data: Data) -> TrainConfig:
         channels=data.channels,
         images=spec.images,
         num_classes=num_classes,
-        overrides=spec.options,
+        overrides=options_for_pairs(spec.model, spec.options) if isinstance(data, PairedDataset) else spec.options,
         batch_size=spec.batch_size,
         seed=spec.seed,
         precision=spec.precision,
@@ -74,8 +96,10 @@ def new_trainer(config: TrainConfig, data: Data, runtime: Runtime, measure: Call
     """Return a run on the training part of the data, at the start."""
     if isinstance(data, SequenceDataset):
         return new_run(config, data, None, runtime)
+    if isinstance(data, PairedDataset):
+        return _run_on_pairs(config, data, runtime)
     test_images, test_labels = None, None
-    if config.model.family == "classifier":  # measured by what it has not seen
+    if config.model.traits.judges_held_out:  # measured by what it has not seen
         held_out = spread_rows(data, data.test_indices)
         test_images, test_labels = image_tensor(data, held_out), _labels(data, held_out, config)
     tests = {"test_images": test_images, "test_labels": test_labels}
@@ -84,6 +108,24 @@ def new_trainer(config: TrainConfig, data: Data, runtime: Runtime, measure: Call
         rows = torch.from_numpy(data.train_indices)
         return new_run(config, image_tensor(data), labels, runtime, measure, rows=rows, **tests)
     return new_run(config, image_tensor(data, data.train_indices), labels, runtime, measure, **tests)
+
+
+def _run_on_pairs(config: TrainConfig, data: PairedDataset, runtime: Runtime) -> Run:
+    images = data.targets
+    given, test_given = (_pixels(data.given[part]) for part in (images.train_indices, images.test_indices))
+    return new_run(
+        config,
+        image_tensor(images, images.train_indices),
+        None,
+        runtime,
+        test_images=image_tensor(images, images.test_indices),
+        given=given,
+        test_given=test_given,
+    )
+
+
+def _pixels(images: np.ndarray[Any, np.dtype[np.uint8]]) -> torch.Tensor:
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
 def _labels(
@@ -99,7 +141,7 @@ def save_real_grid(desk: Desk, config: TrainConfig, data: Data) -> None:
         shown = data.sequences(np.arange(max(1, GRID_IMAGES // frames)), frames, held_out=False)
         sheet = contact_sheet(shown.reshape(-1, *shown.shape[2:]), columns=frames)
     else:
-        sheet = contact_sheet(_real_images(data))
+        sheet = contact_sheet(_real_images(images_of(data)))
     save_png(desk.folder / "reals.png", sheet)
 
 
@@ -120,6 +162,19 @@ def judge_sequences(desk: Desk, config: TrainConfig, predictor: Predictor, data:
     path = desk.layout.relative(desk.write_json(SEQUENCE_REPORT, report.to_json()))
     metrics = [asdict(metric) for metric in sequence_metrics(report)]
     return {"sequences": path, "measured": {"images": report.sequences, "metrics": metrics}}
+
+
+def judge_restored(desk: Desk, run: RestorationTrainer, restorer: Restorer) -> dict[str, Any]:
+    """Judge restored images beside the damaged ones; gives where the figures lie, and what they are."""
+    desk.measuring("judging the restored images", 0.0)
+    report = judge_restorations(restorer, run.measured, held_out=run.measures_held_out)
+    log.info("restored: PSNR %.2f dB, SSIM %.4f (n=%d)", report.restored.psnr, report.restored.ssim, report.n)
+    log.info("damaged: PSNR %.2f dB, SSIM %.4f", report.damaged.psnr, report.damaged.ssim)
+    if not report.held_out:
+        log.warning("no image is held out: these were trained on")
+    path = desk.layout.relative(desk.write_json(RESTORATION_REPORT, report.to_json()))
+    metrics = [asdict(metric) for metric in restoration_metrics(report)]
+    return {"restoration": path, "measured": {"images": report.n, "metrics": metrics}}
 
 
 def _length(config: TrainConfig) -> int:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ from imagemodels.data import SequenceDataset
 from imagemodels.latents import between
 from imagemodels.prediction import Predictor
 from imagemodels.random import labels as labels_in_turn
+from imagemodels.restoration import Restorer
 from imagemodels.sampling import Generator
 from pixmill.specs import AnimateSpec, GenerateSpec
 
@@ -27,13 +29,22 @@ class ImageMaker(ABC):
 
     batch_images = BATCH_IMAGES
 
-    def __init__(self, model: Generator | Predictor, class_names: tuple[str, ...]) -> None:
+    def __init__(self, model: Generator | Predictor | Restorer, class_names: tuple[str, ...]) -> None:
         self.model = model
         self.class_names = class_names  # of the labels; empty where there are none
 
     @property
     def animation(self) -> Mapping[str, int] | None:
         """How the images are frames; None: each stands for itself."""
+        return None
+
+    @property
+    @abstractmethod
+    def images(self) -> int:
+        """How many images the whole job makes."""
+
+    def origin(self, indices: Integers) -> Mapping[str, Any] | None:  # noqa: ARG002  most are made of nothing
+        """What the images of these numbers (N,) are made of, for the record; None: of nothing."""
         return None
 
     @abstractmethod
@@ -48,15 +59,33 @@ class Samples(ImageMaker):
         self, spec: GenerateSpec, generator: Generator, class_names: tuple[str, ...], chosen: Integers | None
     ) -> None:
         super().__init__(generator, class_names)
-        self._generator, self._seed, self._chosen = generator, spec.seed, chosen
+        self._generator, self._spec, self._chosen = generator, spec, chosen
+
+    @property
+    def images(self) -> int:
+        """As many as were asked for."""
+        return self._spec.n
 
     def make(self, indices: Integers) -> tuple[Images, Integers | None]:
         """Images of the classes in turn."""
         labels = classes_in_turn(indices, self._generator.num_classes, self._chosen)
-        return self._generator.sample(self._seed, indices, labels), labels
+        return self._generator.sample(self._spec.seed, indices, labels), labels
 
 
-class Walks(ImageMaker):
+class _Frames(ImageMaker):
+    """Frames of animations."""
+
+    def __init__(self, spec: AnimateSpec, model: Generator | Predictor, class_names: tuple[str, ...]) -> None:
+        super().__init__(model, class_names)
+        self._spec = spec
+
+    @property
+    def images(self) -> int:
+        """The frames of all animations."""
+        return self._spec.images
+
+
+class Walks(_Frames):
     """Frames of walks through a generator's latents.
 
     Walk a comes by the latents of the images a · stops, a · stops + 1, … that a generate job of the same seed has, and
@@ -66,9 +95,9 @@ class Walks(ImageMaker):
     def __init__(
         self, spec: AnimateSpec, generator: Generator, class_names: tuple[str, ...], chosen: Integers | None
     ) -> None:
-        super().__init__(generator, class_names)
+        super().__init__(spec, generator, class_names)
         assert spec.stops is not None  # filled in at submit
-        self._spec, self._stops = spec, spec.stops
+        self._stops = spec.stops
         self._generator, self._chosen = generator, chosen
 
     @property
@@ -87,14 +116,13 @@ class Walks(ImageMaker):
         return self._generator.decode(between(ends[0], ends[1], rest / self._spec.frames), labels), labels
 
 
-class Forecasts(ImageMaker):
+class Forecasts(_Frames):
     """Held-out sequences: the given frames, and those that a model predicts of them."""
 
     def __init__(self, spec: AnimateSpec, predictor: Predictor, data: SequenceDataset) -> None:
-        super().__init__(predictor, KINDS_OF_FRAMES)
+        super().__init__(spec, predictor, KINDS_OF_FRAMES)
         assert spec.given is not None  # filled in at submit
-        self._predictor = predictor
-        self._spec, self._given, self._data = spec, spec.given, data
+        self._predictor, self._given, self._data = predictor, spec.given, data
         # Whole sequences, so that none is predicted twice.
         self.batch_images = spec.frames_each * max(1, BATCH_IMAGES // spec.frames_each)
 

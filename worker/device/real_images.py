@@ -1,10 +1,14 @@
 """The real images of a job: read by their name, and compared with what was registered when the job was submitted."""
 
 import logging
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from imagemodels.data import ImageDataset, PackedStore, SequenceDataset, load_dataset, load_sequences
 from pixmill.datasets import PinnedDataset
-from pixmill.errors import DatasetChanged
+from pixmill.errors import DatasetChanged, UserError
 from pixmill.specs import CompressSpec, EvaluateSpec, OnBadImage
 from storage.faults import named_faults
 from worker.assignment import ModelInput
@@ -70,6 +74,14 @@ def read_sequences(
             progress=desk.measuring,
             packed=PackedStore(layout.packed),
         )
+
+
+def chosen_part(data: ImageDataset, part: Literal["held-out", "all"]) -> npt.NDArray[np.int64]:
+    """The numbers of the images of a part.  Raises UserError when there are none."""
+    chosen = data.test_indices if part == "held-out" else np.arange(len(data), dtype=np.int64)
+    if len(chosen) == 0:
+        raise UserError(f"data set {data.name} holds out none of its {len(data)} images", hint="--part all")
+    return chosen
 
 
 def _require_same(pinned: PinnedDataset, data: ImageDataset) -> None:

@@ -18,8 +18,10 @@ from imagemodels.evaluation.judge import write_seen
 from imagemodels.evaluation.quality import quality_metric
 from imagemodels.model import Model
 from imagemodels.prediction import Predictor
+from imagemodels.restoration import Restorer
 from imagemodels.sampling import Generator
 from imagemodels.training.events import Collapse, Event, Progress, Quality, Samples
+from imagemodels.training.restoration_trainer import RestorationTrainer
 from imagemodels.training.run import Run
 from pixmill import __version__
 from pixmill.specs import TrainSpec
@@ -28,7 +30,16 @@ from worker.device.checkpoints import Checkpoints
 from worker.device.desk import Desk, StopRequested
 from worker.device.exporting import export_model
 from worker.device.heldout import judge_held_out
-from worker.device.lessons import Data, judge_sequences, new_trainer, read_data, save_real_grid, train_config
+from worker.device.lessons import (
+    Data,
+    images_of,
+    judge_restored,
+    judge_sequences,
+    new_trainer,
+    read_data,
+    save_real_grid,
+    train_config,
+)
 from worker.device.lines import LineFile
 from worker.device.warm import WarmModels
 
@@ -76,10 +87,11 @@ class _Run:
         return net
 
     def _quality_metric(self) -> Callable[[Generator], float] | None:
-        if self._features is None or isinstance(self._data, SequenceDataset):
+        if self._features is None:
             return None
-        count = min(QUALITY_IMAGES, max(2, len(self._data.train_indices)))
-        return quality_metric(self._data, self._features, count=count, seed=self._spec.seed)
+        images = images_of(self._data)
+        count = min(QUALITY_IMAGES, max(2, len(images.train_indices)))
+        return quality_metric(images, self._features, count=count, seed=self._spec.seed)
 
     def _new_trainer(self) -> Run:
         return new_trainer(self._config, self._data, self._warm.runtime(self._spec.precision), self._measure)
@@ -200,9 +212,7 @@ class _Run:
 
     @property
     def _class_names(self) -> tuple[str, ...]:
-        if isinstance(self._data, SequenceDataset) or not self._config.num_classes:
-            return ()
-        return self._data.class_names
+        return images_of(self._data).class_names if self._config.num_classes else ()
 
     def export(self) -> dict[str, Any]:
         """Write the best weights as the job's model; gives its row."""
@@ -240,6 +250,8 @@ class _Run:
 
     def _judged(self, model: Model) -> dict[str, Any]:
         """What a model that makes no images was measured by, and where the figures lie."""
+        if isinstance(model, Restorer) and isinstance(self._trainer, RestorationTrainer):
+            return judge_restored(self._desk, self._trainer, model)
         if isinstance(model, Predictor) and isinstance(self._data, SequenceDataset):
             return judge_sequences(self._desk, self._config, model, self._data)
         if isinstance(model, Classifier) and isinstance(self._data, ImageDataset):

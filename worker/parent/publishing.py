@@ -54,7 +54,7 @@ def _publish_model(session: Session, lease: Lease, result: Mapping[str, Any]) ->
         "best_images_seen": result["best_images_seen"],
         "metric": result["metric"],
         "dataset": dataset.fingerprint,
-        **{name: result[name] for name in ("held_out", "sequences") if name in result},
+        **{name: result[name] for name in ("held_out", "sequences", "restoration") if name in result},
         **_used(result),
     }
 

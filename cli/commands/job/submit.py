@@ -253,6 +253,39 @@ def decompress(workspace: Workspace, /, **flags: Any) -> None:
     _submit(workspace, "decompress", flags)
 
 
+@command.command(
+    "restore",
+    epilog=examples(
+        "pixmill submit restore --model conv-ae-digits --input ~/scans --wait",
+        "pixmill submit restore --model holes --input ~/torn --mask ~/torn-masks",
+        "pixmill submit restore --model conv-ae-digits --input digits --degrade",
+    ),
+)
+@click.option(
+    "--model", help="NAME, NAME@VERSION, or job:ID of a train job of conv-ae or pix2pix, which may still run."
+)
+@click.option("--input", metavar="FOLDER|DATASET", help="A folder of images of one size; or a data set, as of train.")
+@click.option(
+    "--mask", metavar="FOLDER", help="A mask for each image, of the same name: white where pixels are missing."
+)
+@click.option("--degrade", is_flag=True, default=None, help="The images are whole: damage them first, and measure.")
+@click.option(
+    "--part", type=click.Choice(["held-out", "all"]), help="Of a data set.  [default: held-out; of an archive, all]"
+)
+@click.option("-n", "--n", "n", type=COUNT, help="How many images at most, from the first on.  [default: all]")
+@click.option("--shard-size", type=COUNT, metavar="IMAGES", help="Images in one archive.  [default: 1k]")
+@click.option("--seed", type=int, help="Of the damage.  [default: 0]")
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "auto"]), help="Numbers to compute with.")
+@common_options
+@pass_workspace
+def restore(workspace: Workspace, /, **flags: Any) -> None:
+    """Make whole images of damaged ones: without noise, with holes filled, sharper, larger, as the model has learnt.
+
+    Files of a folder keep their size, whatever the model's: larger ones are restored in tiles that overlap.
+    """
+    _submit(workspace, "restore", flags)
+
+
 @command.command("ping", epilog=examples("pixmill submit ping --wait", "pixmill submit ping --device cuda --wait"))
 @common_options
 @pass_workspace
@@ -270,7 +303,8 @@ def from_file(workspace: Workspace, /, **flags: Any) -> None:
     """Ask for the jobs that files describe."""
     if not flags["sources"]:
         raise click.UsageError(
-            "say what to do: train, generate, animate, evaluate, compress, decompress or ping, or name a file with -f"
+            "say what to do: train, generate, animate, evaluate, compress, decompress, restore or ping, "
+            "or name a file with -f"
         )
     flags["options"] = {key: _scalar(value) for key, value in flags["options"]}
     _submit(workspace, None, flags)

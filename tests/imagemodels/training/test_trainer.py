@@ -11,11 +11,13 @@ from imagemodels.codec import Codec
 from imagemodels.data import SequenceDataset, load_sequences
 from imagemodels.errors import ConfigError, CorruptCheckpoint, DataError, NonFiniteLoss
 from imagemodels.presets import resolve
+from imagemodels.restoration import Restorer
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.descent import Descent
 from imagemodels.training.events import Event, Progress, Quality, Samples, Step
+from imagemodels.training.restoration_trainer import RestorationTrainer
 from imagemodels.training.sequence_trainer import SequenceTrainer
 from imagemodels.training.trainer import Trainer
 from tests.imagemodels.pictures import coloured, digits
@@ -35,6 +37,8 @@ SMALL: dict[str, dict[str, object]] = {
     "cnn": {"width": 4},
     "fsq-ae": {"width": 4, "blocks": 1, "levels": "5,4"},
     "convlstm": {"width": 4, "layers": 1, "given_frames": 2, "predicted_frames": 2, "patch": 2, "sampling_images": 64},
+    "conv-ae": {"width": 4, "degradation": "mask", "hole_shape": "irregular"},
+    "pix2pix": {"width": 4, "halvings": 2, "discriminator_width": 4},
     "predrnn": {"width": 4, "layers": 2, "given_frames": 2, "predicted_frames": 2, "patch": 2, "sampling_images": 64},
 }
 KNOWS_DIFFERENCES_ALONE = {
@@ -76,6 +80,8 @@ def new_trainer(config: TrainConfig) -> Descent:
         return SequenceTrainer(config, moving(config.image_size, config.channels), Runtime(threads=1))
     images, labels = digits(config.image_size)
     images = coloured(images) if config.channels == 3 else images
+    if config.model.traits.restores_images:
+        return RestorationTrainer(config, images[:50], Runtime(threads=1), test_images=images[1500:1540])
     known = labels if config.num_classes else None
     tests = {"test_images": images[1500:1540], "test_labels": labels[1500:1540]}
     return Trainer(
@@ -163,7 +169,7 @@ def test_training_changes_every_weight_at_other_shapes(
     assert same <= ({"head.bias"} if preset in KNOWS_DIFFERENCES_ALONE else set())
 
 
-def trained_on_noise(preset: str, image_size: int, channels: int, num_classes: int) -> Trainer:
+def trained_on_noise(preset: str, image_size: int, channels: int, num_classes: int) -> Descent:
     """A trainer of tiny networks after one step of two images."""
     narrow = {name: 2 for name in ("width", "discriminator_width", "generator_every") if name in SMALL[preset]}
     shape = {"image_size": image_size, "channels": channels, "num_classes": num_classes, "batch_size": 2, "images": 4}
@@ -171,7 +177,11 @@ def trained_on_noise(preset: str, image_size: int, channels: int, num_classes: i
     config = small_config(preset, **shape, overrides=overrides, evaluate_every=0, samples_every=0)
     images = torch.randint(0, 256, (4, channels, image_size, image_size), dtype=torch.uint8)
     labels = torch.tensor([0, 1, 0, 1]) if num_classes else None
-    trainer = Trainer(config, images, labels, Runtime(threads=1))
+    trainer: Descent = (
+        RestorationTrainer(config, images, Runtime(threads=1))
+        if config.model.traits.restores_images
+        else Trainer(config, images, labels, Runtime(threads=1))
+    )
     for _ in trainer.run():
         pass
     return trainer
@@ -205,6 +215,19 @@ def test_pictures_of_any_size_are_compressed_and_come_back(image_size: int, chan
     images = np.random.default_rng(0).integers(0, 256, (2, image_size, image_size, channels), dtype=np.uint8)
     files = codec.compress(images)
     assert np.array_equal(codec.decompress(files), codec.pixels(codec.codes(images)))
+
+
+@pytest.mark.parametrize("preset", ["conv-ae", "pix2pix"])
+@pytest.mark.parametrize(("image_size", "channels"), [(28, 1), (96, 3)])
+def test_pictures_of_any_size_are_restored(preset: str, image_size: int, channels: int) -> None:
+    restorer = trained_on_noise(preset, image_size, channels, 0).model()
+    assert isinstance(restorer, Restorer)
+    images = np.random.default_rng(0).integers(0, 256, (2, image_size, image_size + 5, channels), dtype=np.uint8)
+    holes = images[..., 0] < 128 if restorer.damage.has_holes else None
+    restored = restorer.restore(images, holes)
+    assert restored.shape == images.shape
+    assert holes is None or np.array_equal(restored[~holes], images[~holes])
+    assert (restored != images).any()
 
 
 def test_the_losses_of_the_vae_fall_on_a_small_batch() -> None:
