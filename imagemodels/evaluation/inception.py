@@ -161,14 +161,14 @@ def inception_metrics(
 
 
 def inception_cautions(net: InceptionNet, metrics: list[Metric]) -> tuple[str, ...]:
-    """Return what a reader must know before trusting Inception's numbers."""
+    """Return what a reader must know before trusting Inception's numbers among these metrics."""
     texts = []
     if not net.is_published:
         texts.append(
             f"the weights of {net.name} are not the published ones, whose sha256 begins with {PUBLISHED_SHA256}: its "
             "numbers are no FID that others report"
         )
-    fewest = min(min(metric.n, metric.reference_n) for metric in metrics)
+    fewest = min(min(metric.n, metric.reference_n) for metric in metrics if metric.name.endswith(f"@{net.name}"))
     if fewest <= INCEPTION_FEATURES:
         texts.append(
             f"with {fewest:,} images the covariance of {INCEPTION_FEATURES:,} features is singular, and fid-clean says "

@@ -68,10 +68,7 @@ def evaluate(
     _check(dataset, images, labels, feature_net)
     tell = progress or _tell_nobody
     subject = _draw_subject(images, labels, seed)
-    sides = _sides(dataset, subject.images, seed)
-    found = _compare(sides, feature_net, seed, tell)
-    foreign = [] if inception is None else inception_metrics(inception, sides, seed, tell)
-    found += foreign
+    found = _compare(_sides(dataset, subject.images, seed), feature_net, inception, seed, tell)
     tell("memorisation", 0.0)
     memorisation = memorisation_measure(
         dataset.images[dataset.train_indices], dataset.images[dataset.test_indices], subject.images
@@ -100,7 +97,7 @@ def evaluate(
         neighbours=_neighbours(dataset, subject, memorisation),
         warnings=(
             *find_cautions(found, classes, feature_net, held_out_count=len(dataset.test_indices)),
-            *(() if inception is None else inception_cautions(inception, foreign)),
+            *(() if inception is None else inception_cautions(inception, found)),
         ),
         inception_sha256=None if inception is None else inception.sha256,
     )
@@ -161,12 +158,15 @@ def _measure_features(sides: dict[str, Images], feature_net: FeatureNet, tell: P
     return FeatureSides(**features, copies=features["training"][: len(features["generated"])])
 
 
-def _compare(images: dict[str, Images], feature_net: FeatureNet, seed: int, tell: Progress) -> list[Metric]:
+def _compare(
+    images: dict[str, Images], feature_net: FeatureNet, inception: InceptionNet | None, seed: int, tell: Progress
+) -> list[Metric]:
     sides = _measure_features(images, feature_net, tell)
     tell("distances", 0.0)
     found = distance_metrics(sides, feature_net.name, seed)
     tell("coverage", 0.0)
-    return found + manifold_metrics(sides, feature_net.name, seed)
+    found += manifold_metrics(sides, feature_net.name, seed)
+    return found if inception is None else found + inception_metrics(inception, images, seed, tell)
 
 
 def _judge(

@@ -25,6 +25,7 @@ from imagemodels.training.restoration_trainer import RestorationTrainer
 from imagemodels.training.run import Run
 from pixmill import __version__
 from pixmill.specs import TrainSpec
+from storage.faults import named_faults
 from storage.pictures import contact_sheet, save_png
 from worker.device.checkpoints import Checkpoints
 from worker.device.desk import Desk, StopRequested
@@ -196,7 +197,8 @@ class _Run:
     def _seen(self, folder: Path, model: Model) -> dict[str, Any]:
         """What the card of a classifier says of the images it learnt from: it may come to judge others."""
         if isinstance(model, Classifier) and isinstance(self._data, ImageDataset):
-            return write_seen(folder, self._data)
+            with named_faults(folder):
+                return write_seen(folder, self._data)
         return {}
 
     def _metadata(self, images_seen: int, settings: dict[str, Any]) -> Metadata:
