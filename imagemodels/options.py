@@ -256,11 +256,11 @@ class SequenceOptions(DescentOptions):
 
     cell: Cell = field(default="convlstm", metadata=among(get_args(Cell)))
     layers: int = field(default=2, metadata=within(1, 16))
-    patch: int = field(default=0, metadata=within(0, 64))  # pixels a side; 0: so that maps have 16 at most
+    patch: int = field(default=0, metadata=within(0, 64))  # pixels a side; 0: so that maps have 8 at most
     reach: int = field(default=1, metadata=within(1, 4))  # positions to each side that a cell looks at
     given_frames: int = field(default=10, metadata=within(1, 500))
     predicted_frames: int = field(default=10, metadata=within(1, 500))
-    reconstruction: str = field(default="mse", metadata=among(RECONSTRUCTION_NAMES))
+    reconstruction: str = field(default="bce", metadata=among(RECONSTRUCTION_NAMES))
     # Whether true frames or predictions are looked at while it trains.
     sampling: str = field(default="reverse", metadata=among(SAMPLING_NAMES))
     sampling_images: int = field(default=20_000, metadata=within(0, 1_000_000_000))  # until it is as in use

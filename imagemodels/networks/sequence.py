@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from imagemodels.networks.recurrent import ConvLstmCell, StLstmCell, patched, unpatched
 from imagemodels.networks.sequence_specs import SequenceSpec
 
+DARK = -1.5  # before tanh: 5 % of white, where predictions begin, for objects drift over a black canvas
+
 
 class _Stack(nn.Module, ABC):
     """Cells one above the other, and what they remember of a sequence."""
@@ -99,7 +101,7 @@ class SequencePredictor(nn.Module):
         predictions: list[Tensor] = []
         for step in range(steps):
             top, states = self.stack(self._patched(self._input(frames, predictions, step, seen)), states)
-            predictions.append(torch.tanh(self._unpatched(self.head(top).float())))
+            predictions.append(torch.tanh(self._unpatched(self.head(top).float()) + DARK))
         return torch.stack(predictions, 1)
 
     def _input(self, frames: Tensor, predictions: list[Tensor], step: int, seen: Tensor | None) -> Tensor:
@@ -112,7 +114,8 @@ class SequencePredictor(nn.Module):
         return torch.where(seen[:, step, None, None, None], frames[:, step], predictions[-1])
 
     def _patched(self, frames: Tensor) -> Tensor:
-        return patched(frames, self.spec.patch_side, self._margins)
+        """Maps in [0, 2]: black is nought, as is what convolutions see beyond the borders."""
+        return patched(frames, self.spec.patch_side, self._margins) + 1
 
     def _unpatched(self, maps: Tensor) -> Tensor:
         return unpatched(maps, self.spec.patch_side, self._margins)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Cell = Literal["convlstm", "stlstm"]
-LARGEST_MAP = 16  # positions a side, for which the patches are chosen
+LARGEST_MAP = 8  # positions a side, for which the patches are chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class SequenceSpec:
 
         >>> [SequenceSpec(image_size=side, channels=1, width=8, layers=1, given_frames=2).patch_side
         ...  for side in (8, 28, 64, 96, 256)]
-        [1, 2, 4, 8, 16]
+        [1, 4, 8, 16, 32]
         """
         side = self.patch or 1
         while not self.patch and side * LARGEST_MAP < self.image_size:

@@ -28,6 +28,25 @@ def test_frames_of_every_size_are_predicted_between_black_and_white(cell: Cell, 
 
 
 @each_cell
+@pytest.mark.parametrize("image_size", [8, 17])
+def test_black_is_nought_to_the_cells_as_what_lies_beyond_the_borders_is(cell: Cell, image_size: int) -> None:
+    network = predictor(cell, image_size=image_size)
+    maps: list[Tensor] = []
+    network.stack.register_forward_pre_hook(lambda _stack, inputs: maps.append(inputs[0]))
+    network(torch.full((2, 1, 1, image_size, image_size), -1.0), 1)
+    network(torch.full((2, 1, 1, image_size, image_size), 1.0), 1)
+    black, white = maps
+    assert black.abs().max() == 0
+    assert white.max() == 2
+
+
+@each_cell
+def test_a_fresh_network_predicts_the_dark(cell: Cell) -> None:
+    made = predictor(cell, width=16)(torch.rand(2, 3, 1, 8, 8) * 2 - 1, 5)
+    assert -0.99 < made.mean().item() < -0.75
+
+
+@each_cell
 def test_the_loss_reaches_every_weight(cell: Cell) -> None:
     network = predictor(cell)
     network(torch.rand(2, 4, 1, 8, 8), 3).square().sum().backward()

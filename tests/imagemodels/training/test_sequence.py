@@ -6,6 +6,7 @@ import torch
 
 from imagemodels.data import load_sequences
 from imagemodels.errors import ConfigError, DataError
+from imagemodels.evaluation.sequences import evaluate_sequences
 from imagemodels.objectives import RECONSTRUCTION
 from imagemodels.options import SequenceOptions
 from imagemodels.pixels import to_float
@@ -15,6 +16,7 @@ from imagemodels.training.events import Quality, Samples
 from imagemodels.training.runs import new_run
 from imagemodels.training.sequence import SequenceTask, chances_of_truth
 from imagemodels.training.sequence_stream import SequenceStream
+from imagemodels.training.sequence_trainer import SequenceTrainer
 from tests.imagemodels.pictures import digits
 from tests.imagemodels.training.test_trainer import BATCH, SMALL, moving, new_trainer, small_config, without_progress
 
@@ -70,6 +72,20 @@ def test_the_loss_falls_on_a_small_batch(preset: str) -> None:
     batch = stream.batch(0)
     losses = [task.step(replace(batch, step=step))["reconstruction"].item() for step in range(30)]
     assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("preset", ["convlstm", "predrnn"])
+def test_a_little_training_beats_the_mean_frame_and_in_the_end_the_last_one(preset: str) -> None:
+    options = {"width": 8, "given_frames": 2, "predicted_frames": 2, "learning_rate": 1e-2, "sampling": "none"}
+    overrides = options | {"layers": 1, "ema_half_life_images": 200}
+    trainer = new_trainer(small_config(preset, overrides=overrides, steps=100, evaluate_every=800, samples_every=800))
+    for _ in trainer.run():
+        pass
+    assert isinstance(trainer, SequenceTrainer)
+    found = evaluate_sequences(trainer.predictor(), moving(8, 1), frames=2, count=64)
+    assert np.all(np.less(found.model.mse, np.multiply(0.8, found.pixel_mean.mse)))
+    assert np.all(np.less(found.model.mse, np.multiply(0.9, found.copy_last.mse)))
+    assert found.model.ssim[1] > max(found.pixel_mean.ssim[1], found.copy_last.ssim[1])
 
 
 def test_step_after_step_has_fresh_sequences_in_the_order_of_their_numbers() -> None:
