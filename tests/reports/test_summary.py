@@ -29,7 +29,7 @@ def figures(report: JobReport) -> dict[str, str]:
         (job(state="failed", reason="NaNLoss."), "Training failed after 1 min 30 s: NaNLoss."),
         (job(kind="generate", state="running", seconds=None), "Generation is still running."),
         (job(kind="evaluate", state="cancelled", seconds=0.2), "Evaluation was cancelled after 200 ms."),
-        (job(kind="restore", state="odd"), "Job “restore” is odd."),
+        (job(kind="paint", state="odd"), "Job “paint” is odd."),
     ],
 )
 def test_the_verdict_says_what_became_of_the_job(report: JobReport, sentence: str) -> None:

@@ -109,7 +109,8 @@ def checked(line: Line, job: int, spec: AnimateSpec, extra: dict[str, int]) -> P
     return output
 
 
-def test_a_walk_job_publishes_animations_and_their_frames(line: Line) -> None:
+def test_a_walk_job_publishes_animations_and_their_frames(sqlite_line: Line) -> None:
+    line = sqlite_line
     model = digits_model(line)
     spec = AnimateSpec(model=model, n=3, frames=8, seed=3)
     first, second = line.run(spec, name="walks"), line.run(spec)

@@ -6,6 +6,7 @@ import pytest
 from imagemodels.digest import identity
 from imagemodels.networks.architectures import ARCHITECTURES
 from imagemodels.networks.forest import ForestSpec
+from imagemodels.networks.restoration_specs import DegradationSpec, RestorerSpec
 from imagemodels.networks.sequence_specs import SequenceSpec
 from imagemodels.networks.spatialspecs import FsqSpec
 from imagemodels.networks.specs import (
@@ -20,7 +21,7 @@ from imagemodels.networks.specs import (
 DECODER: dict[str, Any] = {"image_size": 8, "channels": 1, "latent_size": 4, "width": 2}
 ENCODER: dict[str, Any] = {"image_size": 8, "channels": 1, "outputs": 1, "width": 2}
 # The identities by which exported models of these specs are known.
-KNOWN: dict[str, tuple[DecoderSpec | EncoderSpec | ForestSpec | FsqSpec | SequenceSpec, str]] = {
+KNOWN: dict[str, tuple[DecoderSpec | EncoderSpec | ForestSpec | FsqSpec | RestorerSpec | SequenceSpec, str]] = {
     "ConvDecoder": (ConvDecoderSpec(**DECODER), "658bcc29cd5078be"),
     "ConvEncoder": (ConvEncoderSpec(**ENCODER), "c02fd2bc25ec4436"),
     "MlpDecoder": (MlpDecoderSpec(**DECODER, depth=1), "691930cb53270ee6"),
@@ -36,6 +37,19 @@ KNOWN: dict[str, tuple[DecoderSpec | EncoderSpec | ForestSpec | FsqSpec | Sequen
     "SequencePredictor": (
         SequenceSpec(image_size=8, channels=1, width=2, layers=1, given_frames=2),
         "6581533486579277",
+    ),
+    "UNet": (
+        RestorerSpec(
+            image_size=8,
+            channels=1,
+            width=2,
+            halvings=1,
+            blocks=0,
+            skips=True,
+            residual=False,
+            degradation=DegradationSpec(name="noise"),
+        ),
+        "568ad30cb782e41c",
     ),
 }
 
