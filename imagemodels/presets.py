@@ -276,7 +276,6 @@ _ALL = (
             halvings=3,
             learning_rate=5e-4,
             beta1=0.5,
-            residual=False,
             ema_half_life_images=2_000,
         ),
     ),
