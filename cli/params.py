@@ -11,7 +11,7 @@ from pixmill.times import parse_time, write_time
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-KINDS = ("train", "generate", "animate", "evaluate", "compress", "decompress", "restore", "ping")
+KINDS = ("train", "generate", "animate", "edit", "evaluate", "compress", "decompress", "restore", "ping")
 STATES = ("pending", "held", "queued", "running", "succeeded", "failed", "cancelled")
 
 _COUNT = re.compile(r"(\d[\d_]*)(?:\.(\d+))?([kKMGT]?)")

@@ -1,5 +1,6 @@
 """From rows and files to the report of one job."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,11 +8,11 @@ from cli.modelfacts import model_facts
 from cli.reasons import reason_of, reason_text
 from cli.situation import read_situation
 from pixmill.errors import PermissionDenied, PixmillError, StorageError
-from pixmill.specs import DATASET_MAKERS, AnimateSpec, GenerateSpec, RestoreSpec, parse_spec
+from pixmill.specs import DATASET_MAKERS, AnimateSpec, EditSpec, GenerateSpec, RestoreSpec, parse_spec
 from storage.paths import Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -184,6 +185,8 @@ class _Source:
             size_bytes=sum(shard.size_bytes for shard in shards),
             images_per_second=self._generation_rate(),
             contact_sheet=self._existing(assembled.get("contact_sheet")),
+            sheet_caption=_sheet_caption(job.spec),
+            edit={name.replace("_", " "): value for name, value in (assembled.get("edit") or {}).items()},
             counts=assembled.get("class_counts") or {},
             manifest_rows=rows,
             model=self._generator_facts(),
@@ -286,9 +289,13 @@ class _Source:
         except StorageError as error:
             return [], [f"the first table cannot be read: {error.message}"]
         names = ("index", "key", "seed", "label", "width", "height", "size")
-        return [
-            {**{name: getattr(row, name) for name in names}, "sha256": row.sha256.hex()[:16] + "…"} for row in rows
-        ], []
+        shown = []
+        for row in rows:
+            done = asdict(row.edit) if row.edit is not None else {}
+            shown.append(
+                {**{name: getattr(row, name) for name in names}, **done, "sha256": row.sha256.hex()[:16] + "…"}
+            )
+        return shown, []
 
 
 def _measured(assembled: dict[str, Any], images: int) -> "FidelityTable | None":
@@ -308,8 +315,26 @@ def _grids_show(preset: str) -> "Shown":
 
 def _shard_size(spec: dict[str, Any]) -> int:
     parsed = parse_spec(spec)
-    assert isinstance(parsed, GenerateSpec | AnimateSpec | RestoreSpec)
+    assert isinstance(parsed, GenerateSpec | AnimateSpec | EditSpec | RestoreSpec)
     return parsed.shard_size
+
+
+def _sheet_caption(spec: dict[str, Any]) -> str:
+    """What a row of the contact sheet of an edit job shows; nothing of other jobs."""
+    parsed = parse_spec(spec)
+    if not isinstance(parsed, EditSpec):
+        return ""
+    made = {
+        "attribute": f"moved towards {parsed.attribute} by {_listed(parsed.strengths)}",
+        "interpolate": "the way from the first image to the last",
+        "class": f"decoded as {_listed(parsed.classes)}",
+        "optimise": "the image whose style it takes, and what it becomes",
+    }
+    return f"Before and after: a row is an image, and {made[parsed.way]}."
+
+
+def _listed(values: "Sequence[object] | None") -> str:
+    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values or ())
 
 
 def _attempt_line(

@@ -15,6 +15,7 @@ from pixmill.specs import (
     AnimateSpec,
     CompressSpec,
     DecompressSpec,
+    EditSpec,
     EvaluateSpec,
     GenerateSpec,
     JobOptions,
@@ -168,6 +169,8 @@ def summary(spec: "Spec") -> str:
             return f"generate {count(spec.n)} images with {spec.model}"
         case AnimateSpec():
             return f"animate {plural(spec.n, 'time')} with {spec.model}"
+        case EditSpec():
+            return f"edit {spec.dataset or 'images'} with {spec.model}: {spec.way}"
         case EvaluateSpec():
             judge = f", judged by {spec.judge}" if spec.judge else ""
             return f"evaluate {count(spec.n)} images of job {spec.output}{judge}"

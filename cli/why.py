@@ -45,6 +45,7 @@ _AFTER_SUCCESS: dict[str, tuple[str, ...]] = {
     "train": ("pixmill submit generate --model job:{id} -n 10k",),
     "generate": ("pixmill output verify {id}", "pixmill submit evaluate --output {id}"),
     "animate": ("pixmill output verify {id}", "pixmill job report {id}"),
+    "edit": ("pixmill job report {id}", "pixmill output verify {id}"),
     "evaluate": ("pixmill job report {id}",),
     "compress": ("pixmill job report {id}", "pixmill submit decompress --output {id}"),
     "decompress": ("pixmill output export {id} --to FOLDER",),

@@ -9,7 +9,7 @@ from imagemodels.digest import model_digest
 from imagemodels.memory import in_batches_that_fit
 from imagemodels.networks.architectures import Encoder
 from imagemodels.pixels import to_float
-from imagemodels.runtime import Runtime
+from imagemodels.runtime import Precision, Runtime
 
 INFERENCE_BATCH = 256  # images
 
@@ -41,6 +41,11 @@ class Classifier:
     def features(self, images: Tensor) -> Tensor:
         """Return the penultimate activations (N, 64), float32 on the CPU, of uint8 images (N, C, H, W)."""
         return self._in_batches(images, self.network.features)
+
+    @property
+    def precision(self) -> Precision:
+        """The precision of the forward pass."""
+        return self.runtime.resolved_precision
 
     @property
     def digest(self) -> str:

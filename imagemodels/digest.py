@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from dataclasses import asdict
 
 from safetensors.torch import save
 from torch import Tensor
 
 from imagemodels.networks.architectures import Network
+from imagemodels.networks.specs import spec_values
 
 
 def weights_bytes(network: Network) -> bytes:
@@ -32,4 +32,4 @@ def identity(architecture: str, spec: dict[str, object], weights_sha256: str) ->
 
 def model_digest(network: Network) -> str:
     """Return the identity of a network in memory, equal to the one in the ``model.json`` of its export."""
-    return identity(type(network).__name__, asdict(network.spec), sha256_hex(weights_bytes(network)))
+    return identity(type(network).__name__, spec_values(network.spec), sha256_hex(weights_bytes(network)))

@@ -1,6 +1,5 @@
 """Trained models as files: weights in safetensors, everything else in ``model.json``. No code is ever stored."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from imagemodels.digest import identity, sha256_hex, weights_bytes
 from imagemodels.errors import CorruptCheckpoint, ModelError
 from imagemodels.model import Model, model_of
 from imagemodels.networks.architectures import ARCHITECTURES, Network
+from imagemodels.networks.specs import spec_values
 from imagemodels.pixels import NORMALISER
 from imagemodels.presets import check_shape
 from imagemodels.runtime import Runtime
@@ -27,7 +27,7 @@ def save_model(folder: Path, model: Model, metadata: Metadata) -> str:
     network = model.network
     content = weights_bytes(network)
     weights_sha256 = sha256_hex(content)
-    architecture, spec = type(network).__name__, asdict(network.spec)
+    architecture, spec = type(network).__name__, spec_values(network.spec)
     card = ModelCard(
         architecture=architecture,
         spec=spec,

@@ -157,6 +157,40 @@ def per_value(loss: Tensor, images: Tensor) -> Tensor:
     return loss / images[0].numel()
 
 
+def gram_matrices(maps: Tensor) -> Tensor:
+    """Return the products (N, C, C) of each two channels of ``maps`` (N, C, H, W), summed over places.
+
+    Gatys et al., arXiv 1508.06576, eq. 3: what goes together, wherever it is.
+    """
+    flat_NCP = maps.flatten(2)
+    return flat_NCP @ flat_NCP.transpose(1, 2)
+
+
+def style_distance(maps: Tensor, grams: Tensor) -> Tensor:
+    """Return how far (N,) the Gram matrices of ``maps`` (N, C, H, W) are from ``grams`` (N, C, C).
+
+    Gatys et al., arXiv 1508.06576, eq. 4: ‖G − A‖² / 4C²P², P places.
+    """
+    _, channels, height, width = maps.shape
+    squared_N = (gram_matrices(maps) - grams).square().flatten(1).sum(1)
+    return squared_N / (2 * channels * height * width) ** 2
+
+
+def content_distance(maps: Tensor, wanted: Tensor) -> Tensor:
+    """Return half the squared distance (N,) of maps (N, C, H, W) (Gatys et al., arXiv 1508.06576, eq. 1)."""
+    return 0.5 * (maps - wanted).square().flatten(1).sum(1)
+
+
+def total_variation(images: Tensor) -> Tensor:
+    """Return the summed differences (N,) of neighbouring pixels, down and across, of images (N, C, S, S).
+
+    The anisotropic form of Rudin et al., Physica D 60 (1992).
+    """
+    down_N = images.diff(dim=2).abs().flatten(1).sum(1)
+    across_N = images.diff(dim=3).abs().flatten(1).sum(1)
+    return down_N + across_N
+
+
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(mean, exp(log_variance)) ‖ N(0, 1)) in nats, for (N, Z) each: summed over Z, averaged over N.
 

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from imagemodels import random
 from imagemodels.digest import model_digest
-from imagemodels.errors import ConfigError
+from imagemodels.errors import ConfigError, DataError
 from imagemodels.latents import LatentSource
 from imagemodels.memory import in_batches_that_fit
 from imagemodels.networks.architectures import Decoder
 from imagemodels.networks.blocks import weighted_layers
-from imagemodels.pixels import to_uint8
+from imagemodels.networks.features import FeatureEncoder
+from imagemodels.pixels import to_float, to_uint8
 from imagemodels.runtime import Precision, Runtime
 
 CPU_BATCH = 64  # images
@@ -89,6 +90,45 @@ class Generator:
             raise ConfigError("a conditional model makes images of latents and labels; the labels are missing")
         return self._decoded(latents, self._labels(np.arange(len(latents), dtype=np.int64), labels))
 
+    @property
+    def has_encoder(self) -> bool:
+        """Whether it finds the latents of images."""
+        return self.network.encoder is not None
+
+    def encode(self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Return the latents (N, Z), float32, of images (N, H, W, C), uint8: the means that the encoder gives, in fp32.
+
+        Raises ConfigError when the model has no encoder or is conditional and gets no classes (N,), DataError for
+        images of another shape than the model's, and OutOfMemory as ``sample`` does.
+        """
+        encoder, spec = self.network.encoder, self.network.spec
+        if encoder is None:
+            raise ConfigError("this model has no encoder: it cannot find the latents of images")
+        if images.dtype != np.uint8 or images.shape[1:] != (spec.image_size, spec.image_size, spec.channels):
+            wanted = f"{spec.image_size} × {spec.image_size} pixels in {spec.channels} channels"
+            raise DataError(f"this model encodes images of {wanted}; found {images.dtype} {images.shape[1:]}")
+        if self.num_classes and labels is None:
+            raise ConfigError("a conditional model encodes images and their labels; the labels are missing")
+        rows = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
+        classes = self._labels(np.arange(len(images), dtype=np.int64), labels)
+
+        def encoded(size: int) -> list[Tensor]:
+            starts = range(0, len(rows), size)
+            return [self._encoded_batch(encoder, rows[at : at + size], _part(classes, at, size), size) for at in starts]
+
+        with torch.inference_mode(), self.runtime.activated():
+            parts, self.batch_size = in_batches_that_fit(
+                encoded, self.batch_size, "the encoding of images", self.runtime.torch_device
+            )
+        latents: NDArray[np.float32] = torch.cat(parts).numpy()
+        return latents
+
+    def _encoded_batch(self, encoder: FeatureEncoder, images: Tensor, labels: Tensor | None, size: int) -> Tensor:
+        pixels_NCHW = to_float(self.runtime.put(_padded(images, size)))
+        labels_N = self.runtime.put(_padded(labels, size)) if labels is not None else None
+        means_NZ: Tensor = encoder(pixels_NCHW, labels_N).chunk(2, dim=1)[0]
+        return means_NZ[: len(images)].float().cpu()
+
     def _decoded(self, latents: NDArray[np.float32], labels: NDArray[np.int64] | None) -> NDArray[np.uint8]:
         with torch.inference_mode(), self.runtime.activated():
             images, self.batch_size = in_batches_that_fit(
@@ -136,6 +176,10 @@ def _padded(rows: Tensor, count: int) -> Tensor:
     if len(rows) == count:
         return rows
     return torch.cat((rows, rows.new_zeros(count - len(rows), *rows.shape[1:])))
+
+
+def _part(labels: NDArray[np.int64] | None, start: int, size: int) -> Tensor | None:
+    return torch.from_numpy(labels[start : start + size]) if labels is not None else None
 
 
 def _inference_copy(network: Decoder, runtime: Runtime) -> Decoder:

@@ -1,7 +1,7 @@
 """What the families of models have in common and where they differ, in one table. Free of torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Family = Literal["autoencoder", "adversarial", "hybrid", "forest", "classifier", "codec", "sequence", "restoration"]
@@ -18,6 +18,7 @@ class Traits:
     makes_images: bool = False  # of nothing but random numbers
     predicts_frames: bool = False  # and is trained on sequences
     restores_images: bool = False  # of damaged ones
+    finds_latents: bool = False  # of given images, with an encoder
     learns_classes: bool = True
     judges_held_out: bool = False  # it is measured by images that are held out
     metric: Metric  # by which the best weights are chosen
@@ -25,11 +26,12 @@ class Traits:
 
 
 _GENERATOR = Traits(makes_images=True, metric="kid", shown="generated")
+_AUTOENCODER = replace(_GENERATOR, finds_latents=True)
 
 TRAITS: Mapping[Family, Traits] = {
-    "autoencoder": _GENERATOR,
+    "autoencoder": _AUTOENCODER,
     "adversarial": _GENERATOR,
-    "hybrid": _GENERATOR,
+    "hybrid": _AUTOENCODER,
     "forest": _GENERATOR,
     "classifier": Traits(product="classifier", judges_held_out=True, metric="accuracy", shown=None),
     "codec": Traits(product="codec", learns_classes=False, metric="psnr", shown="decoded"),

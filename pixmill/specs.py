@@ -15,7 +15,7 @@ from pixmill.names import suggestion
 from pixmill.times import parse_time, write_time
 
 SPEC_VERSION = 1
-FRAMES_A_SHARD = 2000  # of animations, about
+FRAMES_A_SHARD = 2000  # of animations and edits, about
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Precision = Literal["fp32", "bf16", "auto"]
@@ -24,6 +24,9 @@ OnBadImage = Literal["fail", "skip"]
 OptionValue = bool | int | float | str
 JobId = Annotated[int, Field(ge=1, lt=2**63)]
 ImageCount = Annotated[int, Field(ge=1, le=10**12)]
+ImageNumber = Annotated[int, Field(ge=0, lt=2**62)]
+Strength = Annotated[float, Field(ge=-100, le=100)]
+Weight = Annotated[float, Field(ge=0, le=1e12)]
 
 # A name becomes part of file names and of references such as `digits@3`.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -109,7 +112,77 @@ class AnimateSpec(_Spec):
     @property
     def shard_size(self) -> int:
         """Images in one archive: whole animations."""
-        return self.frames_each * max(1, FRAMES_A_SHARD // self.frames_each)
+        return _whole(self.frames_each)
+
+
+class EditSpec(_Spec):
+    """Change images: those of a data set, or those that a generator makes of the seed.
+
+    Edit e has the images from e · `images_each` on: what it began with, and what it was made. What is left open here
+    follows from `way` and model, and is filled in when the job is submitted.
+    """
+
+    kind: Literal["edit"] = "edit"
+    model: str  # "NAME", "NAME@VERSION" or "job:ID" of a train job
+    way: Literal["attribute", "interpolate", "class", "optimise"]
+    dataset: str | None = None  # of the images; default: what the model makes, or, of a classifier, was trained on
+    part: Literal["held-out", "all"] | None = None  # default: held-out; of a folder or archive that is named, all
+    n: Annotated[int, Field(ge=1, le=100_000)] | None = None  # edits; default: 10, or as many as there are indices
+    indices: Annotated[list[ImageNumber], Field(min_length=1, max_length=10_000)] | None = None  # default: the first
+    attribute: str | None = None  # a class: the direction is that towards its images …
+    against: str | None = None  # … from those of this class; default: of all others
+    apart_from: list[str] | None = None  # classes whose directions are left alone: it is made orthogonal to them
+    examples: str | None = None  # the labelled data set; default: what the model was trained on
+    fit: Literal["logistic", "means"] | None = None  # default: logistic
+    strengths: Annotated[list[Strength], Field(min_length=1, max_length=100)] | None = None  # default: -1, 0, 1, 2
+    steps: Annotated[int, Field(ge=2, le=1000)] | None = None  # images of a way, both ends included; default: 8
+    classes: Annotated[list[str], Field(min_length=1, max_length=1000)] | None = None  # default: all of the model
+    style: str | None = None  # data set of the image whose style is taken
+    style_index: ImageNumber | None = None  # default: 0
+    iterations: Annotated[int, Field(ge=1, le=10_000)] | None = None  # gradient steps; default: 200
+    step_size: Annotated[float, Field(gt=0, le=1)] | None = None  # of pixels from -1 to 1; default: 0.05
+    content_weight: Weight | None = None  # default: 1
+    style_weight: Weight | None = None
+    variation_weight: Weight | None = None
+    precision: Precision = "fp32"
+    on_bad_image: OnBadImage = "fail"
+
+    @property
+    def sources_each(self) -> int:
+        """Images that one edit begins with."""
+        return 2 if self.way in ("interpolate", "optimise") else 1
+
+    @property
+    def images_each(self) -> int:
+        """Images of one edit, those it begins with included."""
+        made = {
+            "attribute": len(self.strengths or ()),
+            "interpolate": self.steps or 0,
+            "class": len(self.classes or ()),
+            "optimise": 1,
+        }
+        return self.sources_each + made[self.way]
+
+    @property
+    def edits(self) -> int:
+        """How many edits there are, once that is filled in."""
+        assert self.n is not None
+        return self.n
+
+    @property
+    def images(self) -> int:
+        """Images of all edits."""
+        return self.edits * self.images_each
+
+    @property
+    def shard_size(self) -> int:
+        """Images in one archive: whole edits."""
+        return _whole(self.images_each)
+
+
+def _whole(each: int) -> int:
+    """About FRAMES_A_SHARD images in groups of so many, none of them parted."""
+    return each * max(1, FRAMES_A_SHARD // each)
 
 
 class EvaluateSpec(_Spec):
@@ -172,7 +245,17 @@ class PingSpec(_Spec):
     kind: Literal["ping"] = "ping"
 
 
-Spec = TrainSpec | GenerateSpec | AnimateSpec | EvaluateSpec | CompressSpec | DecompressSpec | RestoreSpec | PingSpec
+Spec = (
+    TrainSpec
+    | GenerateSpec
+    | AnimateSpec
+    | EditSpec
+    | EvaluateSpec
+    | CompressSpec
+    | DecompressSpec
+    | RestoreSpec
+    | PingSpec
+)
 
 _UNION_TAGS = {"bool", "int", "float", "str"}  # pydantic appends the member of a union that it tried
 
@@ -180,6 +263,7 @@ KINDS: dict[str, type[Spec]] = {
     "train": TrainSpec,
     "generate": GenerateSpec,
     "animate": AnimateSpec,
+    "edit": EditSpec,
     "evaluate": EvaluateSpec,
     "compress": CompressSpec,
     "decompress": DecompressSpec,
@@ -188,7 +272,7 @@ KINDS: dict[str, type[Spec]] = {
 }
 
 
-DATASET_MAKERS = ("generate", "animate", "restore")  # kinds of jobs that publish shards of images
+DATASET_MAKERS = ("generate", "animate", "edit", "restore")  # kinds of jobs that publish shards of images
 
 
 class JobOptions(_Frozen):

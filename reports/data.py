@@ -164,6 +164,8 @@ class GenerateSection:
     images_per_second: float | None = None
     bound_by: str = ""
     contact_sheet: ImageSource | None = None
+    sheet_caption: str = ""  # what its rows show; empty: a selection of the images
+    edit: Mapping[str, object] = field(default_factory=dict)  # what was done to images
     counts: Mapping[str, int] = field(default_factory=dict)
     manifest_rows: Sequence[Mapping[str, object]] = ()
     model: Mapping[str, object] = field(default_factory=dict)

@@ -18,6 +18,7 @@ _NOUNS = {
     "train": "Training",
     "generate": "Generation",
     "animate": "Animation",
+    "edit": "Editing",
     "evaluate": "Evaluation",
     "compress": "Compression",
     "decompress": "Decompression",

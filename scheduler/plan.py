@@ -9,6 +9,7 @@ from pixmill.specs import (
     AnimateSpec,
     CompressSpec,
     DecompressSpec,
+    EditSpec,
     EvaluateSpec,
     GenerateSpec,
     PingSpec,
@@ -54,6 +55,16 @@ def plan_animate(spec: AnimateSpec) -> Plan:
     return _plan_shards(spec.images, spec.shard_size)
 
 
+def plan_edit(spec: EditSpec) -> Plan:
+    """The tasks of a generate job: what is edited, and what it becomes, are the images; no edit is parted.
+
+    >>> plan = plan_edit(EditSpec(model="m", way="interpolate", n=4000, steps=8))
+    >>> [(task.role.value, task.params.get("first_shard"), task.params.get("shards")) for task in plan.tasks]
+    [('generate', 0, 10), ('generate', 10, 10), ('assemble', None, None)]
+    """
+    return _plan_shards(spec.images, spec.shard_size)
+
+
 def _plan_shards(images: int, shard_size: int) -> Plan:
     shards = -(-images // shard_size)
     shards_a_task = max(1, IMAGES_A_TASK // shard_size, -(-shards // MOST_TASKS))
@@ -88,6 +99,8 @@ def plan_job(spec: Spec) -> Plan:
             return plan_generate(spec)
         case AnimateSpec():
             return plan_animate(spec)
+        case EditSpec():
+            return plan_edit(spec)
         case EvaluateSpec():
             return plan_evaluate(spec)
         case CompressSpec():

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -17,7 +18,7 @@ from db.jobs import NewJob, add_jobs, ended, find_by_key, get_job
 from db.registry import parse_reference, resolve_model
 from db.tables import DeviceKind, Job, ModelVersion
 from pixmill.crashpoints import CrashPoint, reach
-from pixmill.datasets import TASK_KEY
+from pixmill.datasets import ROLES, TASK_KEY
 from pixmill.errors import BrokerUnreachable, Conflict, KeyConflict, SpecError, UserError
 from pixmill.names import suggestion
 from pixmill.settings import Settings
@@ -25,6 +26,7 @@ from pixmill.specs import (
     AnimateSpec,
     CompressSpec,
     DecompressSpec,
+    EditSpec,
     EvaluateSpec,
     GenerateSpec,
     JobOptions,
@@ -36,6 +38,7 @@ from pixmill.specs import (
 from pixmill.states import State
 from pixmill.times import parse_time
 from scheduler.animation import require_animator, settled
+from scheduler.editing import check_edit, require_editor, settled_edit
 from scheduler.names import redis_url
 from scheduler.plan import plan_job
 from scheduler.registered import pin_registered
@@ -50,6 +53,15 @@ from scheduler.validation import (
     require_generator,
     require_judge,
 )
+
+# What a job makes of or with a model, as its name says it.
+_MADE = {
+    "generate": "images",
+    "animate": "animations",
+    "edit": "edited",
+    "compress": "compressed",
+    "restore": "restored",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +106,8 @@ def check_request(spec: Spec) -> Spec:
         return check_decompress(spec)
     if isinstance(spec, RestoreSpec):
         return check_restore(spec)
+    if isinstance(spec, EditSpec):
+        return check_edit(spec)
     return spec
 
 
@@ -104,6 +118,8 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
         spec = _pin_model(session, spec, parents)
     elif isinstance(spec, AnimateSpec):
         spec = _pin_animator(session, spec, parents)
+    elif isinstance(spec, EditSpec):
+        spec = _pin_editor(session, spec, parents)
     elif isinstance(spec, EvaluateSpec):
         _require_output(session, spec.output, "generate", parents)
         spec = _pin_judge(session, spec, parents)
@@ -113,7 +129,7 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
         spec = _pin_files(session, spec, parents)
     elif isinstance(spec, RestoreSpec):
         spec = _pin_restorer(session, spec, parents)
-    spec, pinned = _pin_dataset(session, spec)
+    spec, pinned = _pin_datasets(session, spec)
     plan = plan_job(spec)
     return NewJob(
         kind=spec.kind,
@@ -175,17 +191,20 @@ def _refuse_repeated_keys(requests: Sequence[tuple[Spec, JobOptions]]) -> None:
 
 def _require_same(session: Session, present: Job, spec: Spec) -> None:
     # The model was pinned when the key was first used; by now its name may stand for a newer version.
-    of_model = GenerateSpec | AnimateSpec | CompressSpec | DecompressSpec | RestoreSpec
+    of_model = GenerateSpec | AnimateSpec | EditSpec | CompressSpec | DecompressSpec | RestoreSpec
     if isinstance(spec, of_model) and spec.model in _names_of_model(session, present.spec.get("model")):
         spec = spec.model_copy(update={"model": present.spec["model"]})
     if isinstance(spec, EvaluateSpec) and spec.judge in _names_of_model(session, present.spec.get("judge")):
         spec = spec.model_copy(update={"judge": present.spec.get("judge")})
-    key, name = _dataset_of(spec)
-    if _is_name_of_dataset(name, present.spec.get(key)):
-        spec = spec.model_copy(update={key: present.spec[key]})
-    if isinstance(spec, AnimateSpec):
-        filled_in = {key: present.spec.get(key) for key in ("stops", "given") if getattr(spec, key) is None}
-        spec = spec.model_copy(update=filled_in)
+    keys = [
+        key
+        for key in _keys_of_datasets(spec).values()
+        if _is_name_of_dataset(getattr(spec, key), present.spec.get(key))
+    ]
+    spec = spec.model_copy(update={key: present.spec[key] for key in keys})
+    of_the_model = {AnimateSpec: ("stops", "given"), EditSpec: ("classes",)}.get(type(spec), ())
+    filled_in = {key: present.spec.get(key) for key in of_the_model if getattr(spec, key) is None}
+    spec = spec.model_copy(update=filled_in)
     differences = _differences(present.spec, spec.model_dump(mode="json"))
     if not differences:  # a spec of an earlier version may lack a key that has its default now
         return
@@ -204,14 +223,13 @@ def _names_of_model(session: Session, pinned: str | None) -> set[str | None]:
     return {pinned, found.model.name, f"job:{found.job_id}"}
 
 
-def _dataset_of(spec: Spec) -> tuple[str, str | None]:
-    """Under which key a spec names the data set that it is about, and the name; None: it names none."""
-    if isinstance(spec, RestoreSpec):
-        return "input", spec.input
-    return "dataset", spec.dataset if isinstance(spec, TrainSpec | EvaluateSpec | CompressSpec) else None
+def _keys_of_datasets(spec: Spec) -> dict[str, str]:
+    """Under which keys a spec names data sets, by what they are for."""
+    keys = {TASK_KEY: "input"} if isinstance(spec, RestoreSpec) else {role: role for role in ROLES}
+    return {role: key for role, key in keys.items() if getattr(spec, key, None) is not None}
 
 
-def _is_name_of_dataset(name: str | None, present: str | None) -> bool:
+def _is_name_of_dataset(name: str, present: str | None) -> bool:
     """Whether the data set of a present job was registered under the name when the job was submitted."""
     pinned = registered_reference(present or "")
     return pinned is not None and pinned.name == name
@@ -282,13 +300,13 @@ def _pin_files(session: Session, spec: DecompressSpec, parents: dict[int, bool])
     return spec.model_copy(update={"model": _pinned(session, spec.model, parents, require_codec)[0]})
 
 
-def _pin_dataset(session: Session, spec: Spec) -> tuple[Spec, dict[str, Any]]:
-    """Fix the very data that a registered name stands for; gives what each task is told of them."""
-    key, name = _dataset_of(spec)
-    pinned = None if name is None else pin_registered(session, name)
-    if pinned is None:
-        return spec, {}
-    return spec.model_copy(update={key: pinned.reference}), {TASK_KEY: pinned.model_dump(mode="json")}
+def _pin_datasets(session: Session, spec: Spec) -> tuple[Spec, dict[str, Any]]:
+    """Fix the very data that registered names stand for; gives what each task is told of them."""
+    keys = _keys_of_datasets(spec)
+    found = {role: pin_registered(session, getattr(spec, key)) for role, key in keys.items()}
+    pinned = {role: dataset for role, dataset in found.items() if dataset is not None}
+    changed = spec.model_copy(update={keys[role]: dataset.reference for role, dataset in pinned.items()})
+    return changed, {role: dataset.model_dump(mode="json") for role, dataset in pinned.items()}
 
 
 def _pin_animator(session: Session, spec: AnimateSpec, parents: dict[int, bool]) -> AnimateSpec:
@@ -308,6 +326,16 @@ def _pin_restorer(session: Session, spec: RestoreSpec, parents: dict[int, bool])
     return spec
 
 
+def _pin_editor(session: Session, spec: EditSpec, parents: dict[int, bool]) -> EditSpec:
+    """Fix the version, and what of the spec depends on it."""
+    require = partial(require_editor, spec.way)
+    reference, version, trained = _pinned_as_trained(session, spec.model, parents, require)
+    spec = settled_edit(spec.model_copy(update={"model": reference}), trained, version)
+    if version is not None:
+        _check_classes(spec, version)
+    return spec
+
+
 def _pinned_as_trained(
     session: Session, reference: str, parents: dict[int, bool], require: Callable[[str, str], None]
 ) -> tuple[str, ModelVersion | None, TrainSpec]:
@@ -318,7 +346,7 @@ def _pinned_as_trained(
     return pinned, version, TrainSpec.model_validate(found.spec)
 
 
-def _check_classes(spec: GenerateSpec | AnimateSpec, version: ModelVersion) -> None:
+def _check_classes(spec: GenerateSpec | AnimateSpec | EditSpec, version: ModelVersion) -> None:
     for name in spec.classes or ():
         if not version.classes:
             raise SpecError(
@@ -350,20 +378,14 @@ def _default_name(spec: Spec) -> str:
             dataset = spec.dataset.rstrip("/").rsplit("/", 1)[-1].rpartition(":")[2] or "data"
             safe = re.sub(r"[^A-Za-z0-9._-]", "-", dataset)  # a name that a model reference can hold
             return f"{spec.model}-{safe}"[:100]
-        case GenerateSpec():
-            return f"{spec.model.partition('@')[0].replace(':', '-')}-images"[:100]
-        case AnimateSpec():
-            return f"{spec.model.partition('@')[0].replace(':', '-')}-animations"[:100]
         case EvaluateSpec():
             return f"judge-{spec.output}"
-        case CompressSpec():
-            return f"{spec.model.partition('@')[0].replace(':', '-')}-compressed"[:100]
         case DecompressSpec():
             return f"decompressed-{spec.output or 'files'}"
-        case RestoreSpec():
-            return f"{spec.model.partition('@')[0].replace(':', '-')}-restored"[:100]
         case PingSpec():
             return "ping"
+        case _:
+            return f"{spec.model.partition('@')[0].replace(':', '-')}-{_MADE[spec.kind]}"[:100]
 
 
 def _tell_scheduler(settings: Settings) -> str | None:

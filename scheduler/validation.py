@@ -49,11 +49,14 @@ def check_evaluate(spec: EvaluateSpec) -> EvaluateSpec:
 
 def check_compress(spec: CompressSpec) -> CompressSpec:
     """The spec with an absolute data set and the part of it that is meant.  Raises DatasetError."""
-    if spec.dataset is None:
-        return spec.model_copy(update={"part": spec.part or "held-out"})
-    dataset = check_images(spec.dataset)
-    own = dataset.partition(":")[0] in PATH_KINDS
-    return spec.model_copy(update={"dataset": dataset, "part": spec.part or ("all" if own else "held-out")})
+    dataset = None if spec.dataset is None else check_images(spec.dataset)
+    return spec.model_copy(update={"dataset": dataset, "part": part_of(dataset, spec.part)})
+
+
+def part_of(dataset: str | None, part: str | None) -> str:
+    """The part of a data set that is meant: of one's own files all, of what models are trained on the held-out one."""
+    own = dataset is not None and dataset.partition(":")[0] in PATH_KINDS
+    return part or ("all" if own else "held-out")
 
 
 def check_decompress(spec: DecompressSpec) -> DecompressSpec:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,19 @@ from pixmill.errors import CorruptFile
 from storage.markers import ShardMeta
 
 METADATA_PREFIX = "pixmill."
+PLAIN_COLUMNS = 9  # those of every manifest
 
 Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What was done to make one image of another; a source of edited images has its number alone."""
+
+    source: int  # number of the image that was changed: in its data set, or of the series of the seed
+    other: int | None = None  # number of the image that it was brought nearer to, or takes its style from
+    target: str | None = None  # the attribute, or the class
+    strength: float | None = None  # along the direction; of a way between two images, the share that lies behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,7 @@ class ShardRow:
     size: int  # of the PNG file, bytes
     width: int  # pixels
     height: int
+    edit: Edit | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,7 @@ class ManifestBlock:
     digests: Sequence[bytes]
     offsets: Sequence[int]
     sizes: Sequence[int]
+    edits: Sequence[Edit] | None = None
 
 
 def image_key(index: int) -> str:
@@ -59,11 +72,13 @@ def manifest_bytes(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = _columns(blocks, width, height)
-    schema = _schema().with_metadata(_metadata(meta, encoder))
+    edits = _edits(blocks)
+    columns = _columns(blocks, width, height) | edits
+    schema = _schema(edited=bool(edits)).with_metadata(_metadata(meta, encoder))
     table = pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
     sink = pa.BufferOutputStream()
     encoding = dict.fromkeys(columns, "DELTA_BINARY_PACKED") | {"key": "DELTA_BYTE_ARRAY", "sha256": "PLAIN"}
+    encoding |= {"target": "DELTA_BYTE_ARRAY", "strength": "PLAIN"} if edits else {}
     pq.write_table(
         table, sink, compression="zstd", use_dictionary=False, column_encoding=encoding, write_statistics=["index"]
     )
@@ -83,9 +98,14 @@ def read_manifest(path: Path) -> list[ShardRow]:
         raise CorruptFile(f"{path} is missing", hint="make the shard again") from error
     except (pa.ArrowException, OSError) as error:
         raise CorruptFile(f"{path} is no readable Parquet file: {error}", hint="make the shard again") from error
-    if not table.schema.equals(_schema()):
+    if not any(table.schema.equals(_schema(edited=edited)) for edited in (False, True)):
         raise CorruptFile(f"{path} has other columns than a manifest: {table.schema.names}")
-    return [ShardRow(*values) for values in zip(*table.to_pydict().values(), strict=True)]
+    return [_row(values) for values in zip(*table.to_pydict().values(), strict=True)]
+
+
+def _row(values: tuple[Any, ...]) -> ShardRow:
+    plain, edit = values[:PLAIN_COLUMNS], values[PLAIN_COLUMNS:]
+    return ShardRow(*plain, *((Edit(*edit),) if edit else ()))
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -101,7 +121,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     return {key.removeprefix(METADATA_PREFIX): text for key, text in texts.items() if key.startswith(METADATA_PREFIX)}
 
 
-def _schema() -> Any:
+def _schema(*, edited: bool) -> Any:
     import pyarrow as pa
 
     whole, small = pa.int64(), pa.int32()
@@ -109,7 +129,16 @@ def _schema() -> Any:
         ("index", whole), ("key", pa.string()), ("seed", whole), ("label", small), ("sha256", pa.binary(32)),
         ("offset", whole), ("size", small), ("width", small), ("height", small),
     ]  # fmt: skip
-    return pa.schema(names_and_types)
+    what_was_done = [("source", whole), ("other", whole), ("target", pa.string()), ("strength", pa.float64())]
+    return pa.schema(names_and_types + (what_was_done if edited else []))
+
+
+def _edits(blocks: Sequence[ManifestBlock]) -> dict[str, Any]:
+    """The columns of what was done; none unless all images are edited ones."""
+    if any(block.edits is None for block in blocks):
+        return {}
+    edits = [edit for block in blocks for edit in block.edits or ()]
+    return {field.name: [getattr(edit, field.name) for edit in edits] for field in fields(Edit)}
 
 
 def _columns(blocks: Sequence[ManifestBlock], width: int, height: int) -> dict[str, Any]:
@@ -142,7 +171,7 @@ def _metadata(meta: ShardMeta, encoder: Mapping[str, str]) -> dict[str, str]:
         "encoder": encoder["name"],
         "encoder_version": encoder["version"],
     }
-    for name, facts in (("animation", meta.animation), ("origin", meta.origin)):
+    for name, facts in (("animation", meta.animation), ("origin", meta.origin), ("edit", meta.edit)):
         if facts is not None:
             values[name] = json.dumps(dict(facts), sort_keys=True)
     return {METADATA_PREFIX + key: value for key, value in values.items()}

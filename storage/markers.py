@@ -27,6 +27,7 @@ class ShardMeta:
     label_files: bool = False  # a member KEY.cls with the class number beside every image
     animation: Mapping[str, int] | None = None  # how the images are frames; None: each stands for itself
     origin: Mapping[str, Any] | None = None  # the images that these were made of; None: of none
+    edit: Mapping[str, Any] | None = None  # what was done to images; the rows say to which, and how far
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""

@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
@@ -24,7 +24,7 @@ import numpy.typing as npt
 from pixmill.errors import CorruptFile, StorageError
 from storage.atomic import AtomicFile, FileDigest, write_atomic
 from storage.faults import named_faults
-from storage.manifest import Integers, ManifestBlock, ShardRow, image_key, manifest_bytes, read_manifest
+from storage.manifest import Edit, Integers, ManifestBlock, ShardRow, image_key, manifest_bytes, read_manifest
 from storage.markers import ShardMarker, ShardMeta, find_markers, read_marker, write_marker
 from storage.png import ENCODER, Encoder, Images, check_images, decode_png, encode_batch
 from storage.records import ShardRange, ShardRecord, default_shard_size, shard_plan, shard_stem
@@ -55,7 +55,8 @@ CHUNK_BYTES = 1024 * 1024  # of pixels encoded at a time: memory stays flat what
 class ImageBatch:
     """Consecutive images of a data set.
 
-    images: uint8, (N, H, W, C), C = 1 or 3; seeds: integers, (N,); labels: class numbers, (N,), or None.
+    images: uint8, (N, H, W, C), C = 1 or 3; seeds: integers, (N,); labels: class numbers, (N,), or None; edits: what
+    was done to make each, N of them, or None.
     Raises StorageError if types or lengths differ.
     """
 
@@ -63,9 +64,12 @@ class ImageBatch:
     images: Images
     seeds: Integers
     labels: Integers | None = None
+    edits: Sequence[Edit] | None = None
 
     def __post_init__(self) -> None:
         check_images(self.images)
+        if self.edits is not None and len(self.edits) != len(self.images):
+            raise StorageError(f"{len(self.images)} images came with {len(self.edits)} edits", hint="one for each")
         for name, values in (("seeds", self.seeds), ("labels", self.labels)):
             if values is None:
                 continue
@@ -84,7 +88,8 @@ class ImageBatch:
         for start in range(0, len(self), step):
             part = slice(start, start + step)
             labels = None if self.labels is None else self.labels[part]
-            yield ImageBatch(self.first_index + start, self.images[part], self.seeds[part], labels)
+            edits = None if self.edits is None else self.edits[part]
+            yield ImageBatch(self.first_index + start, self.images[part], self.seeds[part], labels, edits)
 
 
 class ShardWriter:
@@ -154,7 +159,8 @@ class ShardWriter:
         offsets = self._append_members(batch, files)
         written = time.perf_counter()
         sizes = [len(file) for file in files]
-        self._blocks.append(ManifestBlock(batch.first_index, batch.seeds, batch.labels, digests, offsets, sizes))
+        block = ManifestBlock(batch.first_index, batch.seeds, batch.labels, digests, offsets, sizes, batch.edits)
+        self._blocks.append(block)
         self._next_index = batch.first_index + len(batch)
         self._seconds["encode_seconds"] += encoded - started
         self._seconds["hash_seconds"] += hashed - encoded

@@ -55,7 +55,7 @@ def command() -> None:
 @output_option("table", "json", "ids")
 @pass_workspace
 def ls(workspace: Workspace, output_format: str) -> None:
-    """List what generate, animate, restore, compress and decompress jobs have made; complete once a job has succeeded.
+    """List what generate, animate, edit, restore, compress and decompress jobs have made; complete at their success.
 
     FOLDER lies below the storage root (`pixmill config show`).
     """

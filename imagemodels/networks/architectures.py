@@ -19,13 +19,19 @@ Decoder = ConvDecoder | MlpDecoder | ForestDecoder  # from latent vectors to ima
 Encoder = ConvEncoder | MlpEncoder  # from images to vectors
 Network = Decoder | Encoder | FsqAutoencoder | SequencePredictor | UNet
 
+
+def _with_encoder(values: Mapping[str, Any], spec: type[ConvEncoderSpec | MlpEncoderSpec]) -> dict[str, Any]:
+    found = values.get("encoder")
+    return {**values, "encoder": spec(**found) if found is not None else None}
+
+
 ARCHITECTURES: Mapping[str, Callable[[Mapping[str, Any]], Network]] = {
-    "ConvDecoder": lambda values: ConvDecoder(ConvDecoderSpec(**values)),
+    "ConvDecoder": lambda values: ConvDecoder(ConvDecoderSpec(**_with_encoder(values, ConvEncoderSpec))),
     "ConvEncoder": lambda values: ConvEncoder(ConvEncoderSpec(**values)),
     "ForestDecoder": lambda values: ForestDecoder(ForestSpec(**values)),
     # JSON knows no tuples.
     "FsqAutoencoder": lambda values: FsqAutoencoder(FsqSpec(**{**values, "levels": tuple(values["levels"])})),
-    "MlpDecoder": lambda values: MlpDecoder(MlpDecoderSpec(**values)),
+    "MlpDecoder": lambda values: MlpDecoder(MlpDecoderSpec(**_with_encoder(values, MlpEncoderSpec))),
     "MlpEncoder": lambda values: MlpEncoder(MlpEncoderSpec(**values)),
     "SequencePredictor": lambda values: SequencePredictor(SequenceSpec(**values)),
     "UNet": lambda values: UNet(RestorerSpec(**{**values, "degradation": DegradationSpec(**values["degradation"])})),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imagemodels.networks.blocks import PlainUp, ResidualUp, doubling_convolution, initialise, normalisation
+from imagemodels.networks.encoder import ConvEncoder
 from imagemodels.networks.prior import LatentDecoder
 from imagemodels.networks.sizes import SizePlan
 from imagemodels.networks.specs import ConvDecoderSpec
@@ -43,6 +44,7 @@ class ConvDecoder(LatentDecoder):
         self.to_pixels = _pixel_layer(widths[-1], spec)
         initialise(self, spec.initialisation)
         self.use_prior(spec.prior_parts)
+        self.use_encoder(ConvEncoder(spec.encoder) if spec.encoder is not None else None)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return images (N, C, S, S) in [-1, 1], float32, for latents (N, Z)."""

@@ -39,6 +39,13 @@ class ConvEncoder(FeatureEncoder):
             return features_NF
         return functional.leaky_relu(self.hidden(features_NF), LEAK)
 
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Return the activations (N, C, S, S) of each stage, the largest ones first."""
+        found = [self._pad(images)]
+        for stage in self.stages:
+            found.append(stage(found[-1]))
+        return found[1:]
+
     def _pad(self, images: Tensor) -> Tensor:
         if self.plan.padded_side == self.plan.image_size:
             return images

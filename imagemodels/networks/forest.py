@@ -42,6 +42,7 @@ class ForestDecoder(nn.Module):
     images: Tensor
     axes: Tensor
     prior = None  # latents are standard normal
+    encoder = None
 
     def __init__(self, spec: ForestSpec) -> None:
         super().__init__()

@@ -30,6 +30,7 @@ class MlpDecoder(LatentDecoder):
         self.to_pixels = nn.Linear(spec.width, spec.channels * spec.image_size**2)
         initialise(self, spec.initialisation)
         self.use_prior(spec.prior_parts)
+        self.use_encoder(MlpEncoder(spec.encoder) if spec.encoder is not None else None)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return images (N, C, S, S) in [-1, 1], float32, for latents (N, Z)."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from imagemodels.networks.features import FeatureEncoder
 from imagemodels.networks.specs import DecoderSpec
 
 
@@ -27,16 +28,22 @@ class GaussianPrior(nn.Module):
 
 
 class LatentDecoder(nn.Module):
-    """What both decoders share: the prior of their latents."""
+    """What both decoders share: the prior of their latents, and the encoder that finds those of an image."""
 
     spec: DecoderSpec
 
     def __init__(self) -> None:
         super().__init__()
         self.prior: GaussianPrior | None = None
+        self.encoder: FeatureEncoder | None = None
 
     def use_prior(self, parts: int) -> GaussianPrior | None:
         """Draw from ``parts`` Gaussians for each class from now on, 0: from the standard normal; gives them to fill."""
         self.spec = replace(self.spec, prior_parts=parts)
         self.prior = GaussianPrior(max(1, self.spec.num_classes), parts, self.spec.latent_size) if parts else None
         return self.prior
+
+    def use_encoder(self, encoder: FeatureEncoder | None) -> None:
+        """Find the latents of images with ``encoder`` from now on: it gives their means and log variances (N, 2Z)."""
+        self.spec = replace(self.spec, encoder=encoder.spec if encoder is not None else None)
+        self.encoder = encoder

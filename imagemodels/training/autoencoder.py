@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,11 +58,16 @@ class AutoencoderTask(Task):
         """The Gaussians of each class."""
         return self.options.prior_parts(self.config.num_classes)
 
+    def complete(self, product: LatentDecoder) -> None:
+        """Give it room for its prior, and the encoder as it is now: it finds the latents of images to edit."""
+        super().complete(product)
+        product.use_encoder(deepcopy(self.encoder).eval())
+
     def fit_prior(self, product: LatentDecoder, stream: ImageStream) -> None:
         """Fit Gaussians to the latents of as many training images as tell enough about them."""
-        prior = product.use_prior(self.prior_parts)
-        if prior is not None:
-            fit(prior, self._encoded_part_of(stream))
+        super().fit_prior(product, stream)
+        if product.prior is not None:
+            fit(product.prior, self._encoded_part_of(stream))
 
     def _encoded_part_of(self, stream: ImageStream) -> Encoded:
         generator = torch.Generator().manual_seed(step_seed(self.config.seed, 0, "prior"))

@@ -120,7 +120,9 @@ class Descent(Run):
     def _restored(self, weights: Mapping[str, Tensor]) -> nn.Module:
         network = deepcopy(self.averaged.network)
         if isinstance(network, LatentDecoder):
-            network.use_prior(self.task.prior_parts)
+            self.task.complete(network)
+            if not any(name.startswith("encoder.") for name in weights):
+                network.use_encoder(None)  # of a run that began before encoders were kept
         network.load_state_dict(weights)
         return network
 

@@ -57,9 +57,13 @@ class Task(ABC):
         """How many Gaussians ``fit_prior`` fits for each class; 0: latents stay standard normal."""
         return 0
 
+    def complete(self, product: LatentDecoder) -> None:
+        """Give a copy of the product what it has in use beside its averaged weights: here, room for its prior."""
+        product.use_prior(self.prior_parts)
+
     def fit_prior(self, product: LatentDecoder, stream: ImageStream) -> None:  # noqa: ARG002  it is for encoders
         """Let a copy of the product draw its latents where those of the training images lie, if that is known."""
-        product.use_prior(self.prior_parts)
+        self.complete(product)
 
     @property
     def changed_early(self) -> list[Tensor]:

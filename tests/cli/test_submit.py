@@ -234,7 +234,7 @@ def test_a_file_of_another_kind_is_refused(run: Runner, tmp_path: Path) -> None:
 def test_options_without_kind_or_file_say_what_is_missing(run: Runner) -> None:
     found = run("submit", "--hold")
     assert found.code == 2
-    assert "train, generate, animate, evaluate, compress, decompress, restore or ping" in found.err
+    assert "train, generate, animate, edit, evaluate, compress, decompress, restore or ping" in found.err
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from imagemodels.objectives import (
     ADVERSARIAL,
     RECONSTRUCTION,
     bounded_log_variance,
+    content_distance,
+    gram_matrices,
     kl_beyond,
     kl_divergence,
     ns_discriminator,
@@ -20,6 +22,8 @@ from imagemodels.objectives import (
     reparameterised,
     sigma_reconstruction,
     squared_slopes,
+    style_distance,
+    total_variation,
     zero_centred_penalty,
 )
 
@@ -192,3 +196,40 @@ def test_bce_equals_cross_entropy_of_probabilities() -> None:
     images, decoded = torch.rand(4, 1, 3, 3) * 2 - 1, torch.rand(4, 1, 3, 3) * 1.8 - 0.9
     reference = functional.binary_cross_entropy((decoded + 1) / 2, (images + 1) / 2, reduction="sum") / 4
     torch.testing.assert_close(RECONSTRUCTION["bce"](images, decoded), reference)
+
+
+def two_channels() -> Tensor:
+    """One image, two channels of 1×2 places: (1, 2) and (3, −1)."""
+    return torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]]])
+
+
+def test_gram_matrices_are_the_products_of_channels_summed_over_places() -> None:
+    assert gram_matrices(two_channels()).tolist() == [[[5.0, 1.0], [1.0, 10.0]]]
+    shuffled = two_channels().flip(3)
+    assert torch.equal(gram_matrices(shuffled), gram_matrices(two_channels()))  # wherever things are
+
+
+def test_style_and_content_distances_are_those_of_gatys() -> None:
+    other = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]])  # Gram matrix: the identity
+    # G − A = ((4, 1), (1, 9)): 99 squared and summed; 4 · 2² channels · 2² places = 64.
+    assert style_distance(two_channels(), gram_matrices(other)).tolist() == [99 / 64]
+    # 0² + 2² + 3² + 2², halved.
+    assert content_distance(two_channels(), other).tolist() == [17 / 2]
+
+
+def test_total_variation_sums_the_steps_down_and_across() -> None:
+    image = torch.tensor([[[[0.0, 1.0], [-1.0, 3.0]]]])
+    assert total_variation(image).tolist() == [(1 + 2) + (1 + 4)]
+    colours = torch.cat((image, torch.full_like(image, 7.0)), dim=1)
+    assert total_variation(colours.repeat(2, 1, 1, 1)).tolist() == [8.0, 8.0]
+
+
+@pytest.mark.parametrize("which", ["style", "content"])
+def test_distances_of_maps_have_the_slope_that_small_steps_show(which: str) -> None:
+    maps = torch.randn(2, 3, 2, 2, dtype=torch.float64, requires_grad=True)
+    other = torch.randn(2, 3, 2, 2, dtype=torch.float64)
+    losses: dict[str, Callable[[Tensor], Tensor]] = {
+        "style": lambda at: style_distance(at, gram_matrices(other)),
+        "content": lambda at: content_distance(at, other),
+    }
+    assert torch.autograd.gradcheck(losses[which], (maps,))

@@ -11,6 +11,7 @@ from pixmill.specs import (
     AnimateSpec,
     CompressSpec,
     DecompressSpec,
+    EditSpec,
     EvaluateSpec,
     GenerateSpec,
     JobOptions,
@@ -53,7 +54,19 @@ animate_specs = st.builds(
     stops=st.none() | st.integers(2, 100),
     given=st.none() | st.integers(1, 500),
 )
-specs = train_specs | generate_specs | animate_specs | evaluate_specs | compress_specs | decompress_specs
+edit_specs = st.builds(
+    EditSpec,
+    seed=seeds,
+    model=texts,
+    way=st.sampled_from(["attribute", "interpolate", "class", "optimise"]),
+    dataset=st.none() | texts,
+    n=st.none() | st.integers(1, 100_000),
+    indices=st.none() | st.lists(st.integers(0, 2**62 - 1), min_size=1, max_size=4),
+    strengths=st.none() | st.lists(st.floats(-100, 100), min_size=1, max_size=4),
+    classes=st.none() | st.lists(texts, min_size=1, max_size=3),
+    style_weight=st.none() | st.floats(0, 1e12),
+)
+specs = train_specs | generate_specs | animate_specs | edit_specs | evaluate_specs | compress_specs | decompress_specs
 label_keys = st.text(
     st.characters(min_codepoint=32, max_codepoint=0x24F, exclude_characters='"\\\x7f\xad').filter(str.isprintable),
     min_size=1,
@@ -106,7 +119,7 @@ def test_defaults_given_or_left_out_are_the_same_spec() -> None:
         (
             {},
             "the spec has no 'kind'",
-            "choose one of: animate, compress, decompress, evaluate, generate, ping, restore, train",
+            "choose one of: animate, compress, decompress, edit, evaluate, generate, ping, restore, train",
         ),
         ({"kind": "tarin"}, "unknown kind 'tarin'", "did you mean 'train'?"),
         ({"kind": ["train"]}, "unknown kind", "did you mean 'train'?"),

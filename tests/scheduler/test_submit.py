@@ -27,6 +27,7 @@ from pixmill.settings import Settings, load_settings
 from pixmill.specs import (
     NAME_PATTERN,
     AnimateSpec,
+    EditSpec,
     EvaluateSpec,
     GenerateSpec,
     JobOptions,
@@ -417,6 +418,7 @@ def test_a_default_name_is_always_one_that_can_be_referred_to(kind: str, path: s
         (GenerateSpec(model="digits@3", n=1), "digits-images"),
         (GenerateSpec(model="job:3", n=1), "job-3-images"),
         (AnimateSpec(model="digits@3"), "digits-animations"),
+        (EditSpec(model="digits@3", way="class"), "digits-edited"),
         (EvaluateSpec(output=4), "judge-4"),
     ],
 )

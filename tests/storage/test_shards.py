@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import io
 import json
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 from pixmill.errors import CorruptFile, DiskFull, StorageError
-from storage.manifest import read_metadata
+from storage.manifest import Edit, read_metadata
 from storage.png import ENCODER, ZLIB_ENCODER
 from storage.shards import (
     CHUNK_BYTES,
@@ -322,3 +323,20 @@ def test_importing_shards_does_not_import_parquet_or_pillow() -> None:
     code = "import sys, storage.shards; print([name for name in ('pyarrow', 'PIL', 'torch') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout == "[]\n"
+
+
+def test_what_was_done_to_each_image_stands_in_its_row(tmp_path: Path) -> None:
+    edits = [Edit(7), Edit(7, target="dog", strength=-0.5), Edit(7, other=9, strength=1.0)]
+    plain = image_batch(0, 3)
+    batch = ImageBatch(0, plain.images, plain.seeds, plain.labels, edits)
+    meta = dataclasses.replace(META, edit={"way": "attribute", "images_each": 3})
+    for number in (0, 1):
+        write_shard(tmp_path, number, [batch], meta)
+    assert [row.edit for row in read_rows(tmp_path, 0)] == edits
+    assert json.loads(read_metadata(tmp_path / "shard-000000.parquet")["edit"]) == meta.edit
+    assert read_marker(tmp_path, 0).meta == meta
+    assert (tmp_path / "shard-000000.parquet").read_bytes() == (tmp_path / "shard-000001.parquet").read_bytes()
+    write_shard(tmp_path, 2, [plain], META)
+    assert {row.edit for row in read_rows(tmp_path, 2)} == {None}
+    with pytest.raises(StorageError, match="3 images came with 2 edits"):
+        ImageBatch(0, plain.images, plain.seeds, plain.labels, edits[:2])

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pixmill.specs import AnimateSpec, RestoreSpec, Spec, parse_spec
+from pixmill.specs import AnimateSpec, EditSpec, RestoreSpec, Spec, parse_spec
+from storage.markers import read_marker
 from storage.outputs import link_shard, write_dataset_index
 from storage.pictures import contact_sheet, save_png
 from storage.shards import ShardRecord, read_images, read_rows
@@ -33,7 +34,9 @@ def run_assemble(desk: Desk, _warm: WarmModels) -> dict[str, Any]:
     made_from = {"model": assignment.model.reference, "dataset_fingerprint": assignment.model.dataset_fingerprint}
     spec = parse_spec(assignment.spec)
     animations = write_animations(desk, output, records, spec) if isinstance(spec, AnimateSpec) else {}
-    index = write_dataset_index(output, records, name=assignment.job_name, details=made_from | animations)
+    edit = read_marker(output, records[0].number).meta.edit
+    edited = {} if edit is None else {"edit": dict(edit)}
+    index = write_dataset_index(output, records, name=assignment.job_name, details=made_from | animations | edited)
     if isinstance(spec, RestoreSpec):
         picture, judged = judge(desk, output, records, spec)
     else:
@@ -51,6 +54,7 @@ def run_assemble(desk: Desk, _warm: WarmModels) -> dict[str, Any]:
         "model": assignment.model.reference,
         "animations": spec.n if isinstance(spec, AnimateSpec) else None,
         **judged,
+        **edited,
     }
 
 
@@ -84,9 +88,11 @@ def _linked(sheet: Path, assignment: Assignment, output: Path) -> Path:
 
 
 def _columns(spec: Spec, classes: tuple[str, ...]) -> int:
-    """As many columns as frames, or as classes, so that each column is a class; ten where that would look odd."""
-    if isinstance(spec, AnimateSpec) and spec.frames_each <= WIDEST_ROW:
-        return spec.frames_each
+    """As many columns as frames, images of an edit, or classes, so that rows or columns mean something; else ten."""
+    each = spec.frames_each if isinstance(spec, AnimateSpec) else 0
+    each = spec.images_each if isinstance(spec, EditSpec) else each
+    if 0 < each <= WIDEST_ROW:
+        return each
     return len(classes) if 5 <= len(classes) <= 16 else 10
 
 

@@ -102,8 +102,9 @@ class _DataSet(Source):
     """Images of a data set, at the model's size."""
 
     def __init__(self, desk: Desk, spec: RestoreSpec, model: ModelInput) -> None:
-        shape = {"image_size": model.image_size, "channels": model.channels}
-        self._data = read_real_images(desk, spec.input, **shape, on_bad_image="fail")
+        self._data = read_real_images(
+            desk, spec.input, image_size=model.image_size, channels=model.channels, on_bad_image="fail"
+        )
         assert spec.part is not None  # filled in at submit
         self._chosen = chosen_part(self._data, spec.part)[: spec.n]
 

@@ -13,10 +13,11 @@ from imagemodels.errors import ConfigError, DataError
 from imagemodels.model import Model
 from imagemodels.prediction import Predictor
 from imagemodels.sampling import Generator
-from pixmill.specs import AnimateSpec, GenerateSpec, RestoreSpec, parse_spec
+from pixmill.specs import AnimateSpec, EditSpec, GenerateSpec, RestoreSpec, parse_spec
 from storage.shards import ImageBatch, ShardMeta, ShardRange, shard_plan, write_shard
 from worker.assignment import ModelInput
 from worker.device.desk import Desk
+from worker.device.editing import EditTask
 from worker.device.makers import Forecasts, ImageMaker, Samples, Walks
 from worker.device.real_images import read_sequences
 from worker.device.restore import restorations
@@ -43,7 +44,7 @@ class _Task:
 
     def __init__(self, desk: Desk, warm: WarmModels) -> None:
         spec = parse_spec(desk.assignment.spec)
-        assert isinstance(spec, GenerateSpec | AnimateSpec | RestoreSpec)
+        assert isinstance(spec, GenerateSpec | AnimateSpec | EditSpec | RestoreSpec)
         self._desk = desk
         self._spec = spec
         self._maker = _maker(desk, warm, spec)
@@ -65,6 +66,7 @@ class _Task:
             label_files=isinstance(self._spec, GenerateSpec) and self._spec.labels_in_tar,
             animation=self._maker.animation,
             origin=self._maker.origin(np.arange(shard.first_index, shard.first_index + shard.count)),
+            edit=self._maker.edit,
         )
 
     @property
@@ -90,7 +92,7 @@ class _Task:
             indices = np.arange(first, last, dtype=np.int64)
             images, labels = self._maker.make(indices)
             seeds = np.full(len(indices), self._spec.seed, dtype=np.int64)
-            yield ImageBatch(first, images, seeds, labels)
+            yield ImageBatch(first, images, seeds, labels, self._maker.edits(indices))
             self._advance(len(indices))
 
     def _advance(self, count: int) -> None:
@@ -100,7 +102,7 @@ class _Task:
         self._desk.progress("generating", min(self._done, self.total - 1), self.total, rate=rate)
 
 
-def _maker(desk: Desk, warm: WarmModels, spec: GenerateSpec | AnimateSpec | RestoreSpec) -> ImageMaker:
+def _maker(desk: Desk, warm: WarmModels, spec: GenerateSpec | AnimateSpec | EditSpec | RestoreSpec) -> ImageMaker:
     """What the spec asks for, of the model that it names.  Raises ConfigError when that cannot do it."""
     assert desk.assignment.model is not None
     described = desk.assignment.model
@@ -109,6 +111,8 @@ def _maker(desk: Desk, warm: WarmModels, spec: GenerateSpec | AnimateSpec | Rest
         return restorations(desk, spec, described, model)
     if isinstance(spec, AnimateSpec) and isinstance(model, Predictor):
         return Forecasts(spec, model, _sequences(desk, described))
+    if isinstance(spec, EditSpec):
+        return EditTask(desk, warm, spec, described).maker(model, _class_numbers(spec, described))
     if not isinstance(model, Generator):
         raise ConfigError(f"model {described.reference} is a {type(model).__name__.lower()}: it makes no images")
     chosen = _class_numbers(spec, described)
@@ -140,7 +144,7 @@ def _sequences(desk: Desk, model: ModelInput) -> SequenceDataset:
     return data
 
 
-def _class_numbers(spec: GenerateSpec | AnimateSpec, model: ModelInput) -> npt.NDArray[np.int64] | None:
+def _class_numbers(spec: GenerateSpec | AnimateSpec | EditSpec, model: ModelInput) -> npt.NDArray[np.int64] | None:
     if spec.classes is None:
         return None
     unknown = [name for name in spec.classes if name not in model.classes]

@@ -1,12 +1,13 @@
 """What makes the numbered images of a job: each a function of model, seed, number and class alone."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from imagemodels.classifier import Classifier
 from imagemodels.data import SequenceDataset
 from imagemodels.latents import between
 from imagemodels.prediction import Predictor
@@ -14,6 +15,7 @@ from imagemodels.random import labels as labels_in_turn
 from imagemodels.restoration import Restorer
 from imagemodels.sampling import Generator
 from pixmill.specs import AnimateSpec, GenerateSpec
+from storage.manifest import Edit
 
 Images = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
@@ -29,7 +31,7 @@ class ImageMaker(ABC):
 
     batch_images = BATCH_IMAGES
 
-    def __init__(self, model: Generator | Predictor | Restorer, class_names: tuple[str, ...]) -> None:
+    def __init__(self, model: Generator | Predictor | Classifier | Restorer, class_names: tuple[str, ...]) -> None:
         self.model = model
         self.class_names = class_names  # of the labels; empty where there are none
 
@@ -45,6 +47,15 @@ class ImageMaker(ABC):
 
     def origin(self, indices: Integers) -> Mapping[str, Any] | None:  # noqa: ARG002  most are made of nothing
         """What the images of these numbers (N,) are made of, for the record; None: of nothing."""
+        return None
+
+    @property
+    def edit(self) -> Mapping[str, Any] | None:
+        """What is done to images, for all of them alike; None: they are made of nothing."""
+        return None
+
+    def edits(self, indices: Integers) -> Sequence[Edit] | None:  # noqa: ARG002  few makers edit
+        """What is done to make each of these images (N,)."""
         return None
 
     @abstractmethod

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imagemodels.data import ImageDataset, PackedStore, SequenceDataset, load_dataset, load_sequences
-from pixmill.datasets import PinnedDataset
+from pixmill.datasets import TASK_KEY, PinnedDataset
 from pixmill.errors import DatasetChanged, UserError
 from pixmill.specs import CompressSpec, EvaluateSpec, OnBadImage
 from storage.faults import named_faults
@@ -18,13 +18,19 @@ log = logging.getLogger("job")
 
 
 def read_real_images(
-    desk: Desk, name: str, *, image_size: int | None, channels: int | None, on_bad_image: OnBadImage
+    desk: Desk,
+    name: str,
+    *,
+    image_size: int | None,
+    channels: int | None,
+    on_bad_image: OnBadImage,
+    role: str = TASK_KEY,
 ) -> ImageDataset:
-    """Read a data set by its name, or the registered one that the job was given when it was submitted.
+    """Read a data set by its name, or the registered one that the job was given for the role when it was submitted.
 
     Raises what load_dataset does, DatasetChanged when it is no longer what was registered, or DiskFull.
     """
-    pinned = PinnedDataset.of_task(desk.assignment.params)
+    pinned = PinnedDataset.of_task(desk.assignment.params, role)
     layout = desk.layout
     with named_faults(layout.packed):
         data = load_dataset(

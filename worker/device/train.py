@@ -246,6 +246,7 @@ class _Run:
                 "device": self._warm.device,
                 "precision": self._trainer.runtime.resolved_precision,
                 "seed": self._spec.seed,
+                **({"encoder": True} if isinstance(model, Generator) and model.has_encoder else {}),
                 **self._memory_and_rollbacks(),
             },
         }

@@ -9,6 +9,7 @@ from cli.context import Workspace, pass_workspace, user_name
 from cli.params import BEGIN, COUNT, JOB_ID, PAIR, SPAN, examples
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Number = TypeVar("Number", int, float)
 
 _FROM_FILE = "file"
 
@@ -154,12 +155,12 @@ def generate(workspace: Workspace, /, **flags: Any) -> None:
     _submit(workspace, "generate", flags)
 
 
-def _class_names(text: str | None) -> list[str] | None:
+def _class_names(text: str | None, option: str = "--classes") -> list[str] | None:
     if text is None:
         return None
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise click.UsageError("--classes names no class; write it like --classes 3,7")
+        raise click.UsageError(f"{option} names no class; write it like {option} 3,7")
     return names
 
 
@@ -188,6 +189,71 @@ def animate(workspace: Workspace, /, **flags: Any) -> None:
     """
     flags["classes"] = _class_names(flags["classes"])
     _submit(workspace, "animate", flags)
+
+
+@command.command(
+    "edit",
+    epilog=examples(
+        "pixmill submit edit --model vae-digits --dataset digits --way attribute --attribute 3 --against 8",
+        "pixmill submit edit --model vae-digits --dataset folder:~/faces --way interpolate --indices 3,7,12,40",
+        "pixmill submit edit --model digits --way class --classes 0,1,2 --n 20",
+        "pixmill submit edit --model cnn-flowers --way optimise --dataset folder:~/photos --style folder:~/paintings",
+    ),
+)
+@click.option("--model", help="NAME, NAME@VERSION, or job:ID of a train job, which may still run.")
+@click.option(
+    "--way",
+    type=click.Choice(["attribute", "interpolate", "class", "optimise"]),
+    help="Along a direction; from one to another; as another class; in the style of another image.",
+)
+@click.option("--dataset", help="What to edit; as of train.  [default: images that the model makes of the seed]")
+@click.option(
+    "--part",
+    type=click.Choice(["held-out", "all"]),
+    help="Which of its images.  [default: held-out; of a folder or archive that is named, all]",
+)
+@click.option("--indices", metavar="I,J", help="The numbers of the images; pairs to interpolate.  [default: the first]")
+@click.option("-n", "--n", "n", type=COUNT, help="How many edits.  [default: 10, or all indices]")
+@click.option("--attribute", metavar="CLASS", help="attribute: the class towards which images are moved.")
+@click.option("--against", metavar="CLASS", help="attribute: away from this class.  [default: all others]")
+@click.option("--apart-from", metavar="A,B", help="attribute: classes whose directions are left alone.")
+@click.option("--examples", metavar="DATASET", help="attribute: labelled images.  [default: those it was trained on]")
+@click.option("--fit", type=click.Choice(["logistic", "means"]), help="attribute: the direction.  [default: logistic]")
+@click.option("--strengths", metavar="S,T", help="attribute: 1 is from mean to mean.  [default: -1,0,1,2]")
+@click.option("--steps", type=COUNT, help="interpolate: images of a way, both ends included.  [default: 8]")
+@click.option("--classes", metavar="A,B", help="class: what each image is decoded as.  [default: all of the model]")
+@click.option("--style", metavar="DATASET", help="optimise: where the image is whose style is taken.")
+@click.option("--style-index", type=COUNT, metavar="NUMBER", help="optimise: its number there.  [default: 0]")
+@click.option("--iterations", type=COUNT, help="optimise: gradient steps.  [default: 200]")
+@click.option("--step-size", type=float, help="optimise: of a step, in pixels from -1 to 1.  [default: 0.05]")
+@click.option("--content-weight", type=float, help="optimise: of the content.  [default: 1]")
+@click.option("--style-weight", type=float, help="optimise: of the style.  [default: 10000]")
+@click.option("--variation-weight", type=float, help="optimise: of the total variation.  [default: 0.1]")
+@click.option("--seed", type=int, help="Of the images that the model makes.  [default: 0]")
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "auto"]), help="Numbers to compute with.")
+@click.option("--on-bad-image", type=click.Choice(["fail", "skip"]), help="What an unreadable image means.")
+@common_options
+@pass_workspace
+def edit(workspace: Workspace, /, **flags: Any) -> None:
+    """Change images in a model's latent space, or pixel by pixel.
+
+    attribute, interpolate and class work with a generator: on images of its own, or with an autoencoder on those of
+    a data set. optimise works with a classifier, on images of a data set.
+    """
+    flags["classes"] = _class_names(flags["classes"])
+    flags["apart_from"] = _class_names(flags["apart_from"], "--apart-from")
+    flags["indices"] = _numbers(flags["indices"], "--indices", int)
+    flags["strengths"] = _numbers(flags["strengths"], "--strengths", float)
+    _submit(workspace, "edit", flags)
+
+
+def _numbers(text: str | None, option: str, kind: type[Number]) -> list[Number] | None:
+    if text is None:
+        return None
+    try:
+        return [kind(number) for number in text.split(",")]
+    except ValueError:
+        raise click.UsageError(f"{option} are numbers, parted by commas; got {text!r}") from None
 
 
 @command.command(
@@ -303,7 +369,7 @@ def from_file(workspace: Workspace, /, **flags: Any) -> None:
     """Ask for the jobs that files describe."""
     if not flags["sources"]:
         raise click.UsageError(
-            "say what to do: train, generate, animate, evaluate, compress, decompress, restore or ping, "
+            "say what to do: train, generate, animate, edit, evaluate, compress, decompress, restore or ping, "
             "or name a file with -f"
         )
     flags["options"] = {key: _scalar(value) for key, value in flags["options"]}
