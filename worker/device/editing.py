@@ -96,12 +96,13 @@ class EditTask:
         learnt, tried = self._examples(generator, data)
         assert spec.fit is not None  # filled in at submit
         apart = [fitted_direction(*learnt.about(number, None), spec.fit).vector for number in rest]
-        direction = fitted_direction(*learnt.about(towards, against), spec.fit, apart)
+        points, with_it = learnt.about(towards, against)
+        direction = fitted_direction(points, with_it, spec.fit, apart)
         latents, has = tried.about(towards, against)
         share = f"{direction.accuracy(latents, has):.4f}" if len(has) else "unknown"
         log.info(
             "direction towards %s by %d examples; share of %d others on their side of its middle: %s",
-            spec.attribute, len(learnt.labels), len(has), share,
+            spec.attribute, len(points), len(has), share,
         )  # fmt: skip
         return direction
 
