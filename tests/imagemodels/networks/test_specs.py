@@ -1,4 +1,3 @@
-from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from imagemodels.networks.specs import (
     EncoderSpec,
     MlpDecoderSpec,
     MlpEncoderSpec,
+    spec_values,
 )
 
 DECODER: dict[str, Any] = {"image_size": 8, "channels": 1, "latent_size": 4, "width": 2}
@@ -57,7 +57,7 @@ KNOWN: dict[str, tuple[DecoderSpec | EncoderSpec | ForestSpec | FsqSpec | Restor
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_spec_keeps_its_identity_and_builds_its_network_again(architecture: str) -> None:
     spec, known = KNOWN[architecture]
-    assert identity(architecture, asdict(spec), "")[:16] == known
-    network = ARCHITECTURES[architecture](asdict(spec))
+    assert identity(architecture, spec_values(spec), "")[:16] == known
+    network = ARCHITECTURES[architecture](spec_values(spec))
     assert type(network).__name__ == architecture
     assert network.spec == spec
