@@ -117,8 +117,8 @@ def _read(path: Path) -> tuple[str, Mapping[str, Tensor]]:
     try:
         found = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # whatever an unpickler raises over a file of another kind
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"{path} is no file of weights: {reason[:120]}") from error
+        reason = str(error).strip().partition(". ")[0].partition("\n")[0] or type(error).__name__
+        raise DataError(f"{path} is no file of weights: {reason}") from error
     if not isinstance(found, Mapping) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
         raise DataError(f"{path} holds a {type(found).__name__}, no weights by their names")
     return sha256_hex(content), found
