@@ -4,12 +4,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imagemodels.digest import model_digest
+from imagemodels.batched import BatchedModel, full_batch
 from imagemodels.errors import ConfigError
 from imagemodels.memory import in_batches_that_fit
 from imagemodels.networks.sequence import SequencePredictor
 from imagemodels.pixels import frames_to_float, to_uint8
-from imagemodels.runtime import Precision, Runtime
+from imagemodels.runtime import Runtime
 
 Frames = NDArray[np.uint8]
 
@@ -17,37 +17,22 @@ CPU_BATCH = 8  # sequences
 CUDA_BATCH = 64
 
 
-class Predictor:
+class Predictor(BatchedModel):
     """A recurrent network in eval mode that goes on with given frames.
 
     Every batch has exactly ``batch_size`` sequences, the last one padded, because the size of a batch changes the
     last bits of a convolution. Where the memory does not hold a batch, it is halved, as a Generator's is.
     """
 
-    def __init__(self, network: SequencePredictor, runtime: Runtime, batch_size: int | None = None) -> None:
-        self.network = network.eval().requires_grad_(False)
-        self.runtime = runtime
-        self.full_batch_size = batch_size or (CUDA_BATCH if runtime.torch_device.type == "cuda" else CPU_BATCH)
-        self.batch_size = self.full_batch_size
+    network: SequencePredictor
 
-    @property
-    def precision(self) -> Precision:
-        """The precision of the forward pass."""
-        return self.runtime.resolved_precision
+    def __init__(self, network: SequencePredictor, runtime: Runtime, batch_size: int | None = None) -> None:
+        super().__init__(network, runtime, full_batch(runtime, batch_size, cpu=CPU_BATCH, cuda=CUDA_BATCH))
 
     @property
     def given_frames(self) -> int:
         """After how many frames it was trained to go on by itself."""
         return self.network.spec.given_frames
-
-    @property
-    def digest(self) -> str:
-        """The identity of architecture and weights, sha256 in hexadecimal."""
-        return model_digest(self.network)
-
-    def use_full_batches(self) -> None:
-        """Forget that the memory was short, so that what one task went through does not move another one's pixels."""
-        self.batch_size = self.full_batch_size
 
     def predict(self, given: Frames, frames: int) -> Frames:
         """Return the ``frames`` that follow ``given``, uint8 (N, T, S, S, C): uint8 (N, ``frames``, S, S, C).

@@ -4,14 +4,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from imagemodels.batched import BatchedModel, full_batch
 from imagemodels.degradations import FILLED
-from imagemodels.digest import model_digest
 from imagemodels.errors import DataError
 from imagemodels.memory import in_batches_that_fit
 from imagemodels.networks.restoration_specs import DegradationSpec
 from imagemodels.networks.unet import UNet
 from imagemodels.pixels import to_float, to_uint8
-from imagemodels.runtime import Precision, Runtime
+from imagemodels.runtime import Runtime
 from imagemodels.tiles import Tiling
 
 Images = NDArray[np.uint8]
@@ -21,37 +21,22 @@ CPU_BATCH = 16  # tiles
 CUDA_BATCH = 128
 
 
-class Restorer:
+class Restorer(BatchedModel):
     """A network in eval mode that restores images of any size, in tiles of the size that it was trained on.
 
     Every batch has exactly ``batch_size`` tiles, the last one padded, because the size of a batch changes the last
     bits of a convolution. Where the memory does not hold a batch, it is halved, as a Generator's is.
     """
 
+    network: UNet
+
     def __init__(self, network: UNet, runtime: Runtime, batch_size: int | None = None) -> None:
-        self.network = network.eval().requires_grad_(False)
-        self.runtime = runtime
-        self.full_batch_size = batch_size or (CUDA_BATCH if runtime.torch_device.type == "cuda" else CPU_BATCH)
-        self.batch_size = self.full_batch_size
-
-    @property
-    def precision(self) -> Precision:
-        """The precision of the forward pass."""
-        return self.runtime.resolved_precision
-
-    @property
-    def digest(self) -> str:
-        """The identity of architecture and weights, sha256 in hexadecimal."""
-        return model_digest(self.network)
+        super().__init__(network, runtime, full_batch(runtime, batch_size, cpu=CPU_BATCH, cuda=CUDA_BATCH))
 
     @property
     def damage(self) -> DegradationSpec:
         """What it was trained to restore from."""
         return self.network.spec.degradation
-
-    def use_full_batches(self) -> None:
-        """Forget that the memory was short, so that what one task went through does not move another one's pixels."""
-        self.batch_size = self.full_batch_size
 
     def restore(self, images: Images, holes: Holes | None = None) -> Images:
         """Return the images (N, H, W, C), uint8, restored; where holes (N, H, W) are given, in these alone.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from imagemodels import random
-from imagemodels.digest import model_digest
+from imagemodels.batched import BatchedModel, full_batch
 from imagemodels.errors import ConfigError, DataError
 from imagemodels.latents import LatentSource
 from imagemodels.memory import in_batches_that_fit
@@ -16,13 +16,13 @@ from imagemodels.networks.architectures import Decoder
 from imagemodels.networks.blocks import weighted_layers
 from imagemodels.networks.features import FeatureEncoder
 from imagemodels.pixels import to_float, to_uint8
-from imagemodels.runtime import Precision, Runtime
+from imagemodels.runtime import Runtime
 
 CPU_BATCH = 64  # images
 CUDA_BATCH = 512
 
 
-class Generator:
+class Generator(BatchedModel):
     """A decoder in eval mode that makes numbered images.
 
     Every batch has exactly ``batch_size`` images, the last one padded, because the size of a batch changes the last
@@ -34,32 +34,17 @@ class Generator:
     thousand pixel values by a level.
     """
 
+    network: Decoder
+
     def __init__(self, network: Decoder, runtime: Runtime, batch_size: int | None = None) -> None:
-        self.network = network.eval().requires_grad_(False)
-        self.runtime = runtime
-        self.full_batch_size = batch_size or (CUDA_BATCH if runtime.torch_device.type == "cuda" else CPU_BATCH)
-        self.batch_size = self.full_batch_size
+        super().__init__(network, runtime, full_batch(runtime, batch_size, cpu=CPU_BATCH, cuda=CUDA_BATCH))
         self._latents = LatentSource(network)
         self._fast = _inference_copy(network, runtime)
-
-    @property
-    def precision(self) -> Precision:
-        """The precision of the forward pass; bf16 moves some pixels by a level or two."""
-        return self.runtime.resolved_precision
 
     @property
     def num_classes(self) -> int:
         """The number of classes, 0 when unconditional."""
         return self.network.spec.num_classes
-
-    @property
-    def digest(self) -> str:
-        """The identity of architecture and weights, sha256 in hexadecimal."""
-        return model_digest(self.network)
-
-    def use_full_batches(self) -> None:
-        """Forget that the memory was short, so that what one task went through does not move another one's pixels."""
-        self.batch_size = self.full_batch_size
 
     def sample(
         self, seed: int, indices: NDArray[np.int64], labels: NDArray[np.int64] | None = None
