@@ -14,23 +14,22 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmarks.machine import machine
+from benchmarks.machine import document
 from benchmarks.quality import SETS
 from imagemodels.codec import Codec
 from imagemodels.data import ImageDataset, load_dataset
 from imagemodels.evaluation.rates import Rate, measured_rate, reference_rates
 from imagemodels.runtime import Runtime
 from imagemodels.shell import train
-from pixmill.times import write_time
 
 LEVELS = {"mnist": ("5,5", "8,5,5,5"), "cifar10": ("8,5,5,5", "8,8,8,5,5,5,5,5")}
+STORED = ("sets", "images", "n", "threads")  # of the arguments
 
 
 @dataclass(frozen=True)
@@ -90,18 +89,9 @@ def main() -> None:
             print(_row(found), flush=True)
             results[name].append(asdict(found))
         if arguments.json:
-            arguments.json.write_text(json.dumps(_document(arguments, results), indent=2) + "\n", encoding="utf-8")
-
-
-def _document(arguments: argparse.Namespace, results: dict[str, list[dict[str, object]]]) -> dict[str, object]:
-    settings = {key: getattr(arguments, key) for key in ("sets", "images", "n", "threads")}
-    built = {"torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability()}
-    return {
-        "date": write_time(datetime.now(UTC)),
-        "settings": settings,
-        "machine": machine() | built,
-        "results": results,
-    }
+            arguments.json.write_text(
+                json.dumps(document(arguments, STORED, results), indent=2) + "\n", encoding="utf-8"
+            )
 
 
 def _arguments() -> argparse.Namespace:

@@ -14,12 +14,11 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
-from benchmarks.machine import machine
+from benchmarks.machine import document
 from benchmarks.quality import SETS
 from imagemodels.data import ImageDataset, load_dataset
 from imagemodels.evaluation.restorations import DamagedImages, Fidelity, before_and_after, damaged_images, fidelity
@@ -28,13 +27,13 @@ from imagemodels.presets import resolve
 from imagemodels.restoration import Restorer
 from imagemodels.runtime import Runtime
 from imagemodels.shell import train
-from pixmill.times import write_time
 from storage.pictures import contact_sheet, save_png
 
 DAMAGES = ("noise", "mask", "downsample", "blur", "jpeg")
 PRESETS = ("conv-ae", "pix2pix")
 SHOWN = 20  # images of a sheet
 SEED = 0
+STORED = ("sets", "damages", "presets", "images", "n", "threads")  # of the arguments
 
 
 @dataclass(frozen=True)
@@ -94,18 +93,9 @@ def main() -> None:
                 print(_row(found), flush=True)
                 results[name].append(asdict(found))
             if arguments.json:
-                arguments.json.write_text(json.dumps(_document(arguments, results), indent=2) + "\n", encoding="utf-8")
-
-
-def _document(arguments: argparse.Namespace, results: dict[str, list[dict[str, object]]]) -> dict[str, object]:
-    settings = {key: getattr(arguments, key) for key in ("sets", "damages", "presets", "images", "n", "threads")}
-    built = {"torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability()}
-    return {
-        "date": write_time(datetime.now(UTC)),
-        "settings": settings,
-        "machine": machine() | built,
-        "results": results,
-    }
+                arguments.json.write_text(
+                    json.dumps(document(arguments, STORED, results), indent=2) + "\n", encoding="utf-8"
+                )
 
 
 def _arguments() -> argparse.Namespace:
