@@ -11,14 +11,18 @@ ARGS ?=
 
 # Tests that run at the same time.  Their threads share the cores: those that wait must not spin.
 JOBS ?= 3
-units faults: export OMP_WAIT_POLICY := PASSIVE
+units faults processes computations: export OMP_WAIT_POLICY := PASSIVE
+
+# Whose tests start processes and wait for them.  Those of all other rooms compute, and are in no hurry.
+WAITING := $(addprefix tests/,acceptance cli db local scheduler worker)
+PATIENT := nice -n 19
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format types layers doctests units faults chaos outages bench clean
+.PHONY: help install demo test lint format types layers doctests units processes computations aloud faults chaos outages bench clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(READY) ## make the virtual environment, and install pixmill into it
 
@@ -39,10 +43,15 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## train, generate and evaluate on real images, with live progress, in some five minutes
 	$(BIN)/pixmill demo $(ARGS)
 
+# The fault matrix waits half of its time, for one disturbance after the other: what only computes runs in that time, and
+# says what it found at its end.
 test: $(READY) ## run every check
-	@$(MAKE) --no-print-directory --jobs=2 lint types layers doctests
-	@$(MAKE) --no-print-directory units
-	@$(MAKE) --no-print-directory faults
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory processes
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target aloud computations
+
+aloud: # the fault matrix, seen as it goes
+	@$(MAKE) --no-print-directory --output-sync=none faults
 
 lint: $(READY) ## check style and formatting
 	$(BIN)/ruff check .
@@ -63,6 +72,13 @@ doctests: $(READY) ## run the examples in docstrings
 
 units: $(READY) ## run all tests but the fault matrix, three at a time; real Redis and PostgreSQL servers are brought along
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --ignore tests/faults $(ARGS)
+
+processes: $(READY) ## of these, the tests that start processes and wait for them
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(WAITING) $(ARGS)
+
+computations: $(READY) ## types, layers, doctests, and the tests that only compute, at the lowest priority
+	@$(PATIENT) $(MAKE) --no-print-directory types layers doctests
+	$(PATIENT) $(BIN)/pytest -n 2 --dist loadfile $(addprefix --ignore=,tests/faults $(WAITING)) $(ARGS)
 
 faults: $(READY) ## kill, stop and starve real processes, one after the other: what disturbs may not be disturbed
 	$(BIN)/pytest tests/faults $(ARGS)

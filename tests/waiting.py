@@ -21,8 +21,16 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], Found], timeout: float = 10.0, pause: float = FIRST_PAUSE) -> Found:
-    """What `condition` gives once it is true.  Raises AssertionError after `timeout` seconds."""
+def wait_until(
+    condition: Callable[[], Found],
+    timeout: float = 10.0,
+    pause: float = FIRST_PAUSE,
+    longest_pause: float = LONGEST_PAUSE,
+) -> Found:
+    """What `condition` gives once it is true.  Raises AssertionError after `timeout` seconds.
+
+    A condition that is true for milliseconds, again and again, needs a `longest_pause` that is as short.
+    """
     began = time.monotonic()
     while True:
         found = condition()
@@ -31,4 +39,4 @@ def wait_until(condition: Callable[[], Found], timeout: float = 10.0, pause: flo
         waited = time.monotonic() - began
         if waited >= timeout:
             raise AssertionError(f"not so within {timeout} s, last seen: {found!r}")
-        time.sleep(max(pause, min(PATIENCE * waited, LONGEST_PAUSE)))
+        time.sleep(max(pause, min(PATIENCE * waited, longest_pause)))

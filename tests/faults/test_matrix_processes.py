@@ -180,4 +180,4 @@ def stop_in_a_write(line: Line, job_id: int, holder: Holder) -> None:
         child.resume()
         return False
 
-    wait_until(is_writing, JOB_SECONDS)
+    wait_until(is_writing, JOB_SECONDS, pause=0.001, longest_pause=0.001)
