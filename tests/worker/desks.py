@@ -61,9 +61,9 @@ class Listener:
         """The messages of one sort."""
         return [message for message in self.heard() if message["say"] == what]
 
-    def run(self) -> Ending:
+    def run(self, warm: WarmModels | None = None) -> Ending:
         """Run the attempt to its end."""
-        return run_attempt(self.desk, WarmModels("cpu", 1))
+        return run_attempt(self.desk, warm or WarmModels("cpu", 1))
 
     def close(self) -> None:
         """Close both ends and the journal."""

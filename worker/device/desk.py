@@ -30,10 +30,10 @@ class StopRequested(Exception):
 class Desk:
     """One attempt's workplace."""
 
-    def __init__(self, assignment: Assignment, channel: Channel, should_stop: Callable[[], bool]) -> None:
+    def __init__(self, assignment: Assignment, channel: Channel | None, should_stop: Callable[[], bool]) -> None:
         self.assignment = assignment
         self.began = time.monotonic()
-        self._channel = channel
+        self._channel = channel  # None: a hand's, which another desk reports for
         self._should_stop = should_stop
         self._reported = 0.0
         self._phase = ""
@@ -77,7 +77,7 @@ class Desk:
         if phase != self._phase:
             log.info(phase)
         self._phase, self._reported = phase, at
-        self._channel.send({"say": "progress", "phase": phase, "done": done, "total": total, "unit": "images", **facts})
+        self._send({"say": "progress", "phase": phase, "done": done, "total": total, "unit": "images", **facts})
 
     def measuring(self, phase: str, share: float) -> None:
         """Report a phase whose length is not counted in images; also the place where long work can be stopped."""
@@ -88,7 +88,7 @@ class Desk:
         """Tell the parent that a checkpoint is safely on disk."""
         self.journal.add("checkpoint", kind=kind, path=saved.path, sha256=saved.sha256, images_seen=images_seen)
         reach(CrashPoint.DEVICE_WROTE_CHECKPOINT)
-        self._channel.send(
+        self._send(
             {
                 "say": "checkpoint",
                 "kind": kind,
@@ -105,8 +105,12 @@ class Desk:
         """Tell the parent that a shard is safely on disk."""
         self.journal.add("shard", number=record.number, tar_sha256=record.tar_sha256)
         reach(CrashPoint.DEVICE_WROTE_SHARD)
-        self._channel.send({"say": "shard", "record": record.to_json()})
+        self._send({"say": "shard", "record": record.to_json()})
         reach(CrashPoint.DEVICE_ANNOUNCED_SHARD)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._channel is not None:
+            self._channel.send(message)
 
     def write_json(self, name: str, value: Any) -> Path:
         """Write a JSON file into the attempt's folder."""

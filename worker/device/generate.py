@@ -2,7 +2,10 @@
 
 import logging
 import time
+from collections.abc import Generator as Series
 from collections.abc import Iterator
+from contextlib import closing
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,22 +21,30 @@ from storage.shards import ImageBatch, ShardMeta, ShardRange, shard_plan, write_
 from worker.assignment import ModelInput
 from worker.device.desk import Desk
 from worker.device.editing import EditTask
+from worker.device.hands import Made
 from worker.device.makers import Forecasts, ImageMaker, Samples, Walks
 from worker.device.real_images import read_sequences
 from worker.device.restore import restorations
 from worker.device.warm import WarmModels
+
+Integers = npt.NDArray[np.int64]
+ShardsSpec = GenerateSpec | AnimateSpec | EditSpec | RestoreSpec
+
+# Shared out at a time: so few that no hand is waited for at the end of a task, and whole batches of the network.
+SHARED_BATCH_IMAGES = 128
+WORTH_HANDS_SECONDS = 8.0  # of work that is left: each hand needs two or three to import torch
 
 log = logging.getLogger("job")
 
 
 def run_generate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     """Write the shards of the task that are not published yet, and report each as soon as it is on disk."""
-    task = _Task(desk, warm)
     started = time.monotonic()
-    for shard in task.missing():
-        record = write_shard(desk.folder, shard.number, task.batches(shard), task.meta(shard))
-        desk.publish_shard(record)
-        log.info("shard %d: %d images, tar sha256 %s", record.number, record.count, record.tar_sha256)
+    with closing(_Task(desk, warm)) as task:
+        for shard in task.missing:
+            record = write_shard(desk.folder, shard.number, task.batches(shard), task.meta(shard))
+            desk.publish_shard(record)
+            log.info("shard %d: %d images, tar sha256 %s", record.number, record.count, record.tar_sha256)
     desk.progress("written", task.total, task.total)
     seconds = round(time.monotonic() - started, 3)
     return {"images": task.total, "shards": len(task.planned), "seconds": seconds, "batch_size": task.batch_size}
@@ -43,16 +54,20 @@ class _Task:
     """The range of shards, and what makes their images."""
 
     def __init__(self, desk: Desk, warm: WarmModels) -> None:
-        spec = parse_spec(desk.assignment.spec)
-        assert isinstance(spec, GenerateSpec | AnimateSpec | EditSpec | RestoreSpec)
+        spec = _spec_of(desk)
         self._desk = desk
         self._spec = spec
-        self._maker = _maker(desk, warm, spec)
+        self._maker = image_maker(desk, warm)
         shards = shard_plan(self._maker.images, spec.shard_size)
         first = desk.assignment.params.get("first_shard", 0)
         self.planned = shards[first : first + desk.assignment.params.get("shards", len(shards))]
         self.total = sum(shard.count for shard in self.planned)
-        self._done = 0
+        published = set(desk.assignment.params.get("published_shards", ()))  # by an earlier attempt
+        self.missing = [shard for shard in self.planned if shard.number not in published]
+        self._left = sum(shard.count for shard in self.missing)
+        self._hands = warm.hands if isinstance(spec, GenerateSpec) else None
+        self._batch_images = SHARED_BATCH_IMAGES if self._hands else self._maker.batch_images
+        self._made = self._make(numbers for shard in self.missing for numbers in self._batches(shard))
         self._started = time.monotonic()
         self._made_here = 0
 
@@ -74,39 +89,53 @@ class _Task:
         """How many images the network makes at a time; fewer than usual when the memory ran out."""
         return self._maker.model.batch_size
 
-    def missing(self) -> Iterator[ShardRange]:
-        """The planned shards without those that an earlier attempt published."""
-        published = set(self._desk.assignment.params.get("published_shards", ()))
-        for shard in self.planned:
-            if shard.number in published:
-                self._done += shard.count
-            else:
-                yield shard
-
     def batches(self, shard: ShardRange) -> Iterator[ImageBatch]:
-        """Make the shard's images.  Raises StopRequested between two batches."""
-        step = self._maker.batch_images
-        for first in range(shard.first_index, shard.first_index + shard.count, step):
+        """The images of the next missing shard.  Raises StopRequested between two batches."""
+        for numbers in self._batches(shard):
             self._desk.check_stop()
-            last = min(first + step, shard.first_index + shard.count)
-            indices = np.arange(first, last, dtype=np.int64)
-            images, labels = self._maker.make(indices)
-            seeds = np.full(len(indices), self._spec.seed, dtype=np.int64)
-            yield ImageBatch(first, images, seeds, labels, self._maker.edits(indices))
-            self._advance(len(indices))
+            images, labels = next(self._made)
+            seeds = np.full(len(numbers), self._spec.seed, dtype=np.int64)
+            yield ImageBatch(int(numbers[0]), images, seeds, labels, self._maker.edits(numbers))
+            self._advance(len(numbers))
+
+    def close(self) -> None:
+        """Let go of whoever still makes images."""
+        self._made.close()
+
+    def _batches(self, shard: ShardRange) -> Iterator[Integers]:
+        last = shard.first_index + shard.count
+        for first in range(shard.first_index, last, self._batch_images):
+            yield np.arange(first, min(first + self._batch_images, last), dtype=np.int64)
+
+    def _make(self, batches: Iterator[Integers]) -> Series[Made]:
+        """Images and labels of each batch; where it takes long on a CPU, by hands as soon as they are there."""
+        seconds, count = 0.0, 0
+        for numbers in batches:
+            if self._hands and self._hands.are_ready:
+                rest = chain([numbers], batches)
+                yield from self._hands.make_all(self._desk.assignment, rest, self._maker.make, self._desk.check_stop)
+                return
+            began = time.monotonic()
+            made = self._maker.make(numbers)
+            seconds, count = seconds + time.monotonic() - began, count + len(numbers)
+            if self._hands and (self._left - count) * seconds / count > WORTH_HANDS_SECONDS:
+                self._hands.begin()
+            yield made
 
     def _advance(self, count: int) -> None:
-        self._done += count
+        self._left -= count
         self._made_here += count
         rate = self._made_here / max(1e-9, time.monotonic() - self._started)
-        self._desk.progress("generating", min(self._done, self.total - 1), self.total, rate=rate)
+        done = self.total - max(1, self._left)
+        self._desk.progress("generating", done, self.total, rate=rate)
 
 
-def _maker(desk: Desk, warm: WarmModels, spec: GenerateSpec | AnimateSpec | EditSpec | RestoreSpec) -> ImageMaker:
-    """What the spec asks for, of the model that it names.  Raises ConfigError when that cannot do it."""
+def image_maker(desk: Desk, warm: WarmModels) -> ImageMaker:
+    """What the task's spec asks for, of the model that it names.  Raises ConfigError when that cannot do it."""
+    spec = _spec_of(desk)
     assert desk.assignment.model is not None
     described = desk.assignment.model
-    model = _load(desk, warm, described, spec.precision)
+    model = _load(desk, warm, described, spec)
     if isinstance(spec, RestoreSpec):
         return restorations(desk, spec, described, model)
     if isinstance(spec, AnimateSpec) and isinstance(model, Predictor):
@@ -121,11 +150,18 @@ def _maker(desk: Desk, warm: WarmModels, spec: GenerateSpec | AnimateSpec | Edit
     return Samples(spec, model, described.classes, chosen)
 
 
-def _load(desk: Desk, warm: WarmModels, model: ModelInput, precision: str) -> Model:
+def _spec_of(desk: Desk) -> ShardsSpec:
+    spec = parse_spec(desk.assignment.spec)
+    assert isinstance(spec, ShardsSpec)
+    return spec
+
+
+def _load(desk: Desk, warm: WarmModels, model: ModelInput, spec: ShardsSpec) -> Model:
     desk.measuring("loading the model", 0.0)
-    warm.prepare(model.image_size)
-    loaded = warm.get(desk.layout.resolve(model.folder), model.digest, precision)
-    log.info("model %s, digest %s, %s", model.reference, loaded.digest, warm.runtime(precision).resolved_precision)
+    warm.prepare(model.image_size, is_shared_out=isinstance(spec, GenerateSpec))
+    loaded = warm.get(desk.layout.resolve(model.folder), model.digest, spec.precision)
+    precision = warm.runtime(spec.precision).resolved_precision
+    log.info("model %s, digest %s, %s", model.reference, loaded.digest, precision)
     return loaded
 
 
@@ -144,7 +180,7 @@ def _sequences(desk: Desk, model: ModelInput) -> SequenceDataset:
     return data
 
 
-def _class_numbers(spec: GenerateSpec | AnimateSpec | EditSpec, model: ModelInput) -> npt.NDArray[np.int64] | None:
+def _class_numbers(spec: GenerateSpec | AnimateSpec | EditSpec, model: ModelInput) -> Integers | None:
     if spec.classes is None:
         return None
     unknown = [name for name in spec.classes if name not in model.classes]

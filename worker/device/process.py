@@ -23,6 +23,7 @@ from worker.device.pinning import hold_device, parse_device
 log = logging.getLogger("job")
 
 DEVICE_SPOILED = 75  # exit status: try again, with a new process
+IDLE_HANDS_SECONDS = 30.0  # for which they wait for the next generate task
 
 
 def main() -> None:
@@ -67,8 +68,11 @@ class DeviceProcess:
 
     def serve(self) -> None:
         """Work until the parent closes the line."""
+        hands = self._warm.hands
         while True:
-            message = self._next_order(None)
+            message = self._next_order(IDLE_HANDS_SECONDS if hands and hands.are_alive else None)
+            if hands and (message is None or not _needs_hands(message)):
+                hands.end()
             if message is not None and message["do"] == "run":
                 self._run(Assignment.from_json(message["assignment"]))
 
@@ -94,6 +98,10 @@ class DeviceProcess:
         if ending.is_device_spoiled:
             log.warning("the device may be unusable in this process: another one is needed")
             os._exit(DEVICE_SPOILED)
+
+
+def _needs_hands(message: dict[str, Any]) -> bool:
+    return bool(message["do"] == "run" and message["assignment"]["role"] == "generate")
 
 
 if __name__ == "__main__":

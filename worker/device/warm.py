@@ -9,6 +9,7 @@ import torch
 from imagemodels.export import load_model
 from imagemodels.model import Model
 from imagemodels.runtime import Runtime
+from worker.device.hands import Hands
 
 KEPT_MODELS = 2
 SMALL_IMAGE = 32  # pixels a side
@@ -16,21 +17,27 @@ SMALL_IMAGE = 32  # pixels a side
 
 @dataclass
 class WarmModels:
-    """The most recently used models, by digest, precision and threads."""
+    """The most recently used models, by digest, precision and threads; and the hands, where there are any."""
 
     device: str  # torch's name: "cpu" or "cuda"
     most_threads: int
+    hands: Hands | None = None  # of a CPU with several cores
     _threads: int = 1
     _models: OrderedDict[tuple[str, str, int], Model] = field(default_factory=OrderedDict)
 
-    def prepare(self, image_size: int) -> None:
+    def __post_init__(self) -> None:
+        if self.device == "cpu" and self.most_threads > 1:
+            self.hands = Hands(self.most_threads)
+
+    def prepare(self, image_size: int, *, is_shared_out: bool = False) -> None:
         """Choose the CPU threads for images of this size (pixels a side), before anything is computed with them.
 
         One thread for small ones: their layers are so short that two threads wait for each other more than they work,
-        and fall behind one as soon as another process wants a core. The choice follows from the size alone, so
-        that a resumed run computes in the same order, bit for bit.
+        and fall behind one as soon as another process wants a core. One as well where the work is shared out to
+        processes of one thread each. The choice follows from size and work alone, so that a resumed run computes in
+        the same order, bit for bit.
         """
-        self._threads = 1 if image_size <= SMALL_IMAGE else self.most_threads
+        self._threads = 1 if image_size <= SMALL_IMAGE or is_shared_out else self.most_threads
         torch.set_num_threads(self._threads)
 
     def runtime(self, precision: str) -> Runtime:
