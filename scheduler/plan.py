@@ -14,7 +14,6 @@ from pixmill.specs import (
     GenerateSpec,
     PingSpec,
     RestoreSpec,
-    Spec,
     TrainSpec,
 )
 
@@ -32,7 +31,7 @@ class Plan:
 
 def plan_train(spec: TrainSpec) -> Plan:
     """One task: training is one device's work."""
-    return Plan([NewTask(role=Role.TRAIN, params={})], spec.images)
+    return _one_task(Role.TRAIN, spec.images)
 
 
 def plan_generate(spec: GenerateSpec) -> Plan:
@@ -87,27 +86,23 @@ def plan_restore(spec: RestoreSpec) -> Plan:
 
 def plan_evaluate(spec: EvaluateSpec) -> Plan:
     """One task: all numbers are about the same images."""
-    return Plan([NewTask(role=Role.EVALUATE, params={})], spec.n)
+    return _one_task(Role.EVALUATE, spec.n)
 
 
-def plan_job(spec: Spec) -> Plan:
-    """The tasks of any job."""
-    match spec:
-        case TrainSpec():
-            return plan_train(spec)
-        case GenerateSpec():
-            return plan_generate(spec)
-        case AnimateSpec():
-            return plan_animate(spec)
-        case EditSpec():
-            return plan_edit(spec)
-        case EvaluateSpec():
-            return plan_evaluate(spec)
-        case CompressSpec():
-            return Plan([NewTask(role=Role.COMPRESS, params={})], spec.n)
-        case DecompressSpec():
-            return Plan([NewTask(role=Role.DECOMPRESS, params={})], 0)  # the files are counted when they are found
-        case RestoreSpec():
-            return plan_restore(spec)
-        case PingSpec():
-            return Plan([NewTask(role=Role.PING, params={})], 0)
+def plan_compress(spec: CompressSpec) -> Plan:
+    """One task: sizes and losses are about the same images."""
+    return _one_task(Role.COMPRESS, spec.n)
+
+
+def plan_decompress(_spec: DecompressSpec) -> Plan:
+    """One task; the files are counted when they are found."""
+    return _one_task(Role.DECOMPRESS, 0)
+
+
+def plan_ping(_spec: PingSpec) -> Plan:
+    """One task without images."""
+    return _one_task(Role.PING, 0)
+
+
+def _one_task(role: Role, images: int) -> Plan:
+    return Plan([NewTask(role=role, params={})], images)

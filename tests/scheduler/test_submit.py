@@ -24,6 +24,7 @@ from pixmill.errors import (
     UserError,
 )
 from pixmill.settings import Settings, load_settings
+from pixmill.specs import KINDS as SPECS
 from pixmill.specs import (
     NAME_PATTERN,
     AnimateSpec,
@@ -36,8 +37,9 @@ from pixmill.specs import (
     TrainSpec,
 )
 from pixmill.states import State
+from scheduler.kinds import KINDS, kind_of
 from scheduler.names import POKE_LIST
-from scheduler.submit import Submitted, _default_name, check_request, submit
+from scheduler.submit import Submitted, check_request, submit
 from tests import rows
 from tests.conftest import Broker
 from tests.errands import run_in_processes, submit_once
@@ -398,6 +400,12 @@ def test_a_model_of_sequences_makes_no_images_of_its_own(desk: Desk) -> None:
     assert caught.value.hint == f"pixmill submit animate --model job:{train}"
 
 
+def test_the_table_has_every_kind_and_names_keys_that_it_has() -> None:
+    assert KINDS.keys() == SPECS.keys()
+    for name, kind in KINDS.items():
+        assert {*kind.models, *kind.datasets.values(), *kind.left_to_model} <= SPECS[name].model_fields.keys()
+
+
 def test_cancelling_before_the_first_tick_leaves_nothing_to_do(desk: Desk) -> None:
     job_id = desk.submit().job_id
     act(desk.database, cancel_job, job_id, actor="ann")
@@ -406,7 +414,8 @@ def test_cancelling_before_the_first_tick_leaves_nothing_to_do(desk: Desk) -> No
 
 @given(st.sampled_from(["folder:", "idx:"]), st.text(max_size=120))
 def test_a_default_name_is_always_one_that_can_be_referred_to(kind: str, path: str) -> None:
-    assert re.fullmatch(NAME_PATTERN, _default_name(TrainSpec(model="vae", dataset=f"{kind}{path}")))
+    spec = TrainSpec(model="vae", dataset=f"{kind}{path}")
+    assert re.fullmatch(NAME_PATTERN, kind_of(spec).default_name(spec))
 
 
 @pytest.mark.parametrize(
@@ -423,7 +432,7 @@ def test_a_default_name_is_always_one_that_can_be_referred_to(kind: str, path: s
     ],
 )
 def test_a_job_without_a_name_is_named_after_what_it_does(spec: Spec, name: str) -> None:
-    assert _default_name(spec) == name
+    assert kind_of(spec).default_name(spec) == name
 
 
 def test_weights_of_inception_are_a_file_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,71 @@
+"""A key is for one job: submitted again under the same key, the same spec finds the job that was added."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from db.jobs import find_by_key
+from db.registry import parse_reference, resolve_model
+from db.tables import Job, ModelVersion
+from pixmill.errors import KeyConflict, SpecError
+from pixmill.specs import JobOptions, Spec
+from scheduler.kinds import kind_of
+from scheduler.validation import registered_reference
+
+
+def refuse_repeated_keys(requests: Sequence[tuple[Spec, JobOptions]]) -> None:
+    """Raise SpecError when one key is given to several jobs."""
+    counts = Counter(options.key for _spec, options in requests if options.key)
+    repeated = [key for key, count in counts.items() if count > 1]
+    if repeated:
+        raise SpecError(f"key {repeated[0]!r} is given to {counts[repeated[0]]} jobs", hint="give each its own")
+
+
+def present_job(session: Session, spec: Spec, key: str | None) -> int | None:
+    """The job that was submitted under the same key before.  Raises KeyConflict if it asks for something else."""
+    present = find_by_key(session, key) if key else None
+    if present is None:
+        return None
+    _require_same(present, _as_submitted_then(session, spec, present.spec))
+    return present.id
+
+
+def _require_same(present: Job, spec: Spec) -> None:
+    differences = _differences(present.spec, spec.model_dump(mode="json"))
+    if not differences:  # a spec of an earlier version may lack a key that has its default now
+        return
+    raise KeyConflict(
+        f"key {present.key!r} belongs to job {present.id}, which asks for something else: {'; '.join(differences)}",
+        hint=f"use another --key, or look at it: pixmill job show {present.id}",
+    )
+
+
+def _as_submitted_then(session: Session, spec: Spec, present: Mapping[str, Any]) -> Spec:
+    """The spec with all that was fixed when the key was first used: by now a name may stand for something newer."""
+    kind = kind_of(spec)
+    models = [key for key in kind.models if getattr(spec, key) in _names_of_model(session, present.get(key))]
+    datasets = [key for key in kind.datasets.values() if _is_name_of_dataset(getattr(spec, key), present.get(key))]
+    left_open = [key for key in kind.left_to_model if getattr(spec, key) is None]
+    return spec.model_copy(update={key: present.get(key) for key in (*models, *datasets, *left_open)})
+
+
+def _names_of_model(session: Session, pinned: str | None) -> set[str | None]:
+    """All that a person may have called the model that a spec fixes, if it fixes one."""
+    if pinned is None or parse_reference(pinned).version is None:
+        return {pinned}
+    found = resolve_model(session, pinned)
+    assert isinstance(found, ModelVersion)
+    return {pinned, found.model.name, f"job:{found.job_id}"}
+
+
+def _is_name_of_dataset(name: str | None, present: str | None) -> bool:
+    """Whether the data set of a present job was registered under the name when the job was submitted."""
+    pinned = registered_reference(present or "")
+    return pinned is not None and pinned.name == name
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    keys = sorted(old.keys() | new.keys())
+    return [f"{key} {old.get(key)!r} → {new.get(key)!r}" for key in keys if old.get(key) != new.get(key)]

@@ -1,0 +1,158 @@
+"""What a submit does with each kind of spec: one row of a table for each."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy.orm import Session
+
+from pixmill.datasets import ROLES, TASK_KEY
+from pixmill.specs import (
+    AnimateSpec,
+    CompressSpec,
+    DecompressSpec,
+    EditSpec,
+    EvaluateSpec,
+    GenerateSpec,
+    PingSpec,
+    RestoreSpec,
+    Spec,
+    TrainSpec,
+)
+from scheduler.editing import check_edit
+from scheduler.pinning import (
+    Parents,
+    pin_animate,
+    pin_compress,
+    pin_decompress,
+    pin_edit,
+    pin_evaluate,
+    pin_generate,
+    pin_restore,
+)
+from scheduler.plan import (
+    Plan,
+    plan_animate,
+    plan_compress,
+    plan_decompress,
+    plan_edit,
+    plan_evaluate,
+    plan_generate,
+    plan_ping,
+    plan_restore,
+    plan_train,
+)
+from scheduler.restoration import check_restore
+from scheduler.validation import check_compress, check_decompress, check_evaluate, check_train, registered_reference
+
+LONGEST_NAME = 100
+
+S = TypeVar("S")
+OfModel = GenerateSpec | AnimateSpec | EditSpec | CompressSpec | RestoreSpec
+
+
+def _as_it_is(spec: S) -> S:
+    return spec
+
+
+def _without_models(_session: Session, spec: S, _parents: Parents) -> S:
+    return spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind(Generic[S]):
+    """How a spec is checked, fixed, planned and named, and what of it names what else."""
+
+    plan: Callable[[S], Plan]
+    default_name: Callable[[S], str]  # of a job that is given none
+    check: Callable[[S], S] = _as_it_is  # without the database; gives absolute paths
+    pin: Callable[[Session, S, Parents], S] = _without_models  # models and outputs, in the database
+    models: tuple[str, ...] = ()  # keys that name models
+    datasets: Mapping[str, str] = field(default_factory=dict)  # what a data set is for → the key that names it
+    left_to_model: tuple[str, ...] = ()  # keys that the model decides when nothing is asked for
+
+
+def kind_of(spec: Spec) -> Kind[Any]:
+    """The row of a spec."""
+    return KINDS[spec.kind]
+
+
+def _after_dataset(spec: TrainSpec) -> str:
+    registered = registered_reference(spec.dataset)
+    if registered is not None:
+        return f"{spec.model}-{registered.name}"[:LONGEST_NAME]
+    dataset = spec.dataset.rstrip("/").rsplit("/", 1)[-1].rpartition(":")[2] or "data"
+    safe = re.sub(r"[^A-Za-z0-9._-]", "-", dataset)  # a name that a model reference can hold
+    return f"{spec.model}-{safe}"[:LONGEST_NAME]
+
+
+def _after_model(made: str) -> Callable[[OfModel], str]:
+    return lambda spec: f"{spec.model.partition('@')[0].replace(':', '-')}-{made}"[:LONGEST_NAME]
+
+
+_OF_MODEL = ("model",)
+_ON_DATASET = {TASK_KEY: "dataset"}
+
+KINDS: Mapping[str, Kind[Any]] = {
+    "train": Kind[TrainSpec](
+        check=check_train,
+        plan=plan_train,
+        default_name=_after_dataset,
+        datasets=_ON_DATASET,
+    ),
+    "generate": Kind[GenerateSpec](
+        pin=pin_generate,
+        plan=plan_generate,
+        default_name=_after_model("images"),
+        models=_OF_MODEL,
+    ),
+    "animate": Kind[AnimateSpec](
+        pin=pin_animate,
+        plan=plan_animate,
+        default_name=_after_model("animations"),
+        models=_OF_MODEL,
+        left_to_model=("stops", "given"),
+    ),
+    "edit": Kind[EditSpec](
+        check=check_edit,
+        pin=pin_edit,
+        plan=plan_edit,
+        default_name=_after_model("edited"),
+        models=_OF_MODEL,
+        datasets={role: role for role in ROLES},
+        left_to_model=("classes",),
+    ),
+    "evaluate": Kind[EvaluateSpec](
+        check=check_evaluate,
+        pin=pin_evaluate,
+        plan=plan_evaluate,
+        default_name=lambda spec: f"judge-{spec.output}",
+        models=("judge",),
+        datasets=_ON_DATASET,
+    ),
+    "compress": Kind[CompressSpec](
+        check=check_compress,
+        pin=pin_compress,
+        plan=plan_compress,
+        default_name=_after_model("compressed"),
+        models=_OF_MODEL,
+        datasets=_ON_DATASET,
+    ),
+    "decompress": Kind[DecompressSpec](
+        check=check_decompress,
+        pin=pin_decompress,
+        plan=plan_decompress,
+        default_name=lambda spec: f"decompressed-{spec.output or 'files'}",
+        models=_OF_MODEL,
+    ),
+    "restore": Kind[RestoreSpec](
+        check=check_restore,
+        pin=pin_restore,
+        plan=plan_restore,
+        default_name=_after_model("restored"),
+        models=_OF_MODEL,
+        datasets={TASK_KEY: "input"},
+    ),
+    "ping": Kind[PingSpec](plan=plan_ping, default_name=lambda _spec: "ping"),
+}
