@@ -1,0 +1,95 @@
+"""From the shards of a job that makes images to the section of its report that shows them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from cli.jobsource import JobSource
+from cli.restorationsection import lines_of
+from db.tables import Shard
+from db.views import job_shards
+from pixmill.errors import StorageError
+from pixmill.specs import AnimateSpec, EditSpec, GenerateSpec, RestoreSpec, Spec
+from reports.data import FidelityTable, GenerateSection
+from storage.shards import ShardRow, read_rows
+
+MANIFEST_ROWS = 8
+COLUMNS = ("index", "key", "seed", "label", "width", "height", "size")
+
+
+def generate_section(source: JobSource) -> GenerateSection:
+    """Shards, classes and the first rows of the table."""
+    shards = job_shards(source.session, source.job.id)
+    assembled = source.result("assemble")
+    images = sum(shard.image_count for shard in shards)
+    planned = assembled.get("images") or source.job.progress_total or images
+    rows, warnings = _manifest_rows(source, shards)
+    return GenerateSection(
+        images=images,
+        images_planned=planned,
+        shards=len(shards),
+        shards_planned=-(-planned // _shard_size(source.spec)),
+        size_bytes=sum(shard.size_bytes for shard in shards),
+        images_per_second=_rate(source.results("generate")),
+        contact_sheet=source.existing(assembled.get("contact_sheet")),
+        sheet_caption=_sheet_caption(source.spec),
+        edit={name.replace("_", " "): value for name, value in (assembled.get("edit") or {}).items()},
+        counts=assembled.get("class_counts") or {},
+        manifest_rows=rows,
+        model=source.facts_of_used_model(),
+        output=str(source.layout.output_folder(source.job.id)) if assembled else "",
+        verify_hint=f"pixmill output verify {source.job.id}" if assembled else "",
+        warnings=[*warnings, *(assembled.get("warnings") or [])],
+        restoration=_measured(assembled, images),
+        restores=source.job.kind == "restore",
+    )
+
+
+def _rate(results: Sequence[dict[str, Any]]) -> float | None:
+    """Images a second of device time."""
+    seconds = sum(float(result.get("seconds") or 0) for result in results)
+    return sum(int(result["images"]) for result in results) / seconds if seconds else None
+
+
+def _manifest_rows(source: JobSource, shards: Sequence[Shard]) -> tuple[list[dict[str, object]], list[str]]:
+    """The first rows of the first table, and what hinders reading them."""
+    if not shards:
+        return [], []
+    try:
+        rows = read_rows(source.layout.resolve(shards[0].folder), shards[0].number)[:MANIFEST_ROWS]
+    except StorageError as error:
+        return [], [f"the first table cannot be read: {error.message}"]
+    return [_shown_row(row) for row in rows], []
+
+
+def _shown_row(row: ShardRow) -> dict[str, object]:
+    done = asdict(row.edit) if row.edit is not None else {}
+    return {**{name: getattr(row, name) for name in COLUMNS}, **done, "sha256": row.sha256.hex()[:16] + "…"}
+
+
+def _measured(assembled: dict[str, Any], images: int) -> FidelityTable | None:
+    """How near the images of a restore job came to the true ones, if those are known."""
+    found = assembled.get("fidelity")
+    return FidelityTable(lines=lines_of(found), note=f"Means over {images:,} images.") if found else None
+
+
+def _shard_size(spec: Spec) -> int:
+    assert isinstance(spec, GenerateSpec | AnimateSpec | EditSpec | RestoreSpec)
+    return spec.shard_size
+
+
+def _sheet_caption(spec: Spec) -> str:
+    """What a row of the contact sheet of an edit job shows; nothing of other jobs."""
+    if not isinstance(spec, EditSpec):
+        return ""
+    made = {
+        "attribute": f"moved towards {spec.attribute} by {_listed(spec.strengths)}",
+        "interpolate": "the way from the first image to the last",
+        "class": f"decoded as {_listed(spec.classes)}",
+        "optimise": "the image whose style it takes, and what it becomes",
+    }
+    return f"Before and after: a row is an image, and {made[spec.way]}."
+
+
+def _listed(values: Sequence[object] | None) -> str:
+    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values or ())

@@ -1,0 +1,70 @@
+"""The rows and folders of one job, as the sections of its report are made from them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from cli.modelfacts import model_facts
+from db.registry import resolve_model, version_of_job
+from db.tables import Attempt, Job, ModelVersion, Task, Worker
+from db.views import JobLine, job_attempts, job_tasks
+from pixmill.errors import PixmillError
+from pixmill.settings import Settings
+from pixmill.specs import Spec, parse_spec
+from storage.paths import Layout
+
+
+class JobSource:
+    """What the database and the storage of this host hold of a job."""
+
+    def __init__(self, session: Session, settings: Settings, line: JobLine) -> None:
+        self.session = session
+        self.layout = Layout(settings.storage_root)
+        self.line = line
+        self.tasks: Sequence[Task] = job_tasks(session, line.job.id)
+        self.attempts: Sequence[tuple[Attempt, Task, Worker]] = job_attempts(session, line.job.id)
+
+    @property
+    def job(self) -> Job:
+        """Its row."""
+        return self.line.job
+
+    @property
+    def spec(self) -> Spec:
+        """What was asked for."""
+        return parse_spec(self.job.spec)
+
+    @property
+    def folders(self) -> list[Path]:
+        """Those of its attempts, in order of time."""
+        return [self.layout.resolve(attempt.folder) for attempt, _task, _worker in self.attempts]
+
+    def results(self, role: str) -> list[dict[str, Any]]:
+        """What the tasks of that role have found, of those that have ended."""
+        return [task.result for task in self.tasks if task.role.value == role and task.result]
+
+    def result(self, role: str) -> dict[str, Any]:
+        """What the one task of that role has found; empty until it has."""
+        return next(iter(self.results(role)), {})
+
+    def existing(self, relative: str | None) -> Path | None:
+        """The file of a root-relative path, or None when it is not on this host."""
+        if not relative:
+            return None
+        path = self.layout.resolve(relative)
+        return path if path.is_file() else None
+
+    def trained_version(self) -> ModelVersion | None:
+        """The version that a train job has published."""
+        return version_of_job(self.session, self.job.id)
+
+    def facts_of_used_model(self) -> dict[str, object]:
+        """What is to be known of the model that the job works with."""
+        name = str(self.job.spec["model"])
+        try:
+            found = resolve_model(self.session, name)
+        except PixmillError as error:
+            return {"model": name, "note": error.message}
+        return model_facts(found) if isinstance(found, ModelVersion) else {"model": f"job:{found.id}"}
