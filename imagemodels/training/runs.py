@@ -48,7 +48,9 @@ def new_run(
         from imagemodels.training.forest import ForestFit
 
         return ForestFit(config, images if rows is None else images[rows], labels, runtime, quality)
+    from imagemodels.training.codec_trainer import CodecTrainer
     from imagemodels.training.trainer import Trainer
 
+    trainer = CodecTrainer if config.model.family == "codec" else Trainer
     tests = {"test_images": test_images, "test_labels": test_labels}
-    return Trainer(config, images, labels, runtime, quality, rows=rows, **tests)
+    return trainer(config, images, labels, runtime, quality, rows=rows, **tests)

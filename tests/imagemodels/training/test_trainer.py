@@ -14,6 +14,7 @@ from imagemodels.presets import resolve
 from imagemodels.restoration import Restorer
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
+from imagemodels.training.codec_trainer import CodecTrainer
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.descent import Descent
 from imagemodels.training.events import Event, Progress, Quality, Samples, Step
@@ -75,6 +76,10 @@ def moving(image_size: int, channels: int) -> SequenceDataset:
     return load_sequences("moving:digits", image_size=image_size, channels=channels)
 
 
+def trainer_of(config: TrainConfig) -> type[Trainer]:
+    return CodecTrainer if config.model.family == "codec" else Trainer
+
+
 def new_trainer(config: TrainConfig) -> Descent:
     if config.model.traits.predicts_frames:
         return SequenceTrainer(config, moving(config.image_size, config.channels), Runtime(threads=1))
@@ -84,7 +89,7 @@ def new_trainer(config: TrainConfig) -> Descent:
         return RestorationTrainer(config, images[:50], Runtime(threads=1), test_images=images[1500:1540])
     known = labels if config.num_classes else None
     tests = {"test_images": images[1500:1540], "test_labels": labels[1500:1540]}
-    return Trainer(
+    return trainer_of(config)(
         config,
         images[:50],
         known[:50] if known is not None else None,
@@ -180,7 +185,7 @@ def trained_on_noise(preset: str, image_size: int, channels: int, num_classes: i
     trainer: Descent = (
         RestorationTrainer(config, images, Runtime(threads=1))
         if config.model.traits.restores_images
-        else Trainer(config, images, labels, Runtime(threads=1))
+        else trainer_of(config)(config, images, labels, Runtime(threads=1))
     )
     for _ in trainer.run():
         pass
@@ -350,6 +355,12 @@ def test_a_classifier_makes_no_images_and_a_generator_no_predictions() -> None:
         new_trainer(small_config("vae")).predictor()
     with pytest.raises(ConfigError, match="makes no images"):
         new_trainer(small_config("convlstm")).generator()
+
+
+@pytest.mark.parametrize("preset", ["fsq-ae", "conv-ae"])
+def test_a_preset_that_another_run_trains_is_refused(preset: str) -> None:
+    with pytest.raises(ConfigError, match=f"preset '{preset}' is a .*: Trainer does not train it"):
+        Trainer(small_config(preset), digits()[0][:50], None, Runtime())
 
 
 def test_test_images_that_do_not_fit_are_refused() -> None:
