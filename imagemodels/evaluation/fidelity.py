@@ -15,6 +15,7 @@ DEVIATION = 1.5  # pixels, of the window's Gaussian
 LUMINANCE_CONSTANT = (0.01 * PEAK) ** 2
 CONTRAST_CONSTANT = (0.03 * PEAK) ** 2
 CHUNK = 64  # images in memory at a time as float64
+HIGHEST_PSNR = 100.0  # dB; an image without an error counts as much in a mean
 
 
 def psnr(images: Tensor, references: Tensor) -> Tensor:
@@ -27,6 +28,11 @@ def psnr(images: Tensor, references: Tensor) -> Tensor:
     parts = zip(torch.split(images, CHUNK), torch.split(references, CHUNK), strict=True)
     errors = [(one.double() - other.double()).square().mean((1, 2, 3)) for one, other in parts]
     return 10.0 * torch.log10(PEAK**2 / torch.cat(errors))
+
+
+def mean_ratio(ratios: Tensor) -> float:
+    """Return the mean of PSNRs (N,) in dB, in which none counts more than HIGHEST_PSNR."""
+    return float(ratios.clamp_max(HIGHEST_PSNR).mean())
 
 
 def ssim(images: Tensor, references: Tensor) -> Tensor:

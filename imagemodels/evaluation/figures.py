@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from imagemodels.evaluation.rates import HIGHEST_PSNR, Rate
+from imagemodels.evaluation.fidelity import HIGHEST_PSNR
+from imagemodels.evaluation.rates import Rate
 from imagemodels.evaluation.report import Better, Control, Metric
 from imagemodels.evaluation.restorations import RestorationReport
 from imagemodels.evaluation.sequences import SequenceReport, StepFigures

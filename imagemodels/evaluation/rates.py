@@ -12,12 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from imagemodels.evaluation.fidelity import CHUNK, psnr, ssim
+from imagemodels.evaluation.fidelity import CHUNK, mean_ratio, psnr, ssim
 
 Images = npt.NDArray[np.uint8]
 WEBP_QUALITIES = (0, 10, 30, 50, 75, 90)
 SLOWEST = 6  # of WebP's methods: the smallest files
-HIGHEST_PSNR = 100.0  # dB; an image without an error counts as much in a mean
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def measured_rate(
     return Rate(
         name=name,
         bits_per_pixel=8 * sum(sizes) / (originals.shape[0] * originals.shape[1] * originals.shape[2]),
-        psnr=None if lossless else float(torch.cat(ratios).clamp_max(HIGHEST_PSNR).mean()),
+        psnr=None if lossless else mean_ratio(torch.cat(ratios)),
         ssim=float(torch.cat(similarities).mean()),
         n=len(originals),
     )

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from imagemodels.degradations import degraded, numbered_draws
-from imagemodels.evaluation.fidelity import psnr, ssim
-from imagemodels.evaluation.rates import HIGHEST_PSNR
+from imagemodels.evaluation.fidelity import mean_ratio, psnr, ssim
 from imagemodels.networks.restoration_specs import DegradationSpec
 from imagemodels.pixels import to_float, to_uint8
 from imagemodels.restoration import Holes, Images, Restorer
@@ -92,13 +91,13 @@ def _damaged(truth: Images, spec: DegradationSpec, seed: int, indices: NDArray[n
 def fidelity(images: Images, truth: Images) -> Fidelity:
     """Return how near images (N, H, W, C) are to the true ones."""
     pair = _tensor(images), _tensor(truth)
-    return Fidelity(psnr=float(psnr(*pair).clamp_max(HIGHEST_PSNR).mean()), ssim=float(ssim(*pair).mean()))
+    return Fidelity(psnr=mean_ratio(psnr(*pair)), ssim=float(ssim(*pair).mean()))
 
 
 def mean_noise_ratio(restorer: Restorer, pairs: DamagedImages) -> float:
     """Return the mean PSNR in dB of the restored images."""
     restored = restorer.restore(pairs.images, pairs.holes)
-    return float(psnr(_tensor(restored), _tensor(pairs.truth)).clamp_max(HIGHEST_PSNR).mean())
+    return mean_ratio(psnr(_tensor(restored), _tensor(pairs.truth)))
 
 
 def judge_restorations(restorer: Restorer, pairs: DamagedImages, *, held_out: bool) -> RestorationReport:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imagemodels.coding.tables import fitted_tables
-from imagemodels.evaluation.fidelity import psnr
+from imagemodels.evaluation.fidelity import mean_ratio, psnr
 from imagemodels.memory import in_batches_that_fit
 from imagemodels.networks.fsq import FsqAutoencoder
 from imagemodels.networks.spatialspecs import FsqSpec
@@ -24,7 +24,6 @@ from imagemodels.training.task import Task, new_optimizer
 FITTED_PLACES = 1_000_000  # of codes that the frequencies are counted over, about
 BATCH = 128  # images
 MEASURED = 512  # of the training images
-BEST_RATIO = 100.0  # dB, of an image that is decoded without an error
 
 
 class CodecTask(Task):
@@ -78,7 +77,7 @@ def fit_frequencies(network: FsqAutoencoder, stream: ImageStream, runtime: Runti
 def mean_noise_ratio(network: FsqAutoencoder, stream: ImageStream, runtime: Runtime) -> float:
     """Return the mean PSNR in dB of the first training images, as the network decodes them."""
     originals, decoded = _decoded(network, stream, runtime, MEASURED)
-    return float(psnr(decoded, originals).clamp_max(BEST_RATIO).mean())
+    return mean_ratio(psnr(decoded, originals))
 
 
 def side_by_side(network: FsqAutoencoder, stream: ImageStream, runtime: Runtime, count: int) -> NDArray[np.uint8]:
