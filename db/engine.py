@@ -1,6 +1,7 @@
 """Connections: one engine for a process, write transactions that never fail half way for want of a lock."""
 
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -226,6 +227,7 @@ def _postgresql_engine(url: URL, settings: Settings) -> Engine:
     # A process that stands still in the middle of a transaction (a suspended machine, a dead network) must not hold its
     # locks for ever, and nobody waits for a lock without end.
     patience = round(1000 * settings.database.busy_timeout_seconds)
+    logging.getLogger("psycopg").addFilter(_is_no_echo)
     server = {"timezone": "UTC", "lock_timeout": patience, "idle_in_transaction_session_timeout": patience}
     try:
         return create_engine(
@@ -243,3 +245,12 @@ def _postgresql_engine(url: URL, settings: Settings) -> Engine:
         raise ConfigError(
             "database.url names PostgreSQL, but its driver is not installed", hint="pip install 'pixmill[postgres]'"
         ) from error
+
+
+def _is_no_echo(record: logging.LogRecord) -> bool:
+    """Whether psycopg says more than that an error, which it raises, was followed by another one.
+
+    When the server goes away amid statements that were sent together, the end of their pipeline fails as well. What is
+    raised names the cause, and is logged by whoever meets it.
+    """
+    return not str(record.msg).startswith("error ignored terminating")

@@ -176,6 +176,18 @@ def test_a_connection_that_the_server_cut_is_unreachable_and_then_replaced(postg
     database.dispose()
 
 
+def test_a_connection_that_is_cut_amid_many_statements_is_told_of_once(
+    postgres_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = opened(tmp_path, postgres_url)
+    cut = text("INSERT INTO queues (name) SELECT pg_terminate_backend(pg_backend_pid())::text WHERE :name <> ''")
+    names = [{"name": f"{number:030}"} for number in range(20_000)]  # one pipeline: it is cut while they are sent
+    with pytest.raises(DatabaseUnreachable), database.write() as session:
+        session.execute(cut, names)
+    assert caplog.records == []
+    database.dispose()
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
