@@ -137,31 +137,22 @@ class Run(ABC):
         """
         network = self._product(which)
         if not isinstance(network, Decoder):
-            raise ConfigError(
-                f"preset {self.config.preset!r} is a {self.config.model.traits.product}: it makes no images"
-            )
+            raise self._is_another("it makes no images")
         return Generator(network, self.runtime)
 
     def classifier(self, which: Which = "last") -> Classifier:
         """Return a classifier with a copy of the averaged weights; raises ConfigError when the model is none."""
         network = self._product(which)
         if not isinstance(network, Encoder):
-            raise ConfigError(
-                f"preset {self.config.preset!r} is a {self.config.model.traits.product}: it is no classifier"
-            )
+            raise self._is_another("it is no classifier")
         return Classifier(network, self.runtime)
 
     def predictor(self, which: Which = "last") -> Predictor:
         """Return a predictor with a copy of the averaged weights; raises ConfigError when the model is none."""
         network = self._product(which)
         if not isinstance(network, SequencePredictor):
-            raise ConfigError(
-                f"preset {self.config.preset!r} is a {self.config.model.traits.product}: it predicts no frames"
-            )
+            raise self._is_another("it predicts no frames")
         return Predictor(network, self.runtime)
-
-    def _is_another(self, so: str) -> ConfigError:
-        return ConfigError(f"preset {self.config.preset!r} is a {self.config.model.traits.product}: {so}")
 
     def model(self, which: Which = "last") -> Model:
         """Return the generator, classifier, codec, predictor or restorer, whichever is trained."""
@@ -267,6 +258,9 @@ class Run(ABC):
     def _go_back(self, anchor: dict[str, Any]) -> None:
         """Return to where a snapshot was taken."""
         state.restore(self, anchor)
+
+    def _is_another(self, so: str) -> ConfigError:
+        return ConfigError(f"preset {self.config.preset!r} is a {self.config.model.traits.product}: {so}")
 
     def _product(self, which: Which) -> torch.nn.Module:
         if which == "last":

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from imagemodels.errors import ConfigError
 from imagemodels.networks.prior import LatentDecoder
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
@@ -43,8 +42,7 @@ class Trainer(Descent):
         test = (test_images, test_labels) if test_images is not None and test_labels is not None else None
         super().__init__(config, runtime, ImageStream(config, images, labels, runtime, rows), quality, test)
         if config.model.family not in self.families:
-            product = config.model.traits.product
-            raise ConfigError(f"preset {config.preset!r} is a {product}: {type(self).__name__} does not train it")
+            raise self._is_another(f"{type(self).__name__} does not train it")
         if test_images is not None:
             check_images(config, test_images, test_labels)
 
