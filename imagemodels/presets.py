@@ -212,7 +212,7 @@ _ALL = (
     Preset(
         name="forest",
         family="forest",
-        summary="adversarial random forest on principal components; grown in seconds, no gradients, no GPU",
+        summary="adversarial random forest on principal components; no gradients, no GPU",
         paper="Watson et al., AISTATS 2023, arXiv 2205.09435",
         options=ForestOptions(),
     ),
