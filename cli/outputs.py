@@ -1,12 +1,15 @@
 """What a job has made: shards of a data set, or image files of their own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli.context import Workspace
 from cli.formatting import count, size
 from cli.jobs import model_of
+from cli.output import can_animate
 from pixmill.errors import Conflict, NotFound
 from pixmill.specs import DATASET_MAKERS
 from pixmill.states import State
@@ -58,6 +61,27 @@ def read_output(session: "Session", layout: Layout, job_id: int) -> Output:
     return Output(job, folder, result)
 
 
+def read_dataset(workspace: Workspace, job_id: int) -> "tuple[Output, list[ShardRecord]]":
+    """The output of a job that makes a data set, and its shards.  Raises as `read_output`, and NotFound for others."""
+    with workspace.database.read() as session:
+        output = read_output(session, workspace.layout, job_id)
+        if output.has_files:
+            raise NotFound(f"{output.job.kind} job {job_id} has files, not rows", hint=f"look into {output.manifest}")
+        return output, read_shards(session, output)
+
+
+@contextmanager
+def counting(title: str) -> Iterator["Progress | None"]:
+    """What shows how far something is, on a terminal that can."""
+    if not can_animate():
+        yield None
+        return
+    from cli.bars import CountBar
+
+    with CountBar(title) as bar:
+        yield bar.show
+
+
 def read_shards(session: "Session", output: Output) -> list["ShardRecord"]:
     """The records of its shards; none of an output of files."""
     from db.views import job_shards
@@ -86,7 +110,18 @@ def line_folder(line: "OutputLine", layout: Layout) -> Path | None:
 def output_facts(output: Output) -> dict[str, Any]:
     """What is to be known of it, in plain values; what it does not have is left out."""
     result, job = output.result, output.job
-    names = ("bits_per_pixel", "psnr", "ssim", "verified", "differing", "animations", "class_counts", "warnings")
+    names = (
+        "bits_per_pixel",
+        "psnr",
+        "ssim",
+        "verified",
+        "differing",
+        "animations",
+        "class_counts",
+        "warnings",
+        "format",
+        "lossy",
+    )
     facts = {
         "kind": job.kind,
         "model": result.get("model") or model_of(job.spec),
@@ -124,5 +159,6 @@ def next_commands(output: Output) -> list[str]:
     judge = f"judge it:   pixmill submit evaluate --output {job_id}"
     export = f"copy it:    pixmill output export {job_id} --to FOLDER"
     decompress = f"decode it:  pixmill submit decompress --output {job_id}"
-    of_kind = {"generate": [judge], "compress": [export, decompress], "decompress": [export], "restore": [export]}
-    return [*of_kind.get(output.job.kind, ()), f"check it:   pixmill output verify {job_id}"]
+    query = f"look into:  pixmill output query {job_id}"
+    of_kind = {"generate": [judge, query, export], "compress": [export, decompress]}
+    return [*of_kind.get(output.job.kind, [export]), f"check it:   pixmill output verify {job_id}"]

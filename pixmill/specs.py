@@ -27,6 +27,10 @@ ImageCount = Annotated[int, Field(ge=1, le=10**12)]
 ImageNumber = Annotated[int, Field(ge=0, lt=2**62)]
 Strength = Annotated[float, Field(ge=-100, le=100)]
 Weight = Annotated[float, Field(ge=0, le=1e12)]
+ImageEncoder = Literal["png", "png-small", "webp", "jpeg"]
+OutputFormat = Literal["webdataset", "parquet", "files", "raw"]
+
+MAX_FILES = 100_000  # of format `files`; beyond it folders become slow
 
 # A name becomes part of file names and of references such as `digits@3`.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -73,6 +77,8 @@ class TrainSpec(_Spec):
 class GenerateSpec(_Spec):
     """Make `n` images from one model; image i depends on the model, the seed, i and its class alone."""
 
+    added: ClassVar[frozenset[str]] = frozenset({"format", "encoder"})
+
     kind: Literal["generate"] = "generate"
     model: str  # "NAME", "NAME@VERSION" or "job:ID" of a train job
     n: ImageCount
@@ -80,6 +86,8 @@ class GenerateSpec(_Spec):
     shard_size: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000  # images; of 64×64 RGB some 100 MB
     precision: Precision = "fp32"
     labels_in_tar: bool = False  # also write each label as a .cls member (1 KiB an image)
+    format: OutputFormat | None = None  # default: webdataset
+    encoder: ImageEncoder | None = None  # default: png; of format raw, none at all
 
 
 class AnimateSpec(_Spec):

@@ -44,7 +44,14 @@ from scheduler.plan import (
     plan_train,
 )
 from scheduler.restoration import check_restore
-from scheduler.validation import check_compress, check_decompress, check_evaluate, check_train, registered_reference
+from scheduler.validation import (
+    check_compress,
+    check_decompress,
+    check_evaluate,
+    check_format,
+    check_train,
+    registered_reference,
+)
 
 LONGEST_NAME = 100
 
@@ -102,6 +109,7 @@ KINDS: Mapping[str, Kind[Any]] = {
         datasets=_ON_DATASET,
     ),
     "generate": Kind[GenerateSpec](
+        check=check_format,
         pin=pin_generate,
         plan=plan_generate,
         default_name=_after_model("images"),

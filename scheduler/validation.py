@@ -12,7 +12,7 @@ from imagemodels.options import RestorationOptions
 from imagemodels.presets import Preset, options_for_pairs, resolve
 from pixmill.datasets import DatasetReference
 from pixmill.errors import DatasetError, SpecError
-from pixmill.specs import CompressSpec, DecompressSpec, EvaluateSpec, TrainSpec
+from pixmill.specs import MAX_FILES, CompressSpec, DecompressSpec, EvaluateSpec, GenerateSpec, TrainSpec
 
 RESERVED_NAMES = frozenset(
     kind.partition(":")[0] for kind in DATASET_KINDS
@@ -29,6 +29,25 @@ def check_train(spec: TrainSpec) -> TrainSpec:
     _check_sort(spec)
     _check_pairs(spec)
     return spec.model_copy(update={"dataset": check_dataset(spec.dataset)})
+
+
+def check_format(spec: GenerateSpec) -> GenerateSpec:
+    """The spec as it is.  Raises SpecError for a format that cannot hold what is asked for."""
+    if spec.format == "raw" and spec.encoder is not None:
+        raise SpecError(
+            f"format raw holds pixels, not files; encoder {spec.encoder} was asked for", hint="leave it out"
+        )
+    if spec.format not in (None, "webdataset") and spec.labels_in_tar:
+        raise SpecError(
+            f"there is no tar in format {spec.format} that labels could be written into",
+            hint="leave out --labels-in-tar: labels stand in every table",
+        )
+    if spec.format == "files" and spec.n > MAX_FILES:
+        raise SpecError(
+            f"format files is for at most {MAX_FILES:,} images, a file each; {spec.n:,} were asked for",
+            hint="choose webdataset, parquet or raw",
+        )
+    return spec
 
 
 def check_evaluate(spec: EvaluateSpec) -> EvaluateSpec:

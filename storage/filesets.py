@@ -6,7 +6,6 @@ manifest.json           what they are, and the SHA-256 of each file and of the p
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pixmill.errors import CorruptFile, PixmillError
-from storage.atomic import sync_folder, write_json
+from storage.atomic import sync_file, sync_folder, write_json
 from storage.faults import named_faults
 from storage.png import decode_png
 from storage.verify import VerifyReport
@@ -100,18 +99,10 @@ def seal(folder: Path, files: FileSet) -> Path:
     images = folder / IMAGES_FOLDER
     with named_faults(images):
         for image in files.images:
-            _sync(images / image.name)
+            sync_file(images / image.name)
         sync_folder(images)
     write_json(folder / MANIFEST_FILE, asdict(files))
     return folder / MANIFEST_FILE
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_manifest(path: Path) -> FileSet:

@@ -26,7 +26,7 @@ TRASH_PREFIX = ".trash-"
 # What `logs` and `report` put together from all attempts of a task, the older ones too.
 HISTORY = ("log.txt", "journal.jsonl", "losses.jsonl", "quality.jsonl", "reals.png", "samples-*.png")
 # What an attempt writes to be published by a row, and is of no use without one.
-PUBLISHABLE = ("state-*.pt", "best-*", "shard-*.json", "shard-*.tar", "shard-*.parquet")
+PUBLISHABLE = ("state-*.pt", "best-*", "shard-*.json", "shard-*.tar", "shard-*.npy", "shard-*.parquet", "files")
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")  # an id or epoch, as `Layout` writes it
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -246,15 +246,15 @@ def _unneeded(root: Path, folder: AttemptFolder, claims: Claims, cutoff: float) 
 
 
 def _temporary(root: Path, parts: tuple[str, ...], claims: Claims, cutoff: float) -> Iterator[Scrap]:
-    """Half-written files at or below `parts` that are older than `cutoff`."""
+    """Half-written files, and folders of them, at or below `parts` that are older than `cutoff`."""
     path = root.joinpath(*parts)
-    if path.is_dir() and not path.is_symlink():
-        for entry in _entries(root, parts):
-            yield from _temporary(root, (*parts, entry.name), claims, cutoff)
-    elif fnmatchcase(parts[-1], f".*{TEMPORARY_SUFFIX}") and not claims.protects("/".join(parts)):
+    if fnmatchcase(parts[-1], f".*{TEMPORARY_SUFFIX}") and not claims.protects("/".join(parts)):
         weight = _weigh(path)
         if weight.changed_at <= cutoff:
             yield Scrap(parts=parts, waste=Waste.TEMPORARY, usage=weight.usage)
+    elif path.is_dir() and not path.is_symlink():
+        for entry in _entries(root, parts):
+            yield from _temporary(root, (*parts, entry.name), claims, cutoff)
 
 
 def _scrap(root: Path, folder: AttemptFolder, entry: "os.DirEntry[str]", waste: Waste) -> Scrap:

@@ -9,6 +9,8 @@ from pathlib import Path
 from pixmill.errors import CorruptFile
 from storage.atomic import TEMPORARY_SUFFIX, AtomicFile, sha256_file, sync_folder
 from storage.faults import fault, named_faults
+from storage.formats.base import NamedDigest
+from storage.formats.table import FORMATS
 from storage.index import DatasetIndex, read_dataset_index, write_dataset_index
 from storage.markers import read_marker
 from storage.records import ShardRecord
@@ -33,39 +35,46 @@ def link_shard(record: ShardRecord, source_folder: Path, output_folder: Path) ->
     Files that are there already with the right hash stay; others are replaced. Doing it twice, or in two processes at
     once, does no harm. Raises CorruptFile if the source is not the recorded shard, DiskFull if a copy finds no room.
     """
-    _check_source(record, source_folder)
+    files = _check_source(record, source_folder)
     with named_faults(output_folder):
-        output_folder.mkdir(parents=True, exist_ok=True)
-    contents = {record.tar: record.tar_sha256, record.parquet: record.parquet_sha256}
-    stale = [name for name, sha256 in contents.items() if not _holds(output_folder / name, source_folder, sha256)]
+        folders = {(output_folder / file.name).parent for file in files}
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+    stale = [file for file in files if not _holds(output_folder, source_folder, file.name, file.sha256)]
     marker = output_folder / record.marker
     if stale:
         with named_faults(marker, "replace"):  # a marker of the bytes before must not vouch for the new ones
             marker.unlink(missing_ok=True)
-    for name in stale:
-        _place(source_folder / name, output_folder / name, contents[name])
+    for file in stale:
+        _place(source_folder / file.name, output_folder / file.name, file.sha256)
     marker_sha256 = sha256_file(source_folder / record.marker)
-    if not _holds(marker, source_folder, marker_sha256):
+    if not _holds(output_folder, source_folder, record.marker, marker_sha256):
         _place(source_folder / record.marker, marker, marker_sha256)
     with named_faults(output_folder):
-        sync_folder(output_folder)
+        for upper in {upper for folder in folders for upper in (folder, *folder.parents)}:
+            if upper.is_relative_to(output_folder):
+                sync_folder(upper)
 
 
-def _check_source(record: ShardRecord, folder: Path) -> None:
+def _check_source(record: ShardRecord, folder: Path) -> list[NamedDigest]:
+    """The files of a shard but its marker, all there."""
     if read_marker(folder, record.number).record != record:
         raise CorruptFile(f"{folder / record.marker} describes another shard than the one recorded")
-    for name, size_bytes in ((record.tar, record.tar_bytes), (record.parquet, record.parquet_bytes)):
-        path = folder / name
+    table = NamedDigest(record.parquet, record.parquet_sha256, record.parquet_bytes)
+    files = [*FORMATS[record.format].files(folder, record), table]
+    for file in files:
+        path = folder / file.name
         found_bytes = path.stat().st_size if path.exists() else None
-        if found_bytes != size_bytes:
+        if found_bytes != file.size_bytes:
             found = "is missing" if found_bytes is None else f"has {found_bytes:,} bytes"
-            raise CorruptFile(f"{path} {found}, recorded {size_bytes:,} bytes", hint="make the shard again")
+            raise CorruptFile(f"{path} {found}, recorded {file.size_bytes:,} bytes", hint="make the shard again")
+    return files
 
 
-def _holds(target: Path, source_folder: Path, sha256: str) -> bool:
-    if not target.exists():
+def _holds(folder: Path, source_folder: Path, name: str, sha256: str) -> bool:
+    if not (folder / name).exists():
         return False
-    return target.samefile(source_folder / target.name) or sha256_file(target) == sha256
+    return (folder / name).samefile(source_folder / name) or sha256_file(folder / name) == sha256
 
 
 def _place(source: Path, target: Path, sha256: str) -> None:

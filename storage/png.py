@@ -36,11 +36,12 @@ _ISAL_MEMORY = 3  # MEM_LEVEL_MEDIUM: below it ISA-L is three times slower
 
 @dataclass(frozen=True)
 class Encoder:
-    """A way to make PNG files; another name or version may give other bytes for the same image."""
+    """A way to make files of images; another name or version may give other bytes for the same image."""
 
     name: str
     version: str
     encode: Callable[[Images], list[bytes]]  # uint8 (N, H, W, C) to N files
+    ending: str = "png"  # of the names of its files
 
 
 def _zlib_encoder() -> Encoder:
@@ -81,7 +82,7 @@ ENCODER = _fastest_encoder()
 
 
 def encode_batch(images_NHWC: Images, encoder: Encoder = ENCODER) -> list[bytes]:
-    """PNG files of a batch of images, one each.
+    """Files of a batch of images, one each.
 
     images_NHWC: uint8, (N, H, W, C) with 1 (gray) or 3 (RGB) channels. The bytes of a file depend on its image and on
     the encoder alone, never on its neighbours. Raises StorageError for any other type or shape.

@@ -10,6 +10,17 @@ from pixmill.errors import CorruptFile, UserError
 MAX_SHARD_IMAGES = 10_000
 MAX_SHARD_BYTES = 256_000_000  # of pixels: the files are smaller
 
+WEBDATASET = "webdataset"
+FILES_FOLDER = "files"
+# What holds the images, by the name of the format.
+CONTAINERS = {
+    WEBDATASET: "{stem}.tar",
+    "parquet": "{stem}.images.parquet",
+    "files": FILES_FOLDER,
+    "raw": "{stem}.npy",
+}
+ENDINGS = frozenset({"png", "webp", "jpg", "pixels"})
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -24,7 +35,10 @@ class ShardRange:
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """A finished shard as the database keeps it: enough to find its files and to prove them whole."""
+    """A finished shard as the database keeps it: enough to find its files and to prove them whole.
+
+    What is called `tar` is the archive of the images, or what another format has in its place.
+    """
 
     number: int
     first_index: int
@@ -33,11 +47,13 @@ class ShardRecord:
     tar_bytes: int
     parquet_sha256: str
     parquet_bytes: int
+    format: str = WEBDATASET  # how the images are stored
+    ending: str = "png"  # of the name of an image
 
     @property
     def tar(self) -> str:
-        """File name of the archive of images."""
-        return f"{shard_stem(self.number)}.tar"
+        """Name of what holds the images: a tar, unless another format was asked for."""
+        return CONTAINERS[self.format].format(stem=shard_stem(self.number))
 
     @property
     def parquet(self) -> str:
@@ -51,7 +67,10 @@ class ShardRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object, with the file names for readers that do not know how they are made."""
-        return {"version": 1, "tar": self.tar, "parquet": self.parquet} | asdict(self)
+        values = {"version": 1, "tar": self.tar, "parquet": self.parquet} | asdict(self)
+        # Left out as long as nothing else is meant: such records are as they were before there was a choice.
+        plain = {name for name in ("format", "ending") if values[name] == self.__dataclass_fields__[name].default}
+        return {name: value for name, value in values.items() if name not in plain}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -59,9 +78,10 @@ class ShardRecord:
         fields = {key: value[key] for key in cls.__dataclass_fields__ if key in value}
         try:
             record = cls(**fields)
+            is_known = record._is_plausible() and record.to_json() == dict(value)
         except TypeError as error:
             raise CorruptFile(f"no shard record: {error}") from error
-        if not record._is_plausible() or record.to_json() != dict(value):
+        if not is_known:
             raise CorruptFile(f"no shard record of this version: {dict(value)}")
         return record
 
@@ -69,7 +89,8 @@ class ShardRecord:
         numbers = (self.number, self.first_index, self.count, self.tar_bytes, self.parquet_bytes)
         digests = (self.tar_sha256, self.parquet_sha256)
         whole = all(type(number) is int and number >= 0 for number in numbers)
-        return whole and all(isinstance(digest, str) and _SHA256.fullmatch(digest) for digest in digests)
+        known = self.format in CONTAINERS and self.ending in ENDINGS
+        return known and whole and all(isinstance(digest, str) and _SHA256.fullmatch(digest) for digest in digests)
 
 
 def shard_stem(number: int) -> str:

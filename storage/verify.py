@@ -4,26 +4,24 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
 
 from pixmill.errors import CorruptFile, PixmillError, StorageError
 from storage.animations import animation_problems
-from storage.atomic import sha256_file
-from storage.faults import named_faults
+from storage.encoders import decode
+from storage.formats.base import ImageReader, file_problems
+from storage.formats.table import FORMATS
 from storage.index import FILE_NAME, range_problems, read_dataset_index
 from storage.manifest import ShardRow, image_key, read_manifest
-from storage.markers import read_marker
-from storage.png import decode_png
+from storage.markers import ShardMarker, read_marker
 from storage.records import ShardRecord
 from storage.shards import read_payload
-from storage.tar import BLOCK_BYTES, member_header, read_at
 
 Progress = Callable[[int, int], None]  # images looked at, images recorded
 
 PROGRESS_IMAGES = 1000  # between two reports of progress
 
-_SHARD_FILE = re.compile(r"shard-(\d{6,})\.(tar|parquet|json)")
+_SHARD_FILE = re.compile(r"shard-(\d{6,})\.(tar|npy|images\.parquet|parquet|json)")
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,20 @@ def _stray_files(folder: Path, ordered: Sequence[ShardRecord]) -> Iterator[str]:
         match = _SHARD_FILE.fullmatch(path.name)
         if not match or int(match[1]) not in numbers:
             yield f"{path.name} belongs to no recorded shard"
+    for name in sorted({record.format for record in ordered}):
+        if (pattern := FORMATS[name].stray_pattern) is not None:
+            of_format = [record for record in ordered if record.format == name]
+            yield from _strangers(folder, pattern, of_format)
+
+
+def _strangers(folder: Path, pattern: str, records: Sequence[ShardRecord]) -> Iterator[str]:
+    """What lies where a format keeps the images of all shards, and is none of them."""
+    try:
+        known = {folder / file.name for record in records for file in FORMATS[record.format].files(folder, record)}
+    except CorruptFile:
+        return  # whoever reads the table says so
+    for path in sorted(path for path in folder.glob(pattern) if path.is_file() and path not in known):
+        yield f"{path.relative_to(folder)} belongs to no recorded shard"
 
 
 def _index_problems(folder: Path, ordered: Sequence[ShardRecord]) -> Iterator[str]:
@@ -100,10 +112,12 @@ def _index_problems(folder: Path, ordered: Sequence[ShardRecord]) -> Iterator[st
 
 
 def _shard_problems(folder: Path, record: ShardRecord, counter: _Counter) -> Iterator[str]:
-    yield from _file_problems(folder / record.tar, record.tar_sha256, record.tar_bytes)
-    yield from _file_problems(folder / record.parquet, record.parquet_sha256, record.parquet_bytes)
+    yield from FORMATS[record.format].problems(folder, record)
+    yield from file_problems(folder / record.parquet, record.parquet_sha256, record.parquet_bytes)
+    marker = None
     try:
-        if read_marker(folder, record.number).record != record:
+        marker = read_marker(folder, record.number)
+        if marker.record != record:
             yield f"{record.marker} describes other bytes than those recorded"
     except StorageError as error:
         yield error.message
@@ -114,16 +128,7 @@ def _shard_problems(folder: Path, record: ShardRecord, counter: _Counter) -> Ite
             yield error.message
         return
     yield from _row_problems(rows, record)
-    yield from _archive_problems(folder / record.tar, rows, counter)
-
-
-def _file_problems(path: Path, sha256: str, size_bytes: int) -> Iterator[str]:
-    if not path.is_file():
-        yield f"{path.name} is missing"
-    elif path.stat().st_size != size_bytes:
-        yield f"{path.name} has {path.stat().st_size:,} bytes, recorded {size_bytes:,}"
-    elif sha256_file(path) != sha256:
-        yield f"{path.name} has changed: its SHA-256 is not the one recorded"
+    yield from _archive_problems(folder, record, marker, rows, counter)
 
 
 def _row_problems(rows: Sequence[ShardRow], record: ShardRecord) -> Iterator[str]:
@@ -142,36 +147,35 @@ def _row_problems(rows: Sequence[ShardRow], record: ShardRecord) -> Iterator[str
             yield f"{record.parquet}: image {row.index} has the key {row.key!r}"
 
 
-def _archive_problems(path: Path, rows: Sequence[ShardRow], counter: _Counter) -> Iterator[str]:
-    if not path.is_file():
+def _archive_problems(
+    folder: Path, record: ShardRecord, marker: ShardMarker | None, rows: Sequence[ShardRow], counter: _Counter
+) -> Iterator[str]:
+    if not (folder / record.tar).exists():
         return
     beyond = []
-    size_bytes = path.stat().st_size
-    with named_faults(path, "read"), path.open("rb") as file:
+    channels = None if marker is None else marker.channels
+    with FORMATS[record.format].open(folder, record) as reader:
         for row in rows:
             counter.advance()
-            if row.offset + row.size > size_bytes:
+            if not reader.holds(row):
                 beyond.append(row.index)
-            elif problem := _image_problem(file, row):
-                yield f"{path.name}: {problem}"
+            elif problem := _image_problem(reader, row, record.ending, channels):
+                yield f"{record.tar}: {problem}"
     for first, last in _runs(sorted(set(beyond))):
-        yield f"{path.name}: {_images_text(first, last)} beyond the end of the archive"
+        yield f"{record.tar}: {_images_text(first, last)} beyond the end of the archive"
 
 
-def _image_problem(file: BufferedReader, row: ShardRow) -> str | None:
+def _image_problem(reader: ImageReader, row: ShardRow, ending: str, channels: int | None) -> str | None:
     try:
-        payload = read_payload(file, row)
+        payload = read_payload(reader, row)
     except CorruptFile as error:
         return error.message
-    header = read_at(file, row.offset - BLOCK_BYTES, BLOCK_BYTES) if row.offset >= BLOCK_BYTES else b""
-    if header != member_header(f"{image_key(row.index)}.png", row.size):
-        return f"image {row.index} has no fitting member header"
+    if problem := reader.framing_problem(row):
+        return problem
     try:
-        pixels = decode_png(payload)
+        decode(payload, ending, row.height, row.width, channels)
     except CorruptFile as error:
         return f"image {row.index}: {error.message}"
-    if pixels.shape[:2] != (row.height, row.width):
-        return f"image {row.index} is {pixels.shape[1]} × {pixels.shape[0]}, its row says {row.width} × {row.height}"
     return None
 
 

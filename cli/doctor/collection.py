@@ -25,10 +25,9 @@ from storage.garbage import (
     remove,
     remove_empty_folders,
 )
-from storage.records import shard_stem
+from storage.records import CONTAINERS, shard_stem
 
 BATCH_JOBS = 200  # asked about in one go: memory stays flat however many there are
-SHARD_ENDINGS = ("tar", "parquet", "json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,4 +113,6 @@ class Collection:
 
 def _shard_files(references: JobReferences, folder: AttemptFolder) -> Iterator[str]:
     for number in references.shards.get(folder.path, ()):
-        yield from (f"{folder.path}/{shard_stem(number)}.{ending}" for ending in SHARD_ENDINGS)
+        stem = shard_stem(number)
+        names = {f"{stem}.parquet", f"{stem}.json", *(name.format(stem=stem) for name in CONTAINERS.values())}
+        yield from (f"{folder.path}/{name}" for name in sorted(names))

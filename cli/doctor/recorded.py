@@ -16,6 +16,8 @@ from imagemodels.card import CARD_FILE, read_card
 from imagemodels.errors import CorruptCheckpoint
 from pixmill.errors import CorruptFile, PixmillError
 from storage.atomic import sha256_file
+from storage.formats.base import NamedDigest
+from storage.formats.table import FORMATS
 from storage.index import FILE_NAME
 from storage.paths import Layout
 from storage.records import ShardRecord
@@ -129,17 +131,17 @@ class RecordedFiles:
     def _shard_files(self, row: Shard, folder: str, inspection: Inspection, *, hashed: bool) -> Iterator[str]:
         try:
             record = ShardRecord.from_json(row.record)
+            table = NamedDigest(record.parquet, record.parquet_sha256, record.parquet_bytes)
+            files = [*FORMATS[record.format].files(self._layout.resolve(folder), record), table]
         except CorruptFile as error:
             yield f"shard {row.number} of job {row.job_id}: {error.message}"
             return
-        files = (
-            (record.tar, record.tar_bytes, record.tar_sha256),
-            (record.parquet, record.parquet_bytes, record.parquet_sha256),
-        )
-        for name, size_bytes, sha256 in files:
+        for file in files:
+            path, recorded = self._layout.root / folder / file.name, self._layout.root / row.folder / file.name
             # A data set's files are those of the attempts under other names, unless they had to be copied.
-            is_same = not hashed and _is_same(self._layout.root / folder / name, self._layout.root / row.folder / name)
-            yield from self._faults(f"{folder}/{name}", size_bytes, None if is_same else sha256, inspection)
+            is_same = not hashed and _is_same(path, recorded)
+            sha256 = None if is_same else file.sha256
+            yield from self._faults(f"{folder}/{file.name}", file.size_bytes, sha256, inspection)
         yield from self._faults(f"{folder}/{record.marker}", None, None, inspection)
 
     def _model_faults(self, row: ModelVersion, inspection: Inspection) -> Iterator[str]:

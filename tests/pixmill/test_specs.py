@@ -92,6 +92,14 @@ def test_options_survive_json(given_options: JobOptions) -> None:
     assert parse_options(json.loads(given_options.model_dump_json())) == given_options
 
 
+def test_what_generate_jobs_have_learnt_leaves_the_digests_of_others_as_they_were() -> None:
+    plain = GenerateSpec(model="m", n=5)
+    assert plain.digest() == "88c77b3f4312a6960b5e5c50fd0e74dfe44568f468872e6e4cf18812911843bc"
+    assert (
+        len({plain.digest(), *(GenerateSpec(model="m", n=5, format=name).digest() for name in ("raw", "files"))}) == 3
+    )
+
+
 @given(specs)
 def test_the_order_of_keys_does_not_change_the_digest(spec: TrainSpec | GenerateSpec | EvaluateSpec) -> None:
     values = spec.model_dump(mode="json")

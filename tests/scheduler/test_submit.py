@@ -443,3 +443,17 @@ def test_weights_of_inception_are_a_file_that_is_there(tmp_path: Path, monkeypat
     checked = check_request(EvaluateSpec(output=1, inception="weights.pth"))
     assert isinstance(checked, EvaluateSpec)
     assert checked.inception == str(tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": "raw", "encoder": "png"}, "format raw holds pixels"),
+        ({"format": "parquet", "labels_in_tar": True}, "there is no tar in format parquet"),
+        ({"format": "files", "n": 100_001}, "at most 100,000 images"),
+    ],
+)
+def test_a_format_that_cannot_hold_what_is_asked_for_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        check_request(GenerateSpec(**{"model": "digits", "n": 10, **changes}))
+    check_request(GenerateSpec(model="digits", n=100_000, format="files"))

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,9 @@ from imagemodels.networks.specs import ConvDecoderSpec, ConvEncoderSpec
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import CPU_BATCH, Generator
 from pixmill.specs import GenerateSpec
+from storage.outputs import verify_output
+from storage.records import ShardRecord
+from storage.shards import read_images
 from tests.worker.desks import Listener
 from worker.assignment import ModelInput
 from worker.device.exporting import export_model
@@ -46,10 +50,11 @@ def generate(tmp_path: Path) -> Iterator[Any]:
     """Makes a desk with a task of all shards of 100 images."""
     made: list[Listener] = []
 
-    def new(model: Generator | Classifier) -> Listener:
-        spec = GenerateSpec(model="one@1", n=100, shard_size=40)
+    def new(model: Generator | Classifier, **changes: Any) -> Listener:
+        spec = GenerateSpec(**{"model": "one@1", "n": 100, "shard_size": 40, **changes})
         fields: dict[str, Any] = {"spec": spec.model_dump(), "params": {"first_shard": 0, "shards": 3}}
-        made.append(Listener(tmp_path, role="generate", model=exported(tmp_path, model), **fields))
+        folder = f"runs/1/2/{len(made) + 1}"
+        made.append(Listener(tmp_path, role="generate", model=exported(tmp_path, model), folder=folder, **fields))
         return made[-1]
 
     yield new
@@ -65,6 +70,23 @@ def test_the_result_tells_how_many_images_were_made_at_a_time(generate: Any) -> 
     announced = [message["record"] for message in listener.said("shard")]
     assert shards == [(record["number"], record["tar_sha256"]) for record in announced]
     assert len(shards) == 3
+
+
+def test_every_format_holds_the_same_pixels(generate: Any) -> None:
+    model = generator()
+    expected = model.sample(0, np.arange(9))
+    for changes, ending in (
+        ({"format": "parquet", "encoder": "png-small"}, "png"),
+        ({"format": "files", "encoder": "webp"}, "webp"),
+        ({"format": "raw"}, "pixels"),
+    ):
+        listener = generate(model, n=9, shard_size=3, **changes)
+        assert listener.run().answer["say"] == "succeeded"
+        records = [ShardRecord.from_json(message["record"]) for message in listener.said("shard")]
+        assert {(record.format, record.ending) for record in records} == {(changes["format"], ending)}
+        assert verify_output(listener.desk.folder, records).problems == ()
+        made = np.concatenate([read_images(listener.desk.folder, number)[0] for number in range(3)])
+        np.testing.assert_array_equal(made, expected)
 
 
 def test_a_warm_model_uses_full_batches_again(tmp_path: Path) -> None:

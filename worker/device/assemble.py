@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pixmill.specs import AnimateSpec, EditSpec, RestoreSpec, Spec, parse_spec
+from storage.cards import stored_as, write_card
 from storage.markers import read_marker
 from storage.outputs import link_shard, write_dataset_index
 from storage.pictures import contact_sheet, save_png
@@ -36,7 +37,11 @@ def run_assemble(desk: Desk, _warm: WarmModels) -> dict[str, Any]:
     animations = write_animations(desk, output, records, spec) if isinstance(spec, AnimateSpec) else {}
     edit = read_marker(output, records[0].number).meta.edit
     edited = {} if edit is None else {"edit": dict(edit)}
-    index = write_dataset_index(output, records, name=assignment.job_name, details=made_from | animations | edited)
+    stored = stored_as(records)
+    index = write_dataset_index(
+        output, records, name=assignment.job_name, details=made_from | animations | edited | stored
+    )
+    write_card(output, index)
     if isinstance(spec, RestoreSpec):
         picture, judged = judge(desk, output, records, spec)
     else:
@@ -55,6 +60,7 @@ def run_assemble(desk: Desk, _warm: WarmModels) -> dict[str, Any]:
         "animations": spec.n if isinstance(spec, AnimateSpec) else None,
         **judged,
         **edited,
+        **stored,
     }
 
 

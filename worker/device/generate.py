@@ -17,7 +17,10 @@ from imagemodels.model import Model
 from imagemodels.prediction import Predictor
 from imagemodels.sampling import Generator
 from pixmill.specs import AnimateSpec, EditSpec, GenerateSpec, RestoreSpec, parse_spec
-from storage.shards import ImageBatch, ShardMeta, ShardRange, shard_plan, write_shard
+from storage.encoders import PIXELS, find_encoder
+from storage.png import Encoder
+from storage.records import WEBDATASET
+from storage.shards import ImageBatch, ShardMeta, ShardRange, ShardRecord, shard_plan, write_shard
 from worker.assignment import ModelInput
 from worker.device.desk import Desk
 from worker.device.editing import EditTask
@@ -42,7 +45,7 @@ def run_generate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     started = time.monotonic()
     with closing(_Task(desk, warm)) as task:
         for shard in task.missing:
-            record = write_shard(desk.folder, shard.number, task.batches(shard), task.meta(shard))
+            record = task.write(shard)
             desk.publish_shard(record)
             log.info("shard %d: %d images, tar sha256 %s", record.number, record.count, record.tar_sha256)
     desk.progress("written", task.total, task.total)
@@ -70,6 +73,18 @@ class _Task:
         self._made = self._make(numbers for shard in self.missing for numbers in self._batches(shard))
         self._started = time.monotonic()
         self._made_here = 0
+
+    def write(self, shard: ShardRange) -> ShardRecord:
+        """Make the images of the next missing shard, and write them as the spec wants them."""
+        return write_shard(
+            self._desk.folder,
+            shard.number,
+            self.batches(shard),
+            self.meta(shard),
+            expected_count=shard.count,
+            encoder=encoder_of(self._spec),
+            format_name=format_of(self._spec),
+        )
 
     def meta(self, shard: ShardRange) -> ShardMeta:
         """What the images of a shard are made from."""
@@ -128,6 +143,18 @@ class _Task:
         rate = self._made_here / max(1e-9, time.monotonic() - self._started)
         done = self.total - max(1, self._left)
         self._desk.progress("generating", done, self.total, rate=rate)
+
+
+def format_of(spec: ShardsSpec) -> str:
+    """The format of the shards of a job."""
+    return (spec.format if isinstance(spec, GenerateSpec) else None) or WEBDATASET
+
+
+def encoder_of(spec: ShardsSpec) -> Encoder:
+    """What makes the image files of a job."""
+    if not isinstance(spec, GenerateSpec):
+        return find_encoder(None)
+    return find_encoder(PIXELS if spec.format == "raw" else spec.encoder)
 
 
 def image_maker(desk: Desk, warm: WarmModels) -> ImageMaker:

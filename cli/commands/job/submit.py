@@ -147,6 +147,16 @@ def train(workspace: Workspace, /, **flags: Any) -> None:
 @click.option("--seed", type=int, help="Same seed, same images.  [default: 0]")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "auto"]), help="Numbers to compute with.")
 @click.option("--labels-in-tar", is_flag=True, default=None, help="Write each label into the archive too.")
+@click.option(
+    "--format",
+    type=click.Choice(["webdataset", "parquet", "files", "raw"]),
+    help="Tars, tables, a folder for each class, or blocks of pixels.  [default: webdataset]",
+)
+@click.option(
+    "--encoder",
+    type=click.Choice(["png", "png-small", "webp", "jpeg"]),
+    help="png is quick, png-small and webp are smaller, jpeg loses something.  [default: png]",
+)
 @common_options
 @pass_workspace
 def generate(workspace: Workspace, /, **flags: Any) -> None:

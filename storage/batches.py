@@ -1,0 +1,68 @@
+"""Images on their way into a shard: as pixels, and as the files that were made of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pixmill.errors import StorageError
+from storage.manifest import Edit, Integers
+from storage.png import Images, check_images
+
+CHUNK_BYTES = 1024 * 1024  # of pixels encoded at a time: memory stays flat whatever the size of a batch
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Consecutive images of a data set.
+
+    images: uint8, (N, H, W, C), C = 1 or 3; seeds: integers, (N,); labels: class numbers, (N,), or None; edits: what
+    was done to make each, N of them, or None.
+    Raises StorageError if types or lengths differ.
+    """
+
+    first_index: int
+    images: Images
+    seeds: Integers
+    labels: Integers | None = None
+    edits: Sequence[Edit] | None = None
+
+    def __post_init__(self) -> None:
+        check_images(self.images)
+        if self.edits is not None and len(self.edits) != len(self.images):
+            raise StorageError(f"{len(self.images)} images came with {len(self.edits)} edits", hint="one for each")
+        for name, values in (("seeds", self.seeds), ("labels", self.labels)):
+            if values is None:
+                continue
+            if values.shape != (len(self.images),) or not np.can_cast(values.dtype, np.int64):
+                raise StorageError(
+                    f"{len(self.images)} images came with {name} of type {values.dtype} and shape {values.shape}",
+                    hint="give one integer that fits 64 signed bits for each image",
+                )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def chunks(self) -> "Iterator[ImageBatch]":
+        """Cut into batches of at most CHUNK_BYTES, one image at least."""
+        step = max(1, CHUNK_BYTES // (self.images[:1].nbytes or 1))
+        for start in range(0, len(self), step):
+            part = slice(start, start + step)
+            labels = None if self.labels is None else self.labels[part]
+            edits = None if self.edits is None else self.edits[part]
+            yield ImageBatch(self.first_index + start, self.images[part], self.seeds[part], labels, edits)
+
+
+@dataclass(frozen=True)
+class EncodedBatch:
+    """The same as files, one an image; of format `raw`, its pixels row by row."""
+
+    first_index: int
+    shape: tuple[int, int, int]  # height, width and channels of each image
+    files: Sequence[bytes]
+    labels: Sequence[int] | None  # class numbers
+
+    @property
+    def indexes(self) -> range:
+        """The numbers of the images."""
+        return range(self.first_index, self.first_index + len(self.files))
