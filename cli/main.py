@@ -34,7 +34,7 @@ SECTIONS = [
         "Things",
         {
             "job": LazyCommand(f"{_JOB}.group:command", "jobs: why, show, hold, requeue, retry, set, top, …"),
-            "output": LazyCommand("cli.commands.output:command", "generated data sets: ls, verify"),
+            "output": LazyCommand("cli.commands.output.group:command", "what jobs have made: verify, export, query"),
             "dataset": LazyCommand("cli.commands.dataset:command", "real images under a name: add, ls, verify, …"),
             "model": LazyCommand("cli.commands.model:command", "trained models and presets: ls, compare, presets"),
             "queue": LazyCommand("cli.commands.queue:command", "queues: ls, pause, resume, set"),

@@ -70,15 +70,40 @@ def manifest_bytes(
     Integers are stored as differences, hashes plain: about 35 bytes a row, 32 of them the hash.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     edits = _edits(blocks)
     columns = _columns(blocks, width, height) | edits
     schema = _schema(edited=bool(edits)).with_metadata(_metadata(meta, encoder))
-    table = pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
+    return _packed(pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema))
+
+
+def retold_manifest(
+    path: Path,
+    meta: ShardMeta,
+    encoder: Mapping[str, str],
+    digests: Sequence[bytes],
+    offsets: Sequence[int],
+    sizes: Sequence[int],
+) -> bytes:
+    """Parquet file of the rows in another one, for the same images stored in another way.
+
+    Raises CorruptFile as read_manifest does.
+    """
+    import pyarrow as pa
+
+    table = _read_table(path)
+    for name, values in (("sha256", digests), ("offset", offsets), ("size", sizes)):
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, table.schema.field(place), pa.array(values, table.schema.field(place).type))
+    return _packed(table.replace_schema_metadata(_metadata(meta, encoder)))
+
+
+def _packed(table: Any) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     sink = pa.BufferOutputStream()
-    encoding = dict.fromkeys(columns, "DELTA_BINARY_PACKED") | {"key": "DELTA_BYTE_ARRAY", "sha256": "PLAIN"}
-    encoding |= {"target": "DELTA_BYTE_ARRAY", "strength": "PLAIN"} if edits else {}
+    encoding = {field.name: _encoding(field.type) for field in table.schema}
     pq.write_table(
         table, sink, compression="zstd", use_dictionary=False, column_encoding=encoding, write_statistics=["index"]
     )
@@ -86,8 +111,20 @@ def manifest_bytes(
     return packed
 
 
+def _encoding(kind: Any) -> str:
+    import pyarrow as pa
+
+    if pa.types.is_integer(kind):
+        return "DELTA_BINARY_PACKED"
+    return "DELTA_BYTE_ARRAY" if pa.types.is_string(kind) else "PLAIN"
+
+
 def read_manifest(path: Path) -> list[ShardRow]:
     """Rows of a Parquet table that manifest_bytes made; raises CorruptFile if it is missing, damaged or another's."""
+    return [_row(values) for values in zip(*_read_table(path).to_pydict().values(), strict=True)]
+
+
+def _read_table(path: Path) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -100,7 +137,7 @@ def read_manifest(path: Path) -> list[ShardRow]:
         raise CorruptFile(f"{path} is no readable Parquet file: {error}", hint="make the shard again") from error
     if not any(table.schema.equals(_schema(edited=edited)) for edited in (False, True)):
         raise CorruptFile(f"{path} has other columns than a manifest: {table.schema.names}")
-    return [_row(values) for values in zip(*table.to_pydict().values(), strict=True)]
+    return table
 
 
 def _row(values: tuple[Any, ...]) -> ShardRow:

@@ -90,3 +90,23 @@ def test_what_cannot_be_verified_says_why(run: Runner, world: World) -> None:
     assert found.code == 4
     assert f"hint:  pixmill wait {generate}" in found.err
     assert run("output", "verify", generate, "--all").code == 2
+
+
+def test_a_data_set_is_exported_verified_and_queried(output: Path, run: Runner, tmp_path: Path) -> None:
+    found = run("output", "export", 2, "--to", tmp_path / "table", "--format", "parquet", "--encoder", "webp")
+    assert found.code == 0, found.err
+    assert "exported 40 images" in found.err
+    assert (tmp_path / "table" / "README.md").read_text(encoding="utf-8").startswith("---\npretty_name:")
+    assert run("output", "verify", "--folder", tmp_path / "table").code == 0
+    found = run("output", "export", 2, "--to", tmp_path / "table")
+    assert (found.code, "is not an empty folder" in found.err) == (2, True)
+    found = run("output", "export", 2, "--to", tmp_path / "raw", "--format", "raw", "--encoder", "png")
+    assert (found.code, "format raw holds pixels" in found.err) == (2, True)
+
+    assert run("output", "query", 2, "--where", "class == one", "--count").out == "20\n"
+    asked = ["output", "query", 2, "--where", "index < 3", "--columns", "index,class"]
+    assert run(*asked, "-o", "csv").lines == ["index,class", "0,zero", "1,one", "2,zero"]
+    assert run(*asked, "-o", "json", "--limit", 1).json["items"] == [{"index": 0, "class": "zero"}]
+    assert run(*asked).lines[2].split() == ["1", "one"]
+    found = run("output", "query", 2, "--where", "sise > 3")
+    assert (found.code, "did you mean 'size'" in found.err, found.out) == (2, True, "")
