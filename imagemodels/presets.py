@@ -76,7 +76,7 @@ _ALL = (
     Preset(
         name="sngan",
         family="adversarial",
-        summary="residual GAN with a spectrally normalised discriminator; the sharpest pictures",
+        summary="GAN with a spectrally normalised discriminator and the hinge loss; the sharpest pictures",
         paper="Miyato et al., arXiv 1802.05957; Miyato & Koyama, arXiv 1802.05637",
         options=AdversarialOptions(
             adversarial="hinge",
@@ -84,13 +84,13 @@ _ALL = (
             # Larger ones drown the latents: every image of a class then comes out alike.
             class_size=16,
             batch_size=32,
-            width=16,
-            discriminator_width=24,
-            learning_rate=2e-4,
-            discriminator_learning_rate=1e-3,
+            width=32,
+            discriminator_width=32,
+            # Large for a GAN: spectral norm bounds how far a step can tilt the discriminator.
+            learning_rate=2e-3,
+            discriminator_learning_rate=2e-3,
             beta1=0.0,
             beta2=0.9,
-            residual=True,
             initialisation="orthogonal",
         ),
     ),
