@@ -11,10 +11,20 @@ from sqlalchemy.orm import Session
 
 from db.dependencies import doomed_jobs, unblock_ready_tasks
 from db.leases import after_loss
-from db.moves import lock_job, move_task, settle_job
+from db.moves import (
+    THESE_JOBS,
+    THESE_TASKS,
+    LockedJob,
+    add_events,
+    lock_job,
+    lock_jobs,
+    move_task,
+    settle_job,
+    task_event,
+)
 from db.order import ready_tasks
-from db.statements import fetch, update_row
-from db.tables import Attempt, Device, DeviceKind, Outcome, Queue, Task, Worker
+from db.statements import fetch, update_all, update_each
+from db.tables import Attempt, Device, DeviceKind, Job, Outcome, Queue, Task, Worker
 from db.types import now
 from db.workers import BUSY, PRESENT
 from pixmill.states import FailureReason, State
@@ -25,7 +35,10 @@ _tasks: Any = Task.__table__
 _queues: Any = Queue.__table__
 _workers: Any = Worker.__table__
 _devices: Any = Device.__table__
-_NEXT_DISPATCH = Task.dispatch_seq + 1
+_jobs: Any = Job.__table__
+_THESE_WAIT = (THESE_TASKS, _tasks.c.state == State.PENDING)
+_INTO_QUEUE = {"state": State.QUEUED, "dispatch_seq": _tasks.c.dispatch_seq + 1, "dispatched_at": None}
+_QUEUED_AS = (_tasks.c.id, _tasks.c.job_id, _tasks.c.dispatch_seq)
 _THIS_WAKE_UP = (
     _tasks.c.id == bindparam("of_task"),
     _tasks.c.dispatch_seq == bindparam("of_seq"),
@@ -88,22 +101,28 @@ def _waiting_statement() -> "Select[Any]":
 
 def queue_ready_tasks(session: Session, kind: DeviceKind, count: int) -> list[WakeUp]:
     """Move up to `count` tasks that a device of this kind may run from pending to queued, best first."""
-    wake_ups = []
-    for ready in ready_tasks(session, kind, count):
-        job = lock_job(session, ready.job_id)
-        task = move_task(
-            session,
-            ready.task_id,
-            State.PENDING,
-            State.QUEUED,
-            actor=ACTOR,
-            action="queue",
-            values={"dispatch_seq": _NEXT_DISPATCH, "dispatched_at": None},
-        )
-        if task is not None:
-            settle_job(session, job, actor=ACTOR, just_moved={task.id: State.QUEUED})
-            wake_ups.append(WakeUp(task.id, task.dispatch_seq, kind))
-    return wake_ups
+    found = ready_tasks(session, kind, count)
+    if not found:
+        return []
+    jobs = lock_jobs(session, sorted({ready.job_id for ready in found}))
+    which = {"task_ids": [ready.task_id for ready in found]}
+    moved = {row.id: row for row in update_all(session, _tasks, _THESE_WAIT, _INTO_QUEUE, which, _QUEUED_AS)}
+    about = (ACTOR, "queue", None)
+    events = [task_event(*about, row.job_id, row.id, State.PENDING, State.QUEUED) for row in moved.values()]
+    add_events(session, events)
+    _settle_queued(session, [jobs[job_id] for job_id in sorted({row.job_id for row in moved.values()})])
+    queued = (moved[ready.task_id] for ready in found if ready.task_id in moved)
+    return [WakeUp(row.id, row.dispatch_seq, kind) for row in queued]
+
+
+def _settle_queued(session: Session, jobs: Sequence[LockedJob]) -> None:
+    """Make the rows of jobs follow tasks that have just been queued."""
+    alone = [job.id for job in jobs if job.has_one_task]
+    if alone:
+        update_all(session, _jobs, THESE_JOBS, {"state": State.QUEUED}, {"job_ids": alone})
+    for job in jobs:
+        if not job.has_one_task:
+            settle_job(session, job, actor=ACTOR)
 
 
 def queued_tasks(session: Session) -> Sequence[Queued]:
@@ -122,9 +141,10 @@ def _queued_statement(*, paused: bool) -> "Select[Any]":
 
 def mark_dispatched(session: Session, wake_ups: Iterable[WakeUp]) -> None:
     """Note that these wake-ups have left."""
-    for wake_up in wake_ups:
-        which = {"of_task": wake_up.task_id, "of_seq": wake_up.dispatch_seq}
-        update_row(session, _tasks, _THIS_WAKE_UP, _JUST_NOW, which)
+    rows: list[tuple[dict[str, int], dict[str, Any]]] = [
+        ({"of_task": wake_up.task_id, "of_seq": wake_up.dispatch_seq}, {}) for wake_up in wake_ups
+    ]
+    update_each(session, _tasks, _THIS_WAKE_UP, _JUST_NOW, rows)
 
 
 def unqueue(session: Session, task: Queued, why: str) -> None:

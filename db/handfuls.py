@@ -26,11 +26,11 @@ from db.claims import (
 )
 from db.dependencies import unblock_children_of_job, unblock_children_of_task
 from db.leases import MINE, MY_ATTEMPT, Lease, finish, lease_key
-from db.moves import STARTED, LockedJob, add_events, job_event, lock_jobs, task_event
+from db.moves import STARTED, THESE_JOBS, THESE_TASKS, LockedJob, add_events, job_event, lock_jobs, task_event
 from db.order import ready_tasks
 from db.statements import fetch, insert_rows, update_all, update_each
 from db.tables import Attempt, Job, Outcome, Role, Task, Worker
-from db.types import among, now
+from db.types import now
 from pixmill.errors import LeaseLost
 from pixmill.states import State
 
@@ -39,8 +39,6 @@ _jobs: Any = Job.__table__
 _attempts: Any = Attempt.__table__
 _NOW = now()
 _WAITS = or_(_tasks.c.state == State.PENDING, _tasks.c.state == State.QUEUED)
-_THESE_TASKS = among(_tasks.c.id, "task_ids")
-_THESE_JOBS = (among(_jobs.c.id, "job_ids"),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +81,7 @@ def _next_facts(session: Session, worker: Worker, count: int) -> Iterator[Any]:
 def _facts_statement() -> "Select[Any]":
     # The tasks are locked too: then PostgreSQL looks at them again as they are now, not as they were at the beginning.
     columns = (_tasks.c.id, _tasks.c.state, _tasks.c.lease_epoch, *FACTS)
-    facts = select(*columns).select_from(WITH_JOB_AND_QUEUE).where(_THESE_TASKS, _WAITS)
+    facts = select(*columns).select_from(WITH_JOB_AND_QUEUE).where(THESE_TASKS, _WAITS)
     return facts.with_for_update(key_share=True, of=(_jobs, _tasks), skip_locked=True)
 
 
@@ -94,7 +92,7 @@ def _is_plain(row: Any, role: Role) -> bool:
 
 def _claim_rows(session: Session, worker: Worker, rows: Sequence[Any], folder: Callable[..., str]) -> list[Lease]:
     """Claim those tasks that can still be had."""
-    where = (_THESE_TASKS, _WAITS, *claimable(worker.id, worker.device.kind))
+    where = (THESE_TASKS, _WAITS, *claimable(worker.id, worker.device.kind))
     values = {**CLAIMED, "state": State.RUNNING, "worker_id": worker.id}
     which = {"task_ids": [row.id for row in rows]}
     moved = update_all(session, _tasks, where, values, which, (_tasks.c.id, _tasks.c.lease_epoch))
@@ -103,7 +101,7 @@ def _claim_rows(session: Session, worker: Worker, rows: Sequence[Any], folder: C
     starting = sorted({row.job_id for row in mine if row.job_state is not State.RUNNING})
     if starting:
         running = {"state": State.RUNNING, "started_at": STARTED}
-        update_all(session, _jobs, _THESE_JOBS, running, {"job_ids": starting})
+        update_all(session, _jobs, THESE_JOBS, running, {"job_ids": starting})
     claimed = (worker.name, "claim", None)
     add_events(session, [task_event(*claimed, row.job_id, row.id, row.state, State.RUNNING) for row in mine])
     leases = [lease_of(row, worker, row.id, epochs[row.id], folder(row.job_id, row.id, epochs[row.id])) for row in mine]
@@ -157,7 +155,7 @@ def _end_rows(session: Session, successes: Sequence[Success], jobs: Mapping[int,
     leases = [success.lease for success in successes]
     closed = {"outcome": Outcome.SUCCEEDED, "reason": None, "message": None, "finished_at": _NOW}
     update_each(session, _attempts, MY_ATTEMPT, closed, [(lease_key(lease), {}) for lease in leases])
-    update_all(session, _jobs, _THESE_JOBS, ended, {"job_ids": [lease.job_id for lease in leases]})
+    update_all(session, _jobs, THESE_JOBS, ended, {"job_ids": [lease.job_id for lease in leases]})
     add_events(session, [event for lease in leases for event in _end_events(lease, jobs[lease.job_id])])
     for lease in leases:
         if jobs[lease.job_id].is_waited_for:

@@ -33,6 +33,8 @@ _NOW = now()
 _STANDS = (_tasks.c.id == bindparam("of_task"), _tasks.c.state == bindparam("source"))
 _MOVED = (_tasks.c.id, _tasks.c.job_id, _tasks.c.dispatch_seq, _tasks.c.lease_epoch)
 _THIS_JOB = (_jobs.c.id == bindparam("of_job"),)
+THESE_TASKS = among(_tasks.c.id, "task_ids")
+THESE_JOBS = (among(_jobs.c.id, "job_ids"),)
 STARTED = func.coalesce(_jobs.c.started_at, _NOW)
 
 
