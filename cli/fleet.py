@@ -78,6 +78,7 @@ class Member:
             "kind": device.kind.value,
             "model": device.model,
             "memory_bytes": device.memory_bytes,
+            "width": device.width,
             "state": self.state,
             "drained": device.drained,
             "drain_reason": self.drain_reason,

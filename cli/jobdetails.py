@@ -327,6 +327,7 @@ def _task_json(task: "Task") -> dict[str, Any]:
         "role": task.role.value,
         "state": task.state.value,
         "device_kind": task.device_kind.value if task.device_kind else None,
+        "devices": task.devices,
         "stop_to": task.stop_to.value if task.stop_to else None,
     }
 

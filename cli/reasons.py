@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cli.fleet import USABLE, Member, tally
 from cli.formatting import duration, percent, plural, span, utc
 from cli.situation import Situation
+from pixmill.specs import devices_of
 from pixmill.states import State
 
 if TYPE_CHECKING:
@@ -106,11 +107,20 @@ class _Case:
         return None if device == "any" else device
 
     @property
+    def wanted_width(self) -> int:
+        """How many devices it takes at once."""
+        return devices_of(self.job.spec)
+
+    @property
+    def of_kind(self) -> list[Member]:
+        """Those of the kind that it runs on, but for the ones that are down."""
+        fleet = [member for member in self.situation.fleet if member.state != "down"]
+        return [member for member in fleet if self.wanted_kind in {None, member.worker.device.kind.value}]
+
+    @property
     def devices(self) -> list[Member]:
         """Those that it could run on, but for the ones that are down."""
-        kinds = {None, self.wanted_kind}
-        fleet = [member for member in self.situation.fleet if member.state != "down"]
-        return [member for member in fleet if self.wanted_kind is None or member.worker.device.kind.value in kinds]
+        return [member for member in self.of_kind if member.worker.device.width >= self.wanted_width]
 
     @property
     def free(self) -> list[Member]:
@@ -233,11 +243,24 @@ def _queue_limit(case: _Case) -> Reason | None:
 def _no_worker(case: _Case) -> Reason | None:
     if any(member.state in USABLE or member.state == "drained" for member in case.devices):
         return None
-    kind = case.wanted_kind
+    kind, wanted = case.wanted_kind, case.wanted_width
+    if wanted > 1 and not case.devices:
+        return _too_narrow(case, wanted)
     words = f"no {kind} worker runs" if kind else "no worker runs"
     others = f" ({tally(case.devices)})" if case.devices else ""
     brief = f"{words}{others}" if kind or others else f"{words}; start one: pixmill up"
     return Reason(code="NoWorker", text=words + others, brief=brief, remedy="pixmill up", facts={"kind": kind})
+
+
+def _too_narrow(case: _Case, wanted: int) -> Reason:
+    kind = case.wanted_kind
+    widest = max((member.worker.device.width for member in case.of_kind), default=0)
+    most = f"the widest of {plural(len(case.of_kind), 'worker')} owns {widest}" if widest else "none runs at all"
+    devices = f"{wanted} {kind} devices" if kind else f"{wanted} devices"
+    text = f"it takes {devices} of one worker at once; {most}"
+    remedy = f"pixmill worker start --device {kind or 'cuda'}:0-{wanted - 1}"
+    facts = {"kind": kind, "devices": wanted, "widest": widest}
+    return Reason(code="NoWorker", text=text, brief=f"no worker owns {devices}", remedy=remedy, facts=facts)
 
 
 def _drained(case: _Case) -> Reason | None:
@@ -297,9 +320,8 @@ def _promised(case: _Case) -> Reason | None:
     """Without counting: as many others are about to start as there are free devices."""
     if not case.free or case.unfinished.count(State.QUEUED) or not case.unfinished.count(State.PENDING):
         return None
-    promised = sum(
-        case.situation.promised.get(kind, 0) for kind in {None, *(m.worker.device.kind.value for m in case.free)}
-    )
+    kinds = {None, *(member.worker.device.kind.value for member in case.free)}
+    promised = sum(case.situation.promised.get(kind, 0) for kind in kinds)
     return Reason(code="Priority", text="others go first") if promised >= len(case.free) else None
 
 

@@ -1,5 +1,6 @@
 """What the reasons of jobs depend on: queues, devices, scheduler, and what the jobs' own tasks do."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -49,7 +50,9 @@ def read_situation(session: "Session", lease_seconds: float, lines: Sequence["Jo
     scheduler = latest_scheduler(session)
     present = scheduler is not None and scheduler.stopped_at is None
     present = present and scheduler is not None and not is_silent(scheduler.seen_at, at, lease_seconds)
-    promised = {kind.value if kind else None: count for kind, count in waiting_wake_ups(session).items()}
+    promised: Counter[str | None] = Counter()
+    for (kind, _devices), count in waiting_wake_ups(session).items():
+        promised[kind.value if kind else None] += count
     return Situation(
         at=at,
         queues=all_queues(session),

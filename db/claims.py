@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from db.leases import Lease
 from db.moves import LockedJob, move_task, start_job
-from db.order import ready_tasks
+from db.order import Slot, ready_tasks, runs_on
 from db.statements import fetch, insert_row
-from db.tables import Attempt, Device, DeviceKind, Job, Queue, Task, Worker
+from db.tables import Attempt, Device, Job, Queue, Task, Worker
 from db.types import now
 from pixmill.states import State
 
@@ -54,6 +54,11 @@ def claim(
     return None
 
 
+def slot_of(worker: Worker) -> Slot:
+    """What the worker can run."""
+    return Slot(worker.device.kind, worker.device.width)
+
+
 def unanswered_claims(session: Session, worker: Worker, known: Collection[tuple[int, int]]) -> list[Lease]:
     """What this worker, which runs nothing, has claimed without hearing so: the answer to a commit can be lost.
 
@@ -81,18 +86,19 @@ def _candidates(
     """(task id, its state, its dispatch_seq or None for any), each found only when those before were gone."""
     if hint is not None:
         yield hint[0], State.QUEUED, hint[1]
-    kind = worker.device.kind
-    for row in fetch(session, queued_statement(), {"kind": kind, "count": CLAIM_TRIES}):
+    slot = slot_of(worker)
+    for row in fetch(session, queued_statement(), {"count": CLAIM_TRIES, **slot._asdict()}):
         yield row.id, State.QUEUED, None
     # Nobody was woken for these yet; but this worker is free, so no wake-up is needed.
-    for ready in ready_tasks(session, kind, CLAIM_TRIES):
+    for ready in ready_tasks(session, slot, CLAIM_TRIES):
         yield ready.task_id, State.PENDING, None
 
 
 @cache
 def queued_statement() -> "Select[Any]":
-    """The `count` best tasks that somebody was woken for, for a device of this `kind`."""
-    queued = select(_tasks.c.id).where(_tasks.c.state == State.QUEUED, _runs_on(bindparam("kind")))
+    """The `count` best tasks that somebody was woken for, for a worker with `width` devices of this `kind`."""
+    suited = runs_on(bindparam("kind"), bindparam("width"))
+    queued = select(_tasks.c.id).where(_tasks.c.state == State.QUEUED, suited)
     return queued.order_by(_tasks.c.rank, _tasks.c.id).limit(bindparam("count"))
 
 
@@ -121,7 +127,7 @@ def _claim_one(
         State.RUNNING,
         actor=worker.name,
         action="claim",
-        where=(*hinted, *claimable(worker.id, worker.device.kind), *_within_limits(row)),
+        where=(*hinted, *claimable(worker.id, slot_of(worker)), *_within_limits(row)),
         parameters={} if dispatch_seq is None else {"hinted_seq": dispatch_seq},
         values={**CLAIMED, "worker_id": worker.id},
     )
@@ -171,18 +177,14 @@ def _facts_statement(*, patient: bool) -> "Select[Any]":
 
 
 @lru_cache(maxsize=16)  # a worker parent has one
-def claimable(worker_id: int, kind: DeviceKind) -> tuple[ColumnElement[bool], ...]:
+def claimable(worker_id: int, slot: Slot) -> tuple[ColumnElement[bool], ...]:
     """Asked again in the very statement that claims: any of it may have changed a moment ago."""
     paused = exists().where(_queues.c.name == _tasks.c.queue, _queues.c.paused)
     cancelled = exists().where(_jobs.c.id == _tasks.c.job_id, _jobs.c.cancel_requested)
     mine = (Worker.id == worker_id, Device.id == Worker.device_id)
     drained = exists().where(*mine, or_(Worker.draining, Device.drained))
     due = or_(_tasks.c.available_at.is_(None), _tasks.c.available_at <= now())
-    return (~paused, ~cancelled, ~drained, due, _runs_on(kind))
-
-
-def _runs_on(kind: Any) -> ColumnElement[bool]:
-    return or_(_tasks.c.device_kind.is_(None), _tasks.c.device_kind == kind)
+    return (~paused, ~cancelled, ~drained, due, runs_on(*slot))
 
 
 def _within_limits(row: Any) -> Iterator[ColumnElement[bool]]:

@@ -128,10 +128,11 @@ def queue_loads(session: Session) -> Mapping[str, QueueLoad]:
     }
 
 
-def waiting_kinds(session: Session) -> Mapping[DeviceKind | None, int]:
-    """Kind of device, None for any → how many tasks wait for it."""
-    statement = select(Task.device_kind, func.count()).where(Task.state.in_(_WAITING)).group_by(Task.device_kind)
-    return {kind: count for kind, count in session.execute(statement)}  # noqa: C416  rows are no tuples to mypy
+def waiting_needs(session: Session) -> Mapping[tuple[DeviceKind | None, int], int]:
+    """Kind of device, None for any, and how many of them at once → how many tasks wait for them."""
+    needs = (Task.device_kind, Task.devices)
+    statement = select(*needs, func.count()).where(Task.state.in_(_WAITING)).group_by(*needs)
+    return {(kind, devices): count for kind, devices, count in session.execute(statement)}
 
 
 def held_jobs(session: Session) -> int:

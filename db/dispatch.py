@@ -22,7 +22,7 @@ from db.moves import (
     settle_job,
     task_event,
 )
-from db.order import ready_tasks
+from db.order import Slot, ready_tasks
 from db.statements import fetch, update_all, update_each
 from db.tables import Attempt, Device, DeviceKind, Job, Outcome, Queue, Task, Worker
 from db.types import now
@@ -49,11 +49,11 @@ _JUST_NOW = {"dispatched_at": now()}
 
 @dataclass(frozen=True)
 class WakeUp:
-    """A message to send: the task, the requeue it belongs to, and the kind of worker to wake."""
+    """A message to send: the task, the requeue it belongs to, and the sort of worker to wake."""
 
     task_id: int
     dispatch_seq: int
-    kind: DeviceKind
+    slot: Slot
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Queued:
     dispatch_seq: int
     dispatched_at: datetime | None  # None: nobody knows whether the message has left
     device_kind: DeviceKind | None
+    devices: int
 
 
 @dataclass(frozen=True)
@@ -75,33 +76,38 @@ class Sighting:
     heartbeat_count: int
 
 
-def free_slots(session: Session) -> dict[DeviceKind, int]:
-    """How many more tasks can start at once, by kind of device."""
-    slots = {DeviceKind.CUDA: 0, DeviceKind.CPU: 0}  # the fast ones first: a task for any device goes there
-    return slots | {row.kind: row.free for row in fetch(session, _free_statement(), {})}
+def free_slots(session: Session) -> dict[Slot, int]:
+    """How many more tasks can start at once, by sort of worker.
+
+    The fast devices come first: a task for any goes there; and the narrow slots, since the wide ones are rarer.
+    """
+    free = {Slot(row.kind, row.width): row.free for row in fetch(session, _free_statement(), {})}
+    return {slot: free[slot] for slot in sorted(free, key=lambda slot: (slot.kind is DeviceKind.CPU, slot.width))}
 
 
 @cache
 def _free_statement() -> "Select[Any]":
     free = (PRESENT, ~BUSY, ~_workers.c.draining, ~_devices.c.drained)
-    counted = select(_devices.c.kind, func.count().label("free")).join(_workers, _workers.c.device_id == _devices.c.id)
-    return counted.where(*free).group_by(_devices.c.kind)
+    sort = (_devices.c.kind, _devices.c.width)
+    counted = select(*sort, func.count().label("free")).join(_workers, _workers.c.device_id == _devices.c.id)
+    return counted.where(*free).group_by(*sort)
 
 
-def waiting_wake_ups(session: Session) -> Mapping[DeviceKind | None, int]:
-    """How many tasks have a wake-up on its way, by the kind of device they need."""
-    return {row.device_kind: row.waiting for row in fetch(session, _waiting_statement(), {})}
+def waiting_wake_ups(session: Session) -> Mapping[tuple[DeviceKind | None, int], int]:
+    """How many tasks have a wake-up on its way, by the kind and the number of devices they need."""
+    return {(row.device_kind, row.devices): row.waiting for row in fetch(session, _waiting_statement(), {})}
 
 
 @cache
 def _waiting_statement() -> "Select[Any]":
-    counted = select(_tasks.c.device_kind, func.count().label("waiting"))
-    return counted.where(_tasks.c.state == State.QUEUED).group_by(_tasks.c.device_kind)
+    needs = (_tasks.c.device_kind, _tasks.c.devices)
+    counted = select(*needs, func.count().label("waiting"))
+    return counted.where(_tasks.c.state == State.QUEUED).group_by(*needs)
 
 
-def queue_ready_tasks(session: Session, kind: DeviceKind, count: int) -> list[WakeUp]:
-    """Move up to `count` tasks that a device of this kind may run from pending to queued, best first."""
-    found = ready_tasks(session, kind, count)
+def queue_ready_tasks(session: Session, slot: Slot, count: int) -> list[WakeUp]:
+    """Move up to `count` tasks that such a worker may run from pending to queued, best first."""
+    found = ready_tasks(session, slot, count)
     if not found:
         return []
     jobs = lock_jobs(session, sorted({ready.job_id for ready in found}))
@@ -112,7 +118,7 @@ def queue_ready_tasks(session: Session, kind: DeviceKind, count: int) -> list[Wa
     add_events(session, events)
     _settle_queued(session, [jobs[job_id] for job_id in sorted({row.job_id for row in moved.values()})])
     queued = (moved[ready.task_id] for ready in found if ready.task_id in moved)
-    return [WakeUp(row.id, row.dispatch_seq, kind) for row in queued]
+    return [WakeUp(row.id, row.dispatch_seq, slot) for row in queued]
 
 
 def _settle_queued(session: Session, jobs: Sequence[LockedJob]) -> None:
@@ -132,7 +138,7 @@ def queued_tasks(session: Session) -> Sequence[Queued]:
 
 @cache
 def _queued_statement(*, paused: bool) -> "Select[Any]":
-    columns = ("id", "job_id", "dispatch_seq", "dispatched_at", "device_kind")
+    columns = ("id", "job_id", "dispatch_seq", "dispatched_at", "device_kind", "devices")
     queued = select(*(_tasks.c[name] for name in columns)).where(_tasks.c.state == State.QUEUED)
     if paused:
         queued = queued.where(exists().where(_queues.c.name == _tasks.c.queue, _queues.c.paused))

@@ -23,6 +23,7 @@ from db.claims import (
     lease_of,
     new_attempt,
     queued_statement,
+    slot_of,
 )
 from db.dependencies import unblock_children_of_job, unblock_children_of_task
 from db.leases import MINE, MY_ATTEMPT, Lease, finish, lease_key
@@ -69,10 +70,10 @@ def claim_alike(
 
 def _next_facts(session: Session, worker: Worker, count: int) -> Iterator[Any]:
     """The facts of the tasks that come next, best first, whose jobs nobody else has locked."""
-    kind = worker.device.kind
-    ids = [row.id for row in fetch(session, queued_statement(), {"kind": kind, "count": count})]
+    slot = slot_of(worker)
+    ids = [row.id for row in fetch(session, queued_statement(), {"count": count, **slot._asdict()})]
     if len(ids) < count:
-        ids += [ready.task_id for ready in ready_tasks(session, kind, count - len(ids))]
+        ids += [ready.task_id for ready in ready_tasks(session, slot, count - len(ids))]
     found = {row.id: row for row in fetch(session, _facts_statement(), {"task_ids": ids})} if ids else {}
     return (found[task_id] for task_id in ids if task_id in found)
 
@@ -92,7 +93,7 @@ def _is_plain(row: Any, role: Role) -> bool:
 
 def _claim_rows(session: Session, worker: Worker, rows: Sequence[Any], folder: Callable[..., str]) -> list[Lease]:
     """Claim those tasks that can still be had."""
-    where = (THESE_TASKS, _WAITS, *claimable(worker.id, worker.device.kind))
+    where = (THESE_TASKS, _WAITS, *claimable(worker.id, slot_of(worker)))
     values = {**CLAIMED, "state": State.RUNNING, "worker_id": worker.id}
     which = {"task_ids": [row.id for row in rows]}
     moved = update_all(session, _tasks, where, values, which, (_tasks.c.id, _tasks.c.lease_epoch))

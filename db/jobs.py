@@ -53,6 +53,7 @@ class NewJob:
     retries: int = 0
     retry_seconds: float = 30.0
     time_limit_seconds: float | None = None
+    devices: int = 1  # that each task takes at once
 
     @property
     def state(self) -> State:
@@ -144,6 +145,7 @@ def _task_rows(job_id: int, new: NewJob, at: datetime) -> Iterator[dict[str, Any
             "priority": new.priority,
             "rank": rank_of(at, new.priority),
             "device_kind": new.device_kind,
+            "devices": new.devices,
             "retries": new.retries,
             "retry_seconds": new.retry_seconds,
             "time_limit_seconds": new.time_limit_seconds,

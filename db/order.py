@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.dependencies import unfinished_parent
@@ -34,6 +34,17 @@ TURN_MILLISECONDS = 60_000  # charged for every task that has started and not en
 _queues: Any = Queue.__table__
 _accounts: Any = Account.__table__
 _tasks: Any = Task.__table__
+
+
+class Slot(NamedTuple):
+    """A sort of worker: one that owns so many devices of a kind, and runs what needs no more."""
+
+    kind: DeviceKind
+    width: int = 1
+
+    def takes(self, kind: DeviceKind | None, devices: int) -> bool:
+        """Whether a task for devices of a kind, or of any, can run there."""
+        return kind in {None, self.kind} and devices <= self.width
 
 
 @dataclass(frozen=True, order=True)
@@ -82,15 +93,15 @@ def faded(device_seconds: float, age_seconds: float) -> float:
     return float(device_seconds * 0.5 ** (max(0.0, age_seconds) / HALF_LIFE_SECONDS))
 
 
-def ready_tasks(session: Session, kind: DeviceKind, count: int) -> list[Ready]:
-    """The next `count` tasks for devices of this kind, best first; they still have to be taken by compare-and-set."""
+def ready_tasks(session: Session, slot: Slot, count: int) -> list[Ready]:
+    """The next `count` tasks for such workers, best first; they still have to be taken by compare-and-set."""
     shares = read_shares(session)
     waiting = [share for share in shares if share.waits]
     if len(waiting) == 1 and not waiting[0].has_limit:
-        return _of_share(session, waiting[0], kind, count)
+        return _of_share(session, waiting[0], slot, count)
     active = active_tasks(session)
     lanes = [
-        _Lane(share, charge, _of_share(session, share, kind, count))
+        _Lane(share, charge, _of_share(session, share, slot, count))
         for share, charge in zip(shares, charges(shares, active), strict=True)
         if share.waits and room_in(share, active) > 0
     ]
@@ -169,9 +180,9 @@ class _Lane:
     tasks: Sequence[Ready]
 
 
-def _of_share(session: Session, share: Share, kind: DeviceKind, count: int) -> list[Ready]:
+def _of_share(session: Session, share: Share, slot: Slot, count: int) -> list[Ready]:
     """The account's next tasks that nothing holds back."""
-    wanted = {"queue": share.queue, "user": share.user, "kind": kind, "count": count}
+    wanted = {"queue": share.queue, "user": share.user, "count": count, **slot._asdict()}
     return [Ready(*row) for row in fetch(session, _share_statement(), wanted)]
 
 
@@ -181,12 +192,17 @@ def _share_statement() -> "Select[Any]":
     return (
         select(_tasks.c.rank, _tasks.c.id, _tasks.c.job_id)
         .where(_tasks.c.state == State.PENDING, ~_tasks.c.blocked, *of_share)
-        .where(or_(_tasks.c.device_kind.is_(None), _tasks.c.device_kind == bindparam("kind")))
+        .where(runs_on(bindparam("kind"), bindparam("width")))
         .where(or_(_tasks.c.available_at.is_(None), _tasks.c.available_at <= now()))
         .where(~unfinished_parent())
         .order_by(_tasks.c.rank, _tasks.c.id)
         .limit(bindparam("count"))
     )
+
+
+def runs_on(kind: Any, width: Any) -> ColumnElement[bool]:
+    """SQL condition on tasks: a worker with so many devices of this kind can run it."""
+    return and_(or_(_tasks.c.device_kind.is_(None), _tasks.c.device_kind == kind), _tasks.c.devices <= width)
 
 
 def _merge(lanes: Iterable[_Lane], active: Mapping[tuple[str, str], int], count: int) -> list[Ready]:

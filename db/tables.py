@@ -187,6 +187,7 @@ class Task(Table):
     priority: Mapped[int] = mapped_column(Integer)
     rank: Mapped[int]  # db.order: among the tasks of one queue and user, the smallest runs first
     device_kind: Mapped[DeviceKind | None]  # None: any
+    devices: Mapped[int] = mapped_column(Integer, server_default="1")  # that work on it together, of one worker
     # Something that it waited for had not ended when that was last asked: a hint, see db.dependencies.
     blocked: Mapped[bool] = mapped_column(Boolean, server_default=false())
     retries: Mapped[int] = mapped_column(Integer, server_default="0")  # failures that are tried again
@@ -264,17 +265,18 @@ class Event(Table):
 
 
 class Device(Table):
-    """A CPU or GPU of some host."""
+    """A CPU or GPU of some host, or several of a kind that one worker owns."""
 
     __tablename__ = "devices"
     __table_args__ = (UniqueConstraint("host", "name"),)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     host: Mapped[str] = mapped_column(String(255))
-    name: Mapped[str] = mapped_column(String(32))  # "cpu", "cuda:0"
+    name: Mapped[str] = mapped_column(String(32))  # "cpu", "cuda:0", "cuda:0-3"
     kind: Mapped[DeviceKind]
     model: Mapped[str] = mapped_column(String(255))  # such as "NVIDIA H200"
-    memory_bytes: Mapped[int]
+    memory_bytes: Mapped[int]  # of all together
+    width: Mapped[int] = mapped_column(Integer, server_default="1")  # how many devices it is
     drained: Mapped[bool] = mapped_column(Boolean, server_default=false())  # an operator lets nothing start on it
     drain_reason: Mapped[str | None] = mapped_column(Text)
 

@@ -10,7 +10,7 @@ from sqlalchemy import Select, bindparam, exists, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from db.engine import insert_absent
-from db.order import faded
+from db.order import Slot, faded
 from db.statements import fetch, update_row
 from db.tables import Account, Device, DeviceKind, Scheduler, Task, Worker
 from db.types import now
@@ -35,10 +35,11 @@ class DeviceFacts:
     """What a device process found out about its device."""
 
     host: str
-    name: str  # "cpu", "cuda:0"
+    name: str  # "cpu", "cuda:0", "cuda:0-3"
     kind: DeviceKind
     model: str
     memory_bytes: int
+    width: int = 1  # how many devices it is
 
 
 def register_worker(session: Session, facts: DeviceFacts, pid: int) -> Worker:
@@ -121,14 +122,14 @@ def _present_statement() -> "Select[Any]":
     return select(_workers.c.id, _workers.c.heartbeat_count).where(PRESENT)
 
 
-def present_kinds(session: Session) -> set[DeviceKind]:
-    """The kinds of devices that present workers have."""
-    return {row.kind for row in fetch(session, _kinds_statement(), {})}
+def present_slots(session: Session) -> set[Slot]:
+    """The slots that present workers have."""
+    return {Slot(row.kind, row.width) for row in fetch(session, _slots_statement(), {})}
 
 
 @cache
-def _kinds_statement() -> "Select[Any]":
-    present = select(_devices.c.kind).join(_workers, _workers.c.device_id == _devices.c.id)
+def _slots_statement() -> "Select[Any]":
+    present = select(_devices.c.kind, _devices.c.width).join(_workers, _workers.c.device_id == _devices.c.id)
     return present.where(PRESENT).distinct()
 
 

@@ -7,7 +7,8 @@
     │   └── DamagedFile        a compressed image is cut short, altered, or of another model
     ├── CorruptCheckpoint      a stored model or training state is not what was written
     ├── NonFiniteLoss          training diverged
-    └── OutOfMemory            not even one image at a time fits into the device's memory
+    ├── OutOfMemory            not even one image at a time fits into the device's memory
+    └── RankLost               another process that takes part in the same run is gone
 
 The data readers add their own kinds below DataError.
 """
@@ -43,3 +44,7 @@ class NonFiniteLoss(ModelError):
 
 class OutOfMemory(ModelError):
     """Not even a batch of one image fits into the device's memory."""
+
+
+class RankLost(ModelError):
+    """Another process that takes part in the same run is gone; this one cannot go on without it."""

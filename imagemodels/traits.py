@@ -20,6 +20,7 @@ class Traits:
     restores_images: bool = False  # of damaged ones
     finds_latents: bool = False  # of given images, with an encoder
     learns_classes: bool = True
+    shares_batches: bool = True  # out to several devices
     judges_held_out: bool = False  # it is measured by images that are held out
     metric: Metric  # by which the best weights are chosen
     shown: Shown | None  # in the grids that are drawn while it trains
@@ -32,7 +33,7 @@ TRAITS: Mapping[Family, Traits] = {
     "autoencoder": _AUTOENCODER,
     "adversarial": _GENERATOR,
     "hybrid": _AUTOENCODER,
-    "forest": _GENERATOR,
+    "forest": replace(_GENERATOR, shares_batches=False),
     "classifier": Traits(product="classifier", judges_held_out=True, metric="accuracy", shown=None),
     "codec": Traits(product="codec", learns_classes=False, metric="psnr", shown="decoded"),
     "sequence": Traits(
@@ -42,6 +43,7 @@ TRAITS: Mapping[Family, Traits] = {
         product="restorer of images",
         restores_images=True,
         learns_classes=False,
+        shares_batches=False,
         judges_held_out=True,
         metric="psnr",
         shown="restored",

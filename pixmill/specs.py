@@ -69,6 +69,8 @@ class TrainSpec(_Spec):
     conditional: bool = False
     images: ImageCount = 200_000  # budget: images seen by the optimizer
     batch_size: Annotated[int, Field(ge=2, le=4096)] | None = None
+    # Not written where it is 1, so that specs of before it have the digests that they had.
+    devices: Annotated[int, Field(ge=1, le=64, exclude_if=lambda devices: devices == 1)] = 1  # share each batch
     precision: Precision = "fp32"
     on_bad_image: OnBadImage = "fail"
     options: dict[str, OptionValue] = Field(default_factory=dict)  # overrides of the preset, such as {"width": 32}
@@ -304,6 +306,11 @@ class JobOptions(_Frozen):
     @classmethod
     def _begin_has_a_zone(cls, begin: str | None) -> str | None:
         return begin if begin is None else write_time(parse_time(begin))
+
+
+def devices_of(spec: Mapping[str, Any]) -> int:
+    """How many devices of one worker a job of this spec, as it is stored, takes at once."""
+    return int(spec.get("devices", 1))
 
 
 def parse_spec(values: Mapping[str, Any]) -> Spec:

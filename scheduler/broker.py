@@ -90,7 +90,7 @@ class WakeUpSender:
 
     def send(self, wake_up: WakeUp) -> None:
         """Publish one wake-up.  Raises BrokerUnreachable."""
-        self._publish(RUN_TASK, (wake_up.task_id, wake_up.dispatch_seq), celery_queue(wake_up.kind))
+        self._publish(RUN_TASK, (wake_up.task_id, wake_up.dispatch_seq), celery_queue(*wake_up.slot))
 
     def send_canary(self, worker_id: int, number: int) -> None:
         """Send a worker a message that asks for nothing but to be noticed.  Raises BrokerUnreachable."""

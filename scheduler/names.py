@@ -9,13 +9,15 @@ HEAR_CANARY = "pixmill.canary"  # Celery task: its argument is the canary's numb
 POKE_LIST = "pixmill:poke"  # Redis list: an element means "look at the database now"
 
 
-def celery_queue(kind: str) -> str:
-    """The Celery queue that all workers on this kind of device listen to.
+def celery_queue(kind: str, width: int = 1) -> str:
+    """The Celery queue that all workers with so many devices of this kind listen to.
 
     >>> celery_queue("cuda")
     'pixmill.cuda'
+    >>> celery_queue("cuda", 4)
+    'pixmill.cuda.4'
     """
-    return f"pixmill.{kind}"
+    return f"pixmill.{kind}" if width == 1 else f"pixmill.{kind}.{width}"
 
 
 def canary_queue(worker_id: int) -> str:

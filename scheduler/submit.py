@@ -15,7 +15,7 @@ from db.tables import DeviceKind
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import BrokerUnreachable, Conflict
 from pixmill.settings import Settings
-from pixmill.specs import JobOptions, Spec
+from pixmill.specs import JobOptions, Spec, devices_of
 from pixmill.states import State
 from pixmill.times import parse_time
 from scheduler.keys import present_job, refuse_repeated_keys
@@ -67,15 +67,17 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
     parents = _parents(session, options)
     spec, pinned = pin_datasets(session, kind.pin(session, spec, parents), kind.datasets)
     plan = kind.plan(spec)
+    stored = spec.model_dump(mode="json")
     return NewJob(
         kind=spec.kind,
         name=options.name or kind.default_name(spec),
-        spec=spec.model_dump(mode="json"),
+        spec=stored,
         spec_digest=spec.digest(),
         options=options.model_dump(mode="json", exclude_defaults=True),
         queue=options.queue,
         priority=options.priority,
         device_kind=None if options.device == "any" else DeviceKind(options.device),
+        devices=devices_of(stored),
         key=options.key,
         labels=options.labels,
         user_name=user,

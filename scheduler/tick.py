@@ -29,8 +29,9 @@ from db.dispatch import (
     waiting_wake_ups,
 )
 from db.engine import Database
+from db.order import Slot
 from db.tables import DeviceKind
-from db.workers import database_time, due_canaries, note_canary_sent, present_kinds, sight_workers, stop_worker
+from db.workers import database_time, due_canaries, note_canary_sent, present_slots, sight_workers, stop_worker
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import BrokerUnreachable
 from pixmill.settings import SchedulerSettings
@@ -49,7 +50,7 @@ class _Look:
     leases: Mapping[int, Sighting]  # by task
     workers: Mapping[int, int]  # id → heartbeat counter
     queued: Sequence[Queued]
-    kinds: AbstractSet[DeviceKind]  # of devices that a worker has
+    slots: AbstractSet[Slot]  # that a worker has
     at: datetime  # by the database's clock
     canaries: Sequence[tuple[int, int]]  # (worker id, number) to be sent
 
@@ -82,7 +83,7 @@ class Ticker:
             leases=sight_running(session),
             workers=sight_workers(session),
             queued=queued_tasks(session),
-            kinds=present_kinds(session),
+            slots=present_slots(session),
             at=database_time(session),
             canaries=due_canaries(session, self._settings.canary_seconds),
         )
@@ -128,10 +129,10 @@ class Ticker:
     def _queue_ready(self, session: Session) -> list[WakeUp]:
         unqueue_paused(session)
         slots = free_slots(session)
-        for kind, count in waiting_wake_ups(session).items():
-            _take_slots(slots, kind, count)
+        for (kind, devices), count in waiting_wake_ups(session).items():
+            _take_slots(slots, kind, devices, count)
         return [
-            wake_up for kind, count in slots.items() if count for wake_up in queue_ready_tasks(session, kind, count)
+            wake_up for slot, count in slots.items() if count for wake_up in queue_ready_tasks(session, slot, count)
         ]
 
     def _lost_wake_ups(self, seen: "_Look") -> list[WakeUp]:
@@ -142,11 +143,11 @@ class Ticker:
             # A negative age says that the database's clock went back: nothing is known then.
             if age is not None and 0 <= age < self._settings.redispatch_seconds:
                 continue
-            kind = _kind_for(task, seen.kinds)
-            if kind is None:
+            slot = _slot_for(task, seen.slots)
+            if slot is None:
                 self._database.transact(lambda session, gone=task: unqueue(session, gone, "no worker is left"))  # type: ignore[misc]
             else:
-                again.append(WakeUp(task.id, task.dispatch_seq, kind))
+                again.append(WakeUp(task.id, task.dispatch_seq, slot))
         return again
 
     def _send_canaries(self, seen: "_Look") -> None:
@@ -178,14 +179,14 @@ class Ticker:
         return len(sent)
 
 
-def _take_slots(slots: dict[DeviceKind, int], kind: DeviceKind | None, count: int) -> None:
-    for candidate in (kind,) if kind else tuple(slots):
+def _take_slots(slots: dict[Slot, int], kind: DeviceKind | None, devices: int, count: int) -> None:
+    for candidate in (slot for slot in slots if slot.takes(kind, devices)):
         taken = min(count, slots[candidate])
         slots[candidate] -= taken
         count -= taken
 
 
-def _kind_for(task: Queued, present: AbstractSet[DeviceKind]) -> DeviceKind | None:
-    if task.device_kind is not None:
-        return task.device_kind if task.device_kind in present else None
-    return next((kind for kind in (DeviceKind.CUDA, DeviceKind.CPU) if kind in present), None)
+def _slot_for(task: Queued, present: AbstractSet[Slot]) -> Slot | None:
+    """The sort of worker to wake: on the fast devices, and with no more of them than it takes."""
+    suited = [slot for slot in present if slot.takes(task.device_kind, task.devices)]
+    return min(suited, key=lambda slot: (slot.kind is DeviceKind.CPU, slot.width), default=None)

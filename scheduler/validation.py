@@ -10,6 +10,7 @@ from imagemodels.data.source import PATH_KINDS
 from imagemodels.errors import ModelError
 from imagemodels.options import RestorationOptions
 from imagemodels.presets import Preset, options_for_pairs, resolve
+from imagemodels.shares import check_devices
 from pixmill.datasets import DatasetReference
 from pixmill.errors import DatasetError, SpecError
 from pixmill.specs import MAX_FILES, CompressSpec, DecompressSpec, EvaluateSpec, GenerateSpec, TrainSpec
@@ -28,6 +29,7 @@ def check_train(spec: TrainSpec) -> TrainSpec:
     check_preset(spec)
     _check_sort(spec)
     _check_pairs(spec)
+    _check_devices(spec)
     return spec.model_copy(update={"dataset": check_dataset(spec.dataset)})
 
 
@@ -105,6 +107,15 @@ def check_preset(spec: TrainSpec) -> None:
         raise SpecError(str(error), hint="pixmill model presets") from None
     if spec.conditional and not preset.traits.learns_classes:
         raise SpecError(f"preset {spec.model} learns no classes", hint="leave out --conditional")
+
+
+def _check_devices(spec: TrainSpec) -> None:
+    """Raise SpecError unless so many devices can share each batch."""
+    preset = resolve(spec.model, spec.options)
+    try:
+        check_devices(spec.model, preset, spec.devices, spec.batch_size or preset.options.batch_size)
+    except ModelError as error:
+        raise SpecError(str(error), hint="leave out --devices, or ask for fewer") from None
 
 
 def _check_sort(spec: TrainSpec) -> None:

@@ -11,6 +11,7 @@ from db.dispatch import WakeUp, queue_ready_tasks
 from db.engine import Database
 from db.jobs import NewJob, NewTask, add_job
 from db.leases import Lease
+from db.order import Slot
 from db.tables import Checkpoint, CheckpointKind, Dataset, DeviceKind, Job, ModelVersion, Role, Shard, Task, Worker
 from db.views import job_tasks
 from db.workers import DeviceFacts, register_worker
@@ -61,14 +62,17 @@ def add(database: Database, **changes: Any) -> int:
     return database.transact(lambda session: add_job(session, new_job(**changes)))
 
 
-def add_worker(database: Database, kind: DeviceKind = DeviceKind.CPU, host: str = "here", number: int = 0) -> Worker:
+def add_worker(
+    database: Database, kind: DeviceKind = DeviceKind.CPU, host: str = "here", number: int = 0, width: int = 1
+) -> Worker:
     name = "cpu" if kind is DeviceKind.CPU else f"cuda:{number}"
-    facts = DeviceFacts(host=host, name=name, kind=kind, model="a device", memory_bytes=2**34)
+    name = name if width == 1 else f"{kind.value}:{number}-{number + width - 1}"
+    facts = DeviceFacts(host=host, name=name, kind=kind, model="a device", memory_bytes=2**34, width=width)
     return act(database, register_worker, facts, pid=1000 + number)
 
 
-def queue(database: Database, count: int = 100, kind: DeviceKind = DeviceKind.CPU) -> list[WakeUp]:
-    return act(database, queue_ready_tasks, kind, count)
+def queue(database: Database, count: int = 100, kind: DeviceKind = DeviceKind.CPU, width: int = 1) -> list[WakeUp]:
+    return act(database, queue_ready_tasks, Slot(kind, width), count)
 
 
 def folder(job_id: int, task_id: int, epoch: int) -> str:

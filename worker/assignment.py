@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from pixmill.specs import devices_of
+
 # Bump when a field changes its meaning: a device process refuses an assignment of another version.
 VERSION = 1
 
@@ -58,6 +60,11 @@ class Assignment:
     judge: ModelInput | None = None  # the classifier by which an evaluation measures
     shards: tuple[ShardInput, ...] = ()
     version: int = field(default=VERSION)
+
+    @property
+    def devices(self) -> int:
+        """How many devices work on it together."""
+        return devices_of(self.spec)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -28,6 +28,11 @@ class Channel:
         self._poll.register(self._bell, select.POLLIN)
         self.is_at_end = False  # the other end is closed, and all that it said was taken in
 
+    @property
+    def descriptor(self) -> int:
+        """The line itself, for a process that goes on with it."""
+        return self._socket.fileno()
+
     def send(self, message: dict[str, Any]) -> None:
         """Write one message.  Raises OSError when the other end is gone."""
         line = json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\n"

@@ -22,8 +22,9 @@ from worker.parent.devices import DeviceProbe
     "--device",
     "devices",
     multiple=True,
-    metavar="auto|cpu|cuda:N",
-    help="A device that gets a worker; may be repeated.  [default: auto, every GPU, or the CPU without one]",
+    metavar="auto|cpu|cuda:N|cuda:N-M",
+    help="A device, or several as one, that get a worker; may be repeated.  "
+    "[default: auto, every GPU, or the CPU without one]",
 )
 @click.option("--foreground", is_flag=True, help="Stay, and log to stderr: for service managers and containers.")
 @pass_workspace

@@ -27,16 +27,25 @@ COLUMNS = [
 
 @click.group("worker", epilog=examples("pixmill worker ls", "pixmill worker check"))
 def command() -> None:
-    """The processes that do the work, one a device."""
+    """The processes that do the work, one a device or one for several devices."""
 
 
-@command.command("start", epilog=examples("pixmill worker start --device cuda:0", "pixmill worker start --device cpu"))
+@command.command(
+    "start", epilog=examples("pixmill worker start --device cuda:0", "pixmill worker start --device cuda:0-3")
+)
 @click.option(
-    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda:N", help="auto: the first GPU, else the CPU."
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda:N|cuda:N-M",
+    help="auto: the first GPU, else the CPU; cuda:0-3 or cuda:0,cuda:2: several as one.",
 )
 @pass_workspace
 def start(workspace: Workspace, device: str) -> None:
     """Work for one device until SIGTERM or Ctrl-C, which let a training job reach its next checkpoint.
+
+    A worker of several devices runs one task at a time, too: a train job that asks for so many with --devices, or any
+    other one on the first of them.
 
     `pixmill up` starts one for each device; start it yourself on further hosts, or under a service manager.
     """

@@ -78,11 +78,19 @@ def _names(pairs: Sequence[tuple[int, int]]) -> str:
 
 
 def _without_device(session: "Session", fleet: Sequence[Member]) -> Iterator[Finding]:
-    from db.diagnosis import waiting_kinds
+    from db.claims import slot_of
+    from db.diagnosis import waiting_needs
 
-    served = {member.worker.device.kind for member in fleet if member.is_present}
-    for kind, count in waiting_kinds(session).items():
-        if kind is not None and kind not in served:
+    served = [slot_of(member.worker) for member in fleet if member.is_present]
+    for (kind, devices), count in waiting_needs(session).items():
+        if any(slot.takes(kind, devices) for slot in served):
+            continue
+        if devices > 1:
+            several = f"{devices} {kind} devices" if kind else f"{devices} devices"
+            detail = f"{plural(count, 'task')} can run on {several} alone, and no worker owns so many"
+            start = f"pixmill worker start --device {kind or 'cuda'}:0-{devices - 1}"
+            yield problem(PART, detail, f"on a host that has them: {start}")
+        elif kind is not None:
             detail = f"{plural(count, 'task')} can run on {kind.value} alone, and no {kind.value} worker runs"
             yield problem(PART, detail, f"on a host that has one: pixmill worker start --device {kind.value}")
 

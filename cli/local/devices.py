@@ -3,23 +3,22 @@
 from collections.abc import Sequence
 
 from pixmill.errors import UserError
-from worker.device.pinning import parse_device
+from worker.device.slots import members, parse_slot, slot_name
 from worker.parent.devices import AUTO
 
 
 def parse_devices(asked: Sequence[str]) -> tuple[str, ...]:
-    """The asked-for devices, each once; none asked for means "auto".  Raises UserError.
+    """The asked-for devices, and sets of devices, each once; none asked for means "auto".  Raises UserError.
 
-    >>> parse_devices(["cpu:0", "cpu:1", "cuda:0"])
-    ('cpu:0', 'cpu:1', 'cuda:0')
+    >>> parse_devices(["cpu:0", "cpu:1", "cuda:0,cuda:1"])
+    ('cpu:0', 'cpu:1', 'cuda:0-1')
     >>> parse_devices([])
     ('auto',)
     """
-    chosen = tuple(asked) or (AUTO,)
-    for name in chosen:
-        if name != AUTO:
-            parse_device(name)
-        if chosen.count(name) > 1:
+    chosen = tuple(name if name == AUTO else slot_name(name) for name in asked) or (AUTO,)
+    named = [member for name in chosen for member in ([name] if name == AUTO else members(name))]
+    for name in named:
+        if named.count(name) > 1:
             raise UserError(f"device {name} is named twice", hint="a device has one worker")
     if AUTO in chosen and len(chosen) > 1:
         raise UserError("auto means every device: it goes with no other name", hint="name the devices, or none")
@@ -39,11 +38,12 @@ def match_devices(chosen: Sequence[str], present: Sequence[str]) -> tuple[str, .
     """
     if AUTO in chosen:
         return tuple(present)
-    for name in chosen:
-        if not _is_cpu(name) and name not in present:
+    wanted = [member for name in chosen if not _is_cpu(name) for member in members(name)]
+    for name in wanted:
+        if name not in present:
             raise UserError(f"device {name} was asked for; this host has {', '.join(present)}", hint="--device auto")
     return tuple(chosen)
 
 
 def _is_cpu(name: str) -> bool:
-    return name != AUTO and parse_device(name)[0] == "cpu"
+    return name != AUTO and parse_slot(name)[0] == "cpu"

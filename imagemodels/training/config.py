@@ -9,6 +9,7 @@ from imagemodels.errors import ConfigError
 from imagemodels.names import did_you_mean
 from imagemodels.options import DescentOptions, Shape
 from imagemodels.presets import Preset, check_shape, resolve
+from imagemodels.shares import check_devices
 
 LARGEST_BATCH = 4096  # images
 PRECISIONS = ("fp32", "bf16", "auto")
@@ -32,6 +33,7 @@ class TrainConfig:
     batch_size: int | None = None  # None: the preset's
     seed: int = 0
     precision: str = "fp32"
+    devices: int = 1  # each learns from a share of every batch
     evaluate_every: int = 0  # images between two quality measurements; 0: none
     samples_every: int = 0  # images between two sample grids; 0: none
     sample_count: int = 64  # images of a sample grid
@@ -40,12 +42,13 @@ class TrainConfig:
         check_shape(self.image_size, self.channels, self.num_classes)
         for name in ("evaluate_every", "samples_every", "seed"):
             _require_whole(name, getattr(self, name), 0)
-        for name in ("images", "sample_count"):
+        for name in ("images", "sample_count", "devices"):
             _require_whole(name, getattr(self, name), 1)
         if self.precision not in PRECISIONS:
             raise ConfigError(f"precision is one of {', '.join(PRECISIONS)}; got {self.precision!r}")
         if not 2 <= self.effective_batch_size <= LARGEST_BATCH:
             raise ConfigError(f"batch_size lies between 2 and {LARGEST_BATCH}, got {self.batch_size}")
+        check_devices(self.preset, self.model, self.devices, self.effective_batch_size)
         if self.model.family == "classifier" and self.num_classes < 2:
             raise ConfigError(f"preset {self.preset!r} is a classifier and needs num_classes of at least 2, got 0")
         if self.num_classes and not self.model.traits.learns_classes:
@@ -69,6 +72,11 @@ class TrainConfig:
     def effective_batch_size(self) -> int:
         """Images of one optimizer step."""
         return self.batch_size if self.batch_size is not None else self.model.options.batch_size
+
+    @property
+    def device_batch_size(self) -> int:
+        """Images of one step that a device learns from, at most."""
+        return -(-self.effective_batch_size // self.devices)
 
     @property
     def total_images(self) -> int:

@@ -31,12 +31,22 @@ class Optimizer(ABC):
     def _move(self, weights: list[Tensor], gradients: list[Tensor], moments: list[Moments]) -> None:
         """Take one step with these weights."""
 
+    @property
+    def gradients(self) -> list[Tensor]:
+        """Those of the weights that have one."""
+        return [weight.grad for weight in self._weights if weight.grad is not None]
+
+    def make_moments(self) -> None:
+        """Take the memory now that the next step would take."""
+        for weight in self._weights:
+            if weight.grad is not None:
+                self._moments_of(weight)
+
     @torch.no_grad()
     def step(self) -> None:
         """Move every weight that has a gradient."""
         moving = [weight for weight in self._weights if weight.grad is not None]
-        gradients = [weight.grad for weight in moving if weight.grad is not None]
-        self._move(list(moving), gradients, [self._moments_of(weight) for weight in moving])
+        self._move(list(moving), self.gradients, [self._moments_of(weight) for weight in moving])
 
     def _moments_of(self, weight: nn.Parameter) -> Moments:
         if weight not in self.state:

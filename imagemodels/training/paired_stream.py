@@ -7,7 +7,7 @@ from torch import Tensor
 from imagemodels.errors import DataError
 from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
-from imagemodels.training.stream import Batch, ImageStream
+from imagemodels.training.stream import WHOLE, Batch, ImageStream
 
 
 class PairedStream(ImageStream):
@@ -25,9 +25,9 @@ class PairedStream(ImageStream):
         self._given = ImageStream(config, given, None, runtime, rows)
         self.digest = f"{self.digest}:{self._given.digest}"
 
-    def batch(self, step: int) -> Batch:
-        """Return the batch of step number ``step``, counted from 0."""
-        return replace(super().batch(step), given=self._given.batch(step).images)
+    def batch(self, step: int, share: slice = WHOLE) -> Batch:
+        """Return the batch of step number ``step``, counted from 0, or a share of its pairs."""
+        return replace(super().batch(step, share), given=self._given.batch(step, share).images)
 
     def reseed(self, seed: int) -> None:
         """Take the order and the changes of another seed from now on."""

@@ -58,7 +58,7 @@ class Run(ABC):
         self.sampled_at: int | None = None
         self.measured_at = 0
         self.best: Best | None = None
-        self.micro_batch = config.effective_batch_size  # images in the networks at a time
+        self.micro_batch = config.device_batch_size  # images in the networks of each device at a time
         self.diversions = 0
         self.guard = CollapseGuard(config.model.options)
         self._quality = quality

@@ -9,6 +9,7 @@ from imagemodels.errors import ConfigError
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training.config import TrainConfig
+from imagemodels.training.ranks import Ranks
 from imagemodels.training.run import Run
 
 
@@ -24,6 +25,7 @@ def new_run(
     rows: Tensor | None = None,
     given: Tensor | None = None,
     test_given: Tensor | None = None,
+    ranks: Ranks | None = None,
 ) -> Run:
     """Return the run that trains the preset of ``config``, of arguments as ``Trainer`` has them.
 
@@ -36,7 +38,7 @@ def new_run(
     if isinstance(images, SequenceDataset):
         from imagemodels.training.sequence_trainer import SequenceTrainer
 
-        return SequenceTrainer(config, images, runtime)
+        return SequenceTrainer(config, images, runtime, ranks)
     if config.model.traits.restores_images:
         from imagemodels.training.restoration_trainer import RestorationTrainer
 
@@ -53,4 +55,4 @@ def new_run(
 
     trainer = CodecTrainer if config.model.family == "codec" else Trainer
     tests = {"test_images": test_images, "test_labels": test_labels}
-    return trainer(config, images, labels, runtime, quality, rows=rows, **tests)
+    return trainer(config, images, labels, runtime, quality, rows=rows, ranks=ranks, **tests)

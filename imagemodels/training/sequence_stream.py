@@ -9,7 +9,7 @@ from imagemodels.options import SequenceOptions
 from imagemodels.pixels import frames_to_float
 from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
-from imagemodels.training.stream import Batch
+from imagemodels.training.stream import WHOLE, Batch
 
 
 class SequenceStream:
@@ -29,13 +29,20 @@ class SequenceStream:
         self.digest = data.fingerprint
         self._runtime = runtime
 
-    def batch(self, step: int) -> Batch:
-        """Return the batch of step number ``step``, counted from 0; its images are (N, T, C, S, S) in [-1, 1]."""
+    def batch(self, step: int, share: slice = WHOLE) -> Batch:
+        """Return the batch of step number ``step``, counted from 0, or a share; (N, T, C, S, S) in [-1, 1]."""
         first = step * self.batch_size
-        numbers = np.arange(first, first + self.batch_size, dtype=np.int64)
+        numbers = np.arange(first, first + self.batch_size, dtype=np.int64)[share]
         frames = self.data.sequences(numbers, self.frames, held_out=False, seed=self.seed)
         images = frames_to_float(self._runtime.put(torch.from_numpy(np.ascontiguousarray(frames))))
-        return Batch(step=step, images_seen=first, images=images, labels=None, step_images=self.batch_size)
+        return Batch(
+            step=step,
+            images_seen=first,
+            images=images,
+            labels=None,
+            first=share.start,
+            step_images=self.batch_size,
+        )
 
     def reseed(self, seed: int) -> None:
         """Take the sequences of another seed from now on."""

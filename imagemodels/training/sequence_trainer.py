@@ -10,6 +10,7 @@ from imagemodels.runtime import Runtime
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.descent import Descent
 from imagemodels.training.events import Samples
+from imagemodels.training.ranks import Ranks
 from imagemodels.training.sequence_stream import SequenceStream
 
 
@@ -22,8 +23,10 @@ class SequenceTrainer(Descent):
 
     stream: SequenceStream
 
-    def __init__(self, config: TrainConfig, data: SequenceDataset, runtime: Runtime) -> None:
-        super().__init__(config, runtime, SequenceStream(config, data, runtime))
+    def __init__(
+        self, config: TrainConfig, data: SequenceDataset, runtime: Runtime, ranks: Ranks | None = None
+    ) -> None:
+        super().__init__(config, runtime, SequenceStream(config, data, runtime), ranks=ranks)
 
     @property
     def _is_measurable(self) -> bool:

@@ -5,6 +5,7 @@ Everything random is a function of seed, diversions and step, so that no generat
 
 import sys
 from collections.abc import Iterable, Mapping
+from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any
 
 import torch
@@ -55,6 +56,20 @@ def snapshot(run: "Run") -> dict[str, Any]:
 def restore(run: "Run", kept: dict[str, Any]) -> None:
     """Go back to where ``snapshot`` was taken."""
     _fill_tensors(run, _copied(kept))
+
+
+def packed(run: "Run") -> bytes:
+    """Return all that another rank needs to take the same steps from here on; ``unpack`` reads it."""
+    file = BytesIO()
+    torch.save({**run.tensors(), **_position(run), "micro_batch": run.micro_batch, "diversions": run.diversions}, file)
+    return file.getvalue()
+
+
+def unpack(run: "Run", content: bytes) -> None:
+    """Go on from what another rank has packed."""
+    stored = torch.load(BytesIO(content), map_location=run.runtime.torch_device, weights_only=True)
+    _fill_tensors(run, stored)
+    run.micro_batch, run.diversions = stored["micro_batch"], stored["diversions"]
 
 
 def require_finite(run: "Run") -> None:
@@ -151,7 +166,7 @@ def _fill(run: "Run", stored: dict[str, Any]) -> None:
     from imagemodels.training.run import Best
 
     _fill_tensors(run, stored)
-    run.micro_batch = min(stored.get("micro_batch", run.micro_batch), run.config.effective_batch_size)
+    run.micro_batch = min(stored.get("micro_batch", run.micro_batch), run.config.device_batch_size)
     run.diversions = stored.get("diversions", 0)
     run.best = Best(**stored["best"]) if stored["best"] else None
     if "guard" in stored:

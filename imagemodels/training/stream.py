@@ -14,6 +14,7 @@ from imagemodels.training.config import TrainConfig
 from imagemodels.training.variation import varied
 
 DIGESTED_IMAGES = 256  # hashed at a time: a copy of all of them need not fit into memory
+WHOLE = slice(0, None)  # all images of a batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +89,17 @@ class ImageStream:
         self._labels = runtime.put(labels) if labels is not None and config.num_classes else None
         self._epochs: dict[int, Tensor] = {}
 
-    def batch(self, step: int) -> Batch:
-        """Return the batch of step number ``step``, counted from 0."""
-        pixels, labels = self.pictures(self._indices(step))
-        images = varied(pixels, self._options, lambda size, purpose: self._uniforms(step, size, purpose))
+    def batch(self, step: int, share: slice = WHOLE) -> Batch:
+        """Return the batch of step number ``step``, counted from 0, or a share of its images."""
+        pixels, labels = self.pictures(self._indices(step)[share])
+        images = varied(pixels, self._options, lambda size, purpose: self._uniforms(step, size, purpose)[share])
         return Batch(
-            step=step, images_seen=step * self.batch_size, images=images, labels=labels, step_images=self.batch_size
+            step=step,
+            images_seen=step * self.batch_size,
+            images=images,
+            labels=labels,
+            first=share.start,
+            step_images=self.batch_size,
         )
 
     def pictures(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -17,6 +17,7 @@ from imagemodels.runtime import Runtime
 from imagemodels.training.adam import Adam
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.optimizer import Optimizer
+from imagemodels.training.ranks import Ranks
 from imagemodels.training.sgd import Sgd
 from imagemodels.training.stream import Batch, ImageStream
 
@@ -26,7 +27,9 @@ class Task(ABC):
 
     A step may be cut into parts, whose gradients are added up with the weights of their sizes. The result is that of
     the undivided step up to the order of the sums, except where a batch is more than the sum of its images: a batch
-    norm takes the statistics of each part, the ``sigma`` reconstruction its error, and free nats its divergence.
+    norm takes the statistics of each part, the ``sigma`` reconstruction its error, free nats its divergence, and a
+    hybrid the balance of its losses.
+    The same holds for the shares of the ranks, where several take the step together.
     """
 
     networks: Mapping[str, nn.Module]
@@ -36,6 +39,7 @@ class Task(ABC):
         self.config = config
         self.runtime = runtime
         self.seed = config.seed
+        self.ranks = Ranks()
         self._gradient_clip = config.descent.gradient_clip
         self._random = torch.Generator()
         self._drawn: dict[str, tuple[int, Tensor]] = {}
@@ -70,6 +74,14 @@ class Task(ABC):
         """What a step changes before its last optimizer step: all buffers, and weights that have moved by then."""
         return [buffer for network in self.networks.values() for buffer in network.buffers()]
 
+    @property
+    def statistics(self) -> list[Tensor]:
+        """The running statistics of all batch norms."""
+        layers = [layer for network in self.networks.values() for layer in network.modules()]
+        norms = [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)]
+        found = [tensor for norm in norms for tensor in (norm.running_mean, norm.running_var)]
+        return [tensor for tensor in found if tensor is not None]
+
     def noise(self, batch: Batch, size: int, purpose: str) -> Tensor:
         """Return standard normal noise (N, ``size``) on the device, a function of seed, step and purpose.
 
@@ -93,29 +105,35 @@ class Task(ABC):
     def descend(
         self, optimizer: str, parts: Sequence[Batch], losses_of: Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
     ) -> dict[str, Tensor]:
-        """Take one step of an optimizer down the mean loss of ``parts``.
+        """Take one step of an optimizer down the mean loss of ``parts``, and of those of the other ranks.
 
         ``losses_of`` gives the loss of a part, with its graph, and what is to be shown; returned are the means of
         what is shown.
         """
-        self.optimizers[optimizer].drop_gradients()
+        mover = self.optimizers[optimizer]
+        mover.drop_gradients()
         means: dict[str, Tensor] = {}
+        own_images = sum(len(part.images) for part in parts)
         for number, part in enumerate(parts):
-            with self._as_part(part, is_first=number == 0):
+            with self._as_part(len(part.images) / own_images, is_first=number == 0):
                 loss, shown = losses_of(part)
             torch.autograd.backward(_shared(loss, part))
             for name, value in shown.items():
                 weighted = _shared(value.detach(), part)
                 means[name] = means[name] + weighted if name in means else weighted
+        if self.ranks.count > 1:
+            mover.make_moments()  # what can run out of memory does so before the others move
+            self.ranks.add_up([*mover.gradients, *means.values()])
         if self._gradient_clip:
-            self.optimizers[optimizer].clip_gradients(self._gradient_clip)
-        self.optimizers[optimizer].step()
+            mover.clip_gradients(self._gradient_clip)
+        mover.step()
         return means
 
-    def _as_part(self, part: Batch, *, is_first: bool) -> AbstractContextManager[None]:
-        if part.share == 1.0:
+    def _as_part(self, share: float, *, is_first: bool) -> AbstractContextManager[None]:
+        """Let running statistics move by a share of what this rank sees in the step."""
+        if share == 1.0:
             return nullcontext()
-        return part_of_a_batch(self.networks.values(), part.share, is_first=is_first)
+        return part_of_a_batch(self.networks.values(), share, is_first=is_first)
 
 
 def _shared(value: Tensor, part: Batch) -> Tensor:

@@ -22,17 +22,21 @@ class Undo:
     @torch.no_grad()
     def keep(self) -> None:
         """Remember the present, before a step."""
-        self._originals = self._task.changed_early
-        if [copy.shape for copy in self._copies] == [tensor.shape for tensor in self._originals]:
-            _copy(self._copies, self._originals)
-        else:
-            self._copies = [tensor.clone() for tensor in self._originals]
+        self._originals = []  # until all of it is kept: there may be no memory for it
         self._without_moments = [name for name, optimizer in self._task.optimizers.items() if not optimizer.state]
+        originals = self._task.changed_early
+        if [copy.shape for copy in self._copies] == [tensor.shape for tensor in originals]:
+            _copy(self._copies, originals)
+        else:
+            self._copies = []
+            self._copies = [tensor.clone() for tensor in originals]
+        self._originals = originals
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Go back to what was kept, and free the gradients."""
-        _copy(self._originals, self._copies)
+        """Go back to what was kept, if keeping it did not fail, and free the gradients."""
+        if self._originals:
+            _copy(self._originals, self._copies)
         for name, optimizer in self._task.optimizers.items():
             optimizer.drop_gradients()
             if name in self._without_moments:

@@ -50,6 +50,7 @@ def test_jobs_that_wait_for_what_never_comes_are_named(database: Database) -> No
     act(database, hold_job, held, actor="ann")
     act(database, finish, lease, Outcome.FAILED, reason=FailureReason.USER_ERROR, message="no")
     rows.add(database, device_kind=DeviceKind.CUDA)
+    rows.add(database, devices=2)
     found = jobs(database)
     doomed = f"job {child} waits for jobs that have failed or were cancelled, such as job {lease.job_id}"
     assert found[doomed] == (Level.PROBLEM, f"pixmill job retry {lease.job_id}, or pixmill cancel {child}")
@@ -57,6 +58,8 @@ def test_jobs_that_wait_for_what_never_comes_are_named(database: Database) -> No
     waits = f"jobs {names} and 2 more wait for jobs that are held, such as job {held}"
     assert found[waits] == (Level.WARNING, f"pixmill job release {held}")
     assert "1 task can run on cuda alone, and no cuda worker runs" in found
+    many = found["1 task can run on 2 devices alone, and no worker owns so many"]
+    assert many == (Level.PROBLEM, "on a host that has them: pixmill worker start --device cuda:0-1")
 
 
 def test_a_paused_queue_is_told_while_something_waits_in_it(database: Database) -> None:

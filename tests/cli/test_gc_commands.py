@@ -18,6 +18,7 @@ from db.claims import claim
 from db.dispatch import queue_ready_tasks
 from db.engine import Database
 from db.leases import Lease, finish, give_back, publish_checkpoint, publish_shard
+from db.order import Slot
 from db.tables import Checkpoint, DeviceKind, Event, Outcome
 from pixmill.errors import StorageError
 from storage.garbage import Standing, Usage, Waste
@@ -268,7 +269,7 @@ class Claimer(threading.Thread):
             self.error = error
 
     def _work(self) -> None:
-        self._database.transact(lambda session: queue_ready_tasks(session, DeviceKind.CPU, 1))
+        self._database.transact(lambda session: queue_ready_tasks(session, Slot(DeviceKind.CPU), 1))
         lease = self._database.transact(lambda session: claim(session, self._worker, None, rows.folder))
         assert lease is not None
         images = self.rounds + 1

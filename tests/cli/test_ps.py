@@ -8,6 +8,7 @@ from sqlalchemy import update
 
 from db.control import cancel_job, drain_device, requeue_job
 from db.dispatch import queue_ready_tasks
+from db.order import Slot
 from db.queues import pause_queue, set_queue
 from db.tables import DeviceKind, Job, Scheduler, Worker
 from db.workers import beat_scheduler, latest_scheduler, set_draining, stop_worker
@@ -21,6 +22,10 @@ def reason(run: Runner, job_id: int) -> str | None:
     (item,) = [item for item in run("ps", "--all", "-o", "json").json["items"] if item["id"] == job_id]
     found: str | None = item["reason"]
     return found
+
+
+def why(run: Runner, job_id: int) -> str:
+    return run("job", "why", str(job_id)).out
 
 
 def test_an_empty_list_is_no_error(run: Runner) -> None:
@@ -126,6 +131,19 @@ def test_without_a_worker_of_its_kind_a_job_says_so(run: Runner, world: World) -
     assert reason(run, on_gpu) == "NoWorker"
     world.worker("cuda:0", kind=DeviceKind.CUDA)
     assert reason(run, on_gpu) is None
+
+
+def test_without_a_worker_of_so_many_devices_a_job_says_how_many_there_are(run: Runner, world: World) -> None:
+    world.scheduler()
+    job_id = world.submit(TrainSpec(model="vae", dataset="digits", devices=4), device="cuda")
+    assert "NoWorker  it takes 4 cuda devices of one worker at once; none runs at all" in why(run, job_id)
+    world.worker("cuda:0-1", kind=DeviceKind.CUDA, width=2)
+    said = why(run, job_id)
+    assert "it takes 4 cuda devices of one worker at once; the widest of 1 worker owns 2" in said
+    assert "pixmill worker start --device cuda:0-3" in said
+    assert reason(run, job_id) == "NoWorker"
+    world.worker("cuda:2-5", kind=DeviceKind.CUDA, width=4)
+    assert reason(run, job_id) is None
 
 
 def test_jobs_are_listed_by_queue_and_user(run: Runner, world: World) -> None:
@@ -261,7 +279,7 @@ def test_others_go_first_where_every_free_device_is_promised(run: Runner, world:
     world.worker()
     first = world.train()
     second = world.train()
-    world.database.transact(lambda session: queue_ready_tasks(session, DeviceKind.CPU, 1))
+    world.database.transact(lambda session: queue_ready_tasks(session, Slot(DeviceKind.CPU), 1))
     assert (reason(run, first), reason(run, second)) == (None, "Priority")
 
 

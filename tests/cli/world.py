@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
-from db.claims import claim
+from db.claims import claim, slot_of
 from db.dispatch import queue_ready_tasks
 from db.engine import Database, open_database
 from db.jobs import add_job
@@ -55,9 +55,16 @@ class World:
     def evaluate(self, output: int, **options: Any) -> int:
         return self.submit(EvaluateSpec(output=output), **options)
 
-    def worker(self, name: str = "cpu", host: str | None = None, kind: DeviceKind = DeviceKind.CPU) -> Worker:
+    def worker(
+        self, name: str = "cpu", host: str | None = None, kind: DeviceKind = DeviceKind.CPU, width: int = 1
+    ) -> Worker:
         facts = DeviceFacts(
-            host=host or socket.gethostname(), name=name, kind=kind, model="test device", memory_bytes=16_000_000_000
+            host=host or socket.gethostname(),
+            name=name,
+            kind=kind,
+            model="test device",
+            memory_bytes=16_000_000_000,
+            width=width,
         )
         return self.database.transact(lambda session: register_worker(session, facts, pid=4711))
 
@@ -71,7 +78,7 @@ class World:
         def folder(job_id: int, task_id: int, epoch: int) -> str:
             return layout.relative(layout.run_folder(job_id, task_id, epoch))
 
-        self.database.transact(lambda session: queue_ready_tasks(session, worker.device.kind, 1))
+        self.database.transact(lambda session: queue_ready_tasks(session, slot_of(worker), 1))
         lease = self.database.transact(lambda session: claim(session, session.merge(worker), None, folder))
         assert lease is not None
         (self.root / lease.folder).mkdir(parents=True, exist_ok=True)

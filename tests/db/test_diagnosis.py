@@ -15,7 +15,7 @@ from db.diagnosis import (
     running_schedulers,
     server_facts,
     stranded_tasks,
-    waiting_kinds,
+    waiting_needs,
 )
 from db.engine import Database
 from db.leases import finish
@@ -77,7 +77,7 @@ def test_running_and_waiting_tasks_are_counted_by_queue(database: Database) -> N
     rows.add(database, queue="bulk")
     rows.add(database, queue="bulk", device_kind=DeviceKind.CUDA)
     assert act(database, queue_loads) == {"default": QueueLoad(1, 0), "bulk": QueueLoad(0, 2)}
-    assert act(database, waiting_kinds) == {None: 1, DeviceKind.CUDA: 1}
+    assert act(database, waiting_needs) == {(None, 1): 1, (DeviceKind.CUDA, 1): 1}
 
 
 def test_held_jobs_and_those_that_wait_for_them_are_found(database: Database) -> None:

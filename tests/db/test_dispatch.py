@@ -18,6 +18,7 @@ from db.dispatch import (
 )
 from db.engine import Database
 from db.leases import finish, heartbeat
+from db.order import Slot
 from db.tables import DeviceKind, Outcome, Queue, Task
 from db.views import job_events
 from db.workers import database_time, set_draining, stop_worker
@@ -38,7 +39,7 @@ def pause(database: Database, name: str, paused: bool = True) -> None:
         session.execute(update(Queue).where(Queue.name == name).values(paused=paused))
 
 
-def slots(database: Database) -> dict[DeviceKind, int]:
+def slots(database: Database) -> dict[Slot, int]:
     with database.read() as session:
         return free_slots(session)
 
@@ -58,7 +59,7 @@ def test_no_more_is_queued_than_was_asked_for(database: Database) -> None:
 
 def test_two_schedulers_at_once_queue_every_task_once(database: Database) -> None:
     jobs = [rows.add(database) for _ in range(4)]
-    found = rows.run_all(*[partial(act, database, queue_ready_tasks, CPU, 4)] * 2)
+    found = rows.run_all(*[partial(act, database, queue_ready_tasks, Slot(CPU), 4)] * 2)
     tasks = [wake_up.task_id for wake_ups in found for wake_up in wake_ups]
     assert sorted(tasks) == sorted(row.id for job_id in jobs for row in rows.tasks(database, job_id))
     assert all(rows.states(database, job_id) == [State.QUEUED] for job_id in jobs)
@@ -70,7 +71,7 @@ def test_a_task_goes_only_to_a_device_that_fits(
 ) -> None:
     rows.add(database, device_kind=needs)
     wake_ups = rows.queue(database, kind=device)
-    assert [wake_up.kind for wake_up in wake_ups] == [device] * fits
+    assert [wake_up.slot for wake_up in wake_ups] == [Slot(device)] * fits
 
 
 def test_a_job_waits_for_its_begin_time(database: Database) -> None:
@@ -104,22 +105,45 @@ def test_what_a_paused_queue_had_sent_is_taken_back(database: Database) -> None:
 
 
 def test_a_slot_is_a_worker_that_runs_nothing(database: Database) -> None:
-    assert slots(database) == {CPU: 0, CUDA: 0}
+    assert slots(database) == {}
     worker = rows.add_worker(database)
     gpus = [rows.add_worker(database, CUDA, number=number) for number in range(2)]
-    assert slots(database) == {CPU: 1, CUDA: 2}
+    assert slots(database) == {Slot(CPU): 1, Slot(CUDA): 2}
     rows.add(database)
     rows.queue(database)
     lease = rows.claimed(database, worker)
     act(database, set_draining, gpus[0].id)
-    assert slots(database) == {CPU: 0, CUDA: 1}
+    assert slots(database) == {Slot(CUDA): 1}
     act(database, finish, lease, Outcome.SUCCEEDED)
     act(database, stop_worker, gpus[1].id)
-    assert slots(database) == {CPU: 1, CUDA: 0}
+    assert slots(database) == {Slot(CPU): 1}
+
+
+def test_a_task_for_several_devices_goes_to_a_worker_with_as_many_or_more(database: Database) -> None:
+    job_id = rows.add(database, devices=2)
+    narrow, wide = rows.add_worker(database), rows.add_worker(database, width=3)
+    assert order(database) == []
+    assert rows.try_claim(database, narrow) is None
+    (wake_up,) = rows.queue(database, width=3)
+    assert wake_up.slot == Slot(CPU, 3)
+    with database.read() as session:
+        assert dict(waiting_wake_ups(session)) == {(None, 2): 1}
+    assert rows.try_claim(database, narrow, (wake_up.task_id, wake_up.dispatch_seq)) is None
+    assert rows.claimed(database, wide, (wake_up.task_id, wake_up.dispatch_seq)).job_id == job_id
+
+
+def test_a_worker_of_several_devices_takes_what_is_best_narrow_or_wide(database: Database) -> None:
+    jobs = [rows.add(database, devices=devices) for devices in (1, 2, 1)]
+    taken = [rows.claimed(database, rows.add_worker(database, host=host, width=2)).job_id for host in "abc"]
+    assert taken == jobs
 
 
 def test_the_fast_devices_are_offered_work_first(database: Database) -> None:
-    assert list(slots(database)) == [CUDA, CPU]
+    rows.add_worker(database)
+    rows.add_worker(database, CUDA, width=2)
+    rows.add_worker(database, CUDA, number=2)
+    assert slots(database) == {Slot(CUDA): 1, Slot(CUDA, 2): 1, Slot(CPU): 1}
+    assert list(slots(database)) == [Slot(CUDA), Slot(CUDA, 2), Slot(CPU)]
 
 
 def test_wake_ups_on_their_way_are_counted_by_the_device_they_need(database: Database) -> None:
@@ -127,13 +151,13 @@ def test_wake_ups_on_their_way_are_counted_by_the_device_they_need(database: Dat
         rows.add(database, device_kind=kind)
     rows.queue(database, kind=CPU)
     with database.read() as session:
-        assert dict(waiting_wake_ups(session)) == {None: 2, CPU: 1}
+        assert dict(waiting_wake_ups(session)) == {(None, 1): 2, (CPU, 1): 1}
 
 
 def test_a_wake_up_is_marked_as_sent_only_while_it_is_the_latest(database: Database) -> None:
     rows.add(database)
     (wake_up,) = rows.queue(database)
-    act(database, mark_dispatched, [WakeUp(wake_up.task_id, wake_up.dispatch_seq + 1, CPU)])
+    act(database, mark_dispatched, [WakeUp(wake_up.task_id, wake_up.dispatch_seq + 1, Slot(CPU))])
     assert rows.task(database, wake_up.task_id).dispatched_at is None
     act(database, mark_dispatched, [wake_up])
     assert rows.task(database, wake_up.task_id).dispatched_at is not None

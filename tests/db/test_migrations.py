@@ -1,5 +1,7 @@
 """Each released schema, with rows in it, becomes the present one."""
 
+from typing import Any
+
 import pytest
 from alembic import command
 from sqlalchemy import insert, select, text
@@ -8,7 +10,7 @@ from db.datasets import NewDataset, Registration, register_dataset
 from db.engine import Database
 from db.leases import Lease
 from db.schema import SchemaStatus, migration_config, require_current_schema, upgrade_schema
-from db.tables import Account, Attempt, Checkpoint, Event, Job, RegisteredDataset, Shard, Task, TaskDependency
+from db.tables import Account, Attempt, Checkpoint, Device, Event, Job, RegisteredDataset, Shard, Task, TaskDependency
 from pixmill.states import State
 from tests import rows
 from tests.rows import act
@@ -152,19 +154,39 @@ def test_the_rebuilt_table_still_guards_what_refers_to_it(first: Database) -> No
         assert session.scalars(select(Attempt)).all() == []
 
 
+def stored_tasks(database: Database) -> list[dict[str, Any]]:
+    """All columns that there are, whatever the present schema has."""
+    with database.read() as session:
+        found = session.execute(text("SELECT * FROM tasks ORDER BY id")).mappings()
+        return [dict(row) for row in found]
+
+
+def test_the_fifth_schema_gives_every_task_one_device(first: Database) -> None:
+    config = migration_config()
+    with first.migrate() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+    old = stored_tasks(first)
+    upgrade_schema(first)
+    require_current_schema(first)
+    assert stored_tasks(first) == [{**task, "devices": 1} for task in old]
+    with first.read() as session:
+        assert session.scalars(select(Device.width)).all() == [1]
+    wide = rows.add(first, devices=2)
+    assert rows.claimed(first, rows.add_worker(first)).job_id == 2
+    assert rows.try_claim(first, rows.add_worker(first, host="there")) is None
+    assert rows.claimed(first, rows.add_worker(first, width=2)).job_id == wide
+
+
 def test_the_last_schema_takes_tasks_that_compress_and_no_others_beside_them(first: Database) -> None:
     config = migration_config()
     with first.migrate() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0004")
-    old = [rows.tasks(first, job_id) for job_id in (1, 2)]
+    old = stored_tasks(first)
     upgrade_schema(first)
     require_current_schema(first)
-    new = [rows.tasks(first, job_id) for job_id in (1, 2)]
-    columns = Task.__table__.columns.keys()
-    assert [[getattr(task, name) for name in columns] for job in new for task in job] == [
-        [getattr(task, name) for name in columns] for job in old for task in job
-    ]
+    assert [{name: task[name] for name in old[0]} for task in stored_tasks(first)] == old
     for role in ("compress", "decompress"):
         with first.write() as session:
             session.execute(text("UPDATE tasks SET role = :role WHERE id = 3"), {"role": role})

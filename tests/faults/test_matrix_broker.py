@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from db.dispatch import WakeUp
+from db.order import Slot
 from db.tables import DeviceKind
 from pixmill.specs import PingSpec
 from pixmill.states import State
@@ -147,7 +148,7 @@ def test_row_12_wake_ups_that_come_often_late_and_in_disorder_start_each_task_on
     line = frail_line
     jobs = line.submit_all([PingSpec()] * 5, hold=True)
     tasks = [line.task(job).id for job in jobs]
-    messages = [WakeUp(task, seq, DeviceKind.CPU) for task in tasks for seq in range(3) for _ in range(10)]
+    messages = [WakeUp(task, seq, Slot(DeviceKind.CPU)) for task in tasks for seq in range(3) for _ in range(10)]
     seeded("row 12").shuffle(messages)
     sender = WakeUpSender(make_celery(line.settings), line.settings)
     for message in messages[:50]:  # too early

@@ -15,6 +15,7 @@ def test_without_a_name_every_device_is_meant() -> None:
         (["gpu"], "'gpu' is not a device"),
         (["cuda"], "'cuda' is not a device"),
         (["cpu", "cpu"], "named twice"),
+        (["cuda:0-2", "cuda:1"], "device cuda:1 is named twice"),
         (["auto", "cpu"], "auto means every device"),
         (["cuda:0\n"], "is not a device"),
     ],
@@ -27,6 +28,13 @@ def test_names_that_make_no_sense_are_refused(asked: list[str], message: str) ->
 def test_a_device_that_is_not_there_is_refused_with_what_is() -> None:
     with pytest.raises(UserError, match="cuda:3 was asked for; this host has cuda:0, cuda:1"):
         match_devices(["cuda:3"], ["cuda:0", "cuda:1"])
+    with pytest.raises(UserError, match="cuda:2 was asked for; this host has cuda:0, cuda:1"):
+        match_devices(["cuda:0-2"], ["cuda:0", "cuda:1"])
+
+
+def test_several_devices_may_have_one_worker() -> None:
+    assert parse_devices(["cuda:0,cuda:1", "cpu"]) == ("cuda:0-1", "cpu")
+    assert match_devices(["cuda:0-1", "cpu"], ["cuda:0", "cuda:1"]) == ("cuda:0-1", "cpu")
 
 
 def test_a_cpu_may_work_beside_gpus() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from db.dispatch import WakeUp
+from db.order import Slot
 from db.tables import DeviceKind
 from pixmill.errors import BrokerUnreachable
 from pixmill.settings import Settings, load_settings
@@ -42,7 +43,7 @@ def sender(settings: Settings) -> WakeUpSender:
 
 
 def test_a_wake_up_arrives_on_the_list_of_its_device_and_holds_two_numbers(connected: Settings, valkey: Broker) -> None:
-    sender(connected).send(WakeUp(7, 3, DeviceKind.CUDA))
+    sender(connected).send(WakeUp(7, 3, Slot(DeviceKind.CUDA)))
     with valkey.client() as client:
         assert client.llen("pixmill.cpu") == 0
         (raw,) = client.lrange("pixmill.cuda", 0, -1)
@@ -55,11 +56,11 @@ def test_a_wake_up_arrives_on_the_list_of_its_device_and_holds_two_numbers(conne
 
 def test_sending_leaves_nothing_in_redis_that_grows(connected: Settings, valkey: Broker) -> None:
     own = sender(connected)
-    own.send(WakeUp(1, 1, DeviceKind.CPU))
+    own.send(WakeUp(1, 1, Slot(DeviceKind.CPU)))
     with valkey.client() as client:
         before = client.dbsize()
         for number in range(20):
-            own.send(WakeUp(number, 1, DeviceKind.CPU))
+            own.send(WakeUp(number, 1, Slot(DeviceKind.CPU)))
         assert client.dbsize() == before
         assert client.llen("pixmill.cpu") == 21
 
@@ -117,7 +118,7 @@ def test_a_redis_that_is_away_is_told_at_once_with_what_to_do(away: Settings) ->
         assert time.monotonic() - started < 1.0
         assert caught.value.hint == "check that the server runs and that broker.url is right"
     with pytest.raises(BrokerUnreachable, match="Redis does not answer"):
-        sender(away).send(WakeUp(1, 1, DeviceKind.CPU))
+        sender(away).send(WakeUp(1, 1, Slot(DeviceKind.CPU)))
 
 
 def test_without_a_configured_redis_the_hint_is_to_start_ours(tmp_path: Path) -> None:
@@ -129,15 +130,15 @@ def test_without_a_configured_redis_the_hint_is_to_start_ours(tmp_path: Path) ->
 def test_a_redis_that_came_back_is_used_again(own_valkey: Valkey, tmp_path: Path) -> None:
     settings = using(tmp_path, own_valkey.url)
     own, listener = sender(settings), PokeListener(settings)
-    own.send(WakeUp(1, 1, DeviceKind.CPU))
+    own.send(WakeUp(1, 1, Slot(DeviceKind.CPU)))
     poke(settings)
     assert listener.wait(5.0)
     own_valkey.kill()
     with pytest.raises(BrokerUnreachable):
-        own.send(WakeUp(1, 1, DeviceKind.CPU))
+        own.send(WakeUp(1, 1, Slot(DeviceKind.CPU)))
     assert not listener.wait(0.01)
     own_valkey.start()
-    own.send(WakeUp(2, 1, DeviceKind.CPU))
+    own.send(WakeUp(2, 1, Slot(DeviceKind.CPU)))
     poke(settings)
     assert listener.wait(5.0)
     with own_valkey.client() as client:
@@ -151,7 +152,7 @@ def test_a_redis_that_is_full_is_told(own_valkey: Valkey, tmp_path: Path) -> Non
     with pytest.raises(BrokerUnreachable, match="maxmemory"):
         poke(settings)
     with pytest.raises(BrokerUnreachable, match="maxmemory"):
-        sender(settings).send(WakeUp(1, 1, DeviceKind.CPU))
+        sender(settings).send(WakeUp(1, 1, Slot(DeviceKind.CPU)))
 
 
 def test_facts_name_the_server(connected: Settings) -> None:
@@ -163,7 +164,7 @@ def test_facts_name_the_server(connected: Settings) -> None:
 
 def test_a_password_is_shown_in_no_message(tmp_path: Path) -> None:
     settings = using(tmp_path, "redis://:hunter2@127.0.0.1:9/0")
-    for act in (partial(poke, settings), partial(sender(settings).send, WakeUp(1, 1, DeviceKind.CPU))):
+    for act in (partial(poke, settings), partial(sender(settings).send, WakeUp(1, 1, Slot(DeviceKind.CPU)))):
         with pytest.raises(BrokerUnreachable) as caught:
             act()
         assert "hunter2" not in f"{caught.value}{caught.value.hint}"

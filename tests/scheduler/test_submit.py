@@ -278,6 +278,8 @@ def test_what_cannot_be_judged_is_refused(desk: Desk) -> None:
         ({"model": "predrnn", "dataset": "moving:digits", "options": {"crop": 0.1}}, SpecError, "no option 'crop'"),
         ({"dataset": "digtis"}, DatasetError, "digtis"),
         ({"model": "convlstm", "dataset": "moving:digtis"}, DatasetError, "digtis"),
+        ({"model": "forest", "devices": 2}, SpecError, "'forest' is trained on one device; 2 were asked for"),
+        ({"devices": 4, "batch_size": 7}, SpecError, "a batch of 7 images is too small for 4 devices"),
         ({"dataset": "moving:digits"}, SpecError, "vae learns from images, and moving:digits is of sequences"),
         ({"model": "predrnn"}, SpecError, "predrnn learns to predict frames, and digits is of single images"),
         (

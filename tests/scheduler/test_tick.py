@@ -38,7 +38,7 @@ def own(database: Database, settings: Settings) -> Ticker:
     return ticker(database, settings)
 
 
-def messages(valkey: Broker | Valkey, kind: DeviceKind = CPU) -> list[tuple[int, int]]:
+def messages(valkey: Broker | Valkey, kind: str = CPU) -> list[tuple[int, int]]:
     """(task id, dispatch_seq) of the wake-ups that lie in Redis, first sent first."""
     with valkey.client() as client:
         raw = client.lrange(f"pixmill.{kind}", 0, -1)
@@ -106,6 +106,20 @@ def test_tasks_go_to_the_list_of_the_device_they_need(database: Database, own: T
         rows.add(database, device_kind=kind)
     assert own.tick() == 2
     assert (len(messages(valkey, CUDA)), len(messages(valkey, CPU))) == (1, 1)
+
+
+def test_a_task_for_several_devices_wakes_a_worker_that_owns_them_and_waits_without_one(
+    database: Database, own: Ticker, valkey: Broker
+) -> None:
+    for host, width in (("a", 1), ("b", 4), ("c", 2)):
+        rows.add_worker(database, host=host, width=width)
+    jobs = [rows.add(database, devices=devices) for devices in (2, 3, 5)]
+    assert own.tick() == 2
+    assert (len(messages(valkey)), len(messages(valkey, "cpu.2")), len(messages(valkey, "cpu.4"))) == (0, 1, 1)
+    assert [rows.states(database, job_id) for job_id in jobs] == [[State.QUEUED], [State.QUEUED], [State.PENDING]]
+    sent_long_ago(database, 60)
+    assert own.tick() == 2
+    assert (len(messages(valkey)), len(messages(valkey, "cpu.2")), len(messages(valkey, "cpu.4"))) == (0, 2, 2)
 
 
 def test_a_lost_wake_up_is_sent_again_after_its_time_and_not_before(

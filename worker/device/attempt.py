@@ -12,6 +12,7 @@ from pixmill.errors import PixmillError
 from pixmill.logs import LineFormatter
 from pixmill.states import FailureReason
 from storage.faults import named_faults
+from worker.assignment import Assignment
 from worker.device.desk import Desk, StopRequested
 from worker.device.failures import explain, is_expected
 from worker.device.kinds import KINDS, Kind
@@ -29,6 +30,11 @@ class Ending:
 
     answer: dict[str, Any]
     is_device_spoiled: bool = False
+
+    def told(self, assignment: Assignment) -> dict[str, Any]:
+        """What the parent is told; `ends`: that the process is not to be used any more."""
+        answer = {**self.answer, "task_id": assignment.task_id, "epoch": assignment.epoch}
+        return {**answer, "ends": True} if self.is_device_spoiled else answer
 
 
 def run_attempt(desk: Desk, warm: WarmModels) -> Ending:

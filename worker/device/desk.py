@@ -33,7 +33,7 @@ class Desk:
     def __init__(self, assignment: Assignment, channel: Channel | None, should_stop: Callable[[], bool]) -> None:
         self.assignment = assignment
         self.began = time.monotonic()
-        self._channel = channel  # None: a hand's, which another desk reports for
+        self._channel = channel  # None: a hand's or a rank's, which another desk reports for
         self._should_stop = should_stop
         self._reported = 0.0
         self._phase = ""

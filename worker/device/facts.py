@@ -2,18 +2,19 @@
 
 import os
 import platform
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from pixmill.errors import UserError
-from worker.device.pinning import parse_device
+from worker.device.slots import parse_slot
 
 
 def device_facts(name: str) -> dict[str, Any]:
-    """Kind, model and memory of the pinned device.  Raises UserError when it is not there."""
-    kind, _number = parse_device(name)
+    """Kind, model and memory of the pinned devices.  Raises UserError when one is not there."""
+    kind, numbers = parse_slot(name)
     if kind == "cpu":
         return {"device": name, "kind": kind, "model": _cpu_model(), "memory_bytes": _memory_bytes()}
     if not torch.cuda.is_available():
@@ -21,8 +22,16 @@ def device_facts(name: str) -> dict[str, Any]:
             f"device {name} was asked for, but torch finds no CUDA device here",
             hint="check nvidia-smi and that torch was built for CUDA; --device cpu works everywhere",
         )
-    properties = torch.cuda.get_device_properties(0)
-    return {"device": name, "kind": kind, "model": properties.name, "memory_bytes": properties.total_memory}
+    if torch.cuda.device_count() < len(numbers):
+        raise UserError(
+            f"{len(numbers)} devices were asked for as {name}; torch finds {torch.cuda.device_count()} of them here",
+            hint="nvidia-smi lists them",
+        )
+    found = [torch.cuda.get_device_properties(number) for number in range(len(numbers))]
+    models = " + ".join(
+        f"{count} × {model}" if count > 1 else model for model, count in Counter(p.name for p in found).items()
+    )
+    return {"device": name, "kind": kind, "model": models, "memory_bytes": sum(p.total_memory for p in found)}
 
 
 def prepare_torch(threads: int) -> None:

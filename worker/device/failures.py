@@ -1,7 +1,7 @@
 """From an exception to the word and the sentence that the operator reads."""
 
 from imagemodels.data.errors import DatasetMissing, DownloadFailed
-from imagemodels.errors import CorruptCheckpoint, ModelError, NonFiniteLoss, OutOfMemory
+from imagemodels.errors import CorruptCheckpoint, ModelError, NonFiniteLoss, OutOfMemory, RankLost
 from imagemodels.memory import is_out_of_memory
 from pixmill.errors import CorruptFile, DatasetChanged, DiskFull, PixmillError, UserError
 from pixmill.states import FailureReason
@@ -15,6 +15,7 @@ _REASONS: tuple[tuple[type[BaseException], FailureReason], ...] = (
     (CorruptFile, FailureReason.CORRUPT_FILE),
     (DiskFull, FailureReason.DISK_FULL),
     (OutOfMemory, FailureReason.OUT_OF_MEMORY),
+    (RankLost, FailureReason.WORKER_LOST),
     (UserError, FailureReason.USER_ERROR),
     (ModelError, FailureReason.USER_ERROR),
 )

@@ -20,6 +20,7 @@ from imagemodels.restoration import Restorer
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from imagemodels.training.config import TrainConfig
+from imagemodels.training.ranks import Ranks
 from imagemodels.training.restoration_trainer import RestorationTrainer
 from imagemodels.training.run import Run
 from imagemodels.training.runs import new_run
@@ -86,16 +87,19 @@ def train_config(spec: TrainSpec, data: Data) -> TrainConfig:
         batch_size=spec.batch_size,
         seed=spec.seed,
         precision=spec.precision,
+        devices=spec.devices,
         evaluate_every=max(1, spec.images // MEASUREMENTS),
         samples_every=max(1, spec.images // SAMPLE_GRIDS),
         sample_count=GRID_IMAGES,
     )
 
 
-def new_trainer(config: TrainConfig, data: Data, runtime: Runtime, measure: Callable[[Generator], float] | None) -> Run:
+def new_trainer(
+    config: TrainConfig, data: Data, runtime: Runtime, measure: Callable[[Generator], float] | None, ranks: Ranks
+) -> Run:
     """Return a run on the training part of the data, at the start."""
     if isinstance(data, SequenceDataset):
-        return new_run(config, data, None, runtime)
+        return new_run(config, data, None, runtime, ranks=ranks)
     if isinstance(data, PairedDataset):
         return _run_on_pairs(config, data, runtime)
     test_images, test_labels = None, None
@@ -106,8 +110,8 @@ def new_trainer(config: TrainConfig, data: Data, runtime: Runtime, measure: Call
     labels = _labels(data, data.train_indices, config)
     if data.is_packed:  # read from its file, batch by batch
         rows = torch.from_numpy(data.train_indices)
-        return new_run(config, image_tensor(data), labels, runtime, measure, rows=rows, **tests)
-    return new_run(config, image_tensor(data, data.train_indices), labels, runtime, measure, **tests)
+        return new_run(config, image_tensor(data), labels, runtime, measure, rows=rows, ranks=ranks, **tests)
+    return new_run(config, image_tensor(data, data.train_indices), labels, runtime, measure, ranks=ranks, **tests)
 
 
 def _run_on_pairs(config: TrainConfig, data: PairedDataset, runtime: Runtime) -> Run:

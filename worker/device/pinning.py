@@ -6,50 +6,48 @@ Imports nothing but the standard library: CUDA reads its variables once, at the 
 import ctypes
 import fcntl
 import os
-import re
 import signal
 import time
 from pathlib import Path
 
-from pixmill.errors import Conflict, UserError
+from pixmill.errors import Conflict
+from worker.device.slots import parse_slot
 
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up now: between fork and exec nothing may take a lock
 _LOCK_WAIT = 15.0  # seconds that a killed predecessor may take to let go of the device
-_DEVICE = re.compile(r"(cpu|cuda)(?::(\d{1,4}))?")
-
-
-def parse_device(name: str) -> tuple[str, int]:
-    """Split "cuda:1" into kind and number; "cpu" is number 0.  Raises UserError.
-
-    >>> parse_device("cuda:1")
-    ('cuda', 1)
-    >>> parse_device("cpu")
-    ('cpu', 0)
-    """
-    match = _DEVICE.fullmatch(name)
-    if match is None or (match[1] == "cuda" and match[2] is None):
-        raise UserError(f"{name!r} is not a device", hint="use cpu, cuda:0, cuda:1 …, or auto")
-    return match[1], int(match[2] or 0)
 
 
 def environment_for(name: str, threads: int) -> dict[str, str]:
-    """The variables under which a device process starts: it sees its own device and no other."""
-    kind, number = parse_device(name)
-    visible = str(number) if kind == "cuda" else ""
+    """The variables under which a device process starts: it sees its own devices and no other."""
+    kind, numbers = parse_slot(name)
+    visible = [str(number) for number in numbers] if kind == "cuda" else []
     inherited = os.environ.get("CUDA_VISIBLE_DEVICES")
     if kind == "cuda" and inherited is not None:  # empty: this process was given none
         listed = inherited.split(",")
-        visible = listed[number] if number < len(listed) else "-1"
+        visible = [listed[number] if number < len(listed) else "-1" for number in numbers]
     return {
         **os.environ,
-        "CUDA_VISIBLE_DEVICES": visible,
+        "CUDA_VISIBLE_DEVICES": ",".join(visible),
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "OMP_NUM_THREADS": str(threads),
         # Threads that spin at OpenMP's barriers all but stand still as soon as anything else wants a core.
         "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
     }
+
+
+def see_only(rank: int) -> None:
+    """Let this process, which torch must not be imported in yet, see one alone of the devices it was started with."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    os.environ["CUDA_VISIBLE_DEVICES"] = listed[rank] if rank < len(listed) else ""
+
+
+def close_input() -> None:
+    """Let standard input be empty from now on."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
 
 
 def die_with_parent(parent_pid: int) -> None:

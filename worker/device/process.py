@@ -18,7 +18,9 @@ from pixmill.interpreter import begin_quickly
 from pixmill.logs import log_to_stderr
 from worker.assignment import Assignment
 from worker.channel import Channel
-from worker.device.pinning import hold_device, parse_device
+from worker.device.orders import RANK_LOST, Orders
+from worker.device.pinning import hold_device
+from worker.device.slots import parse_slot
 
 log = logging.getLogger("job")
 
@@ -34,8 +36,10 @@ def main() -> None:
     log_to_stderr()
     channel = Channel(socket.socket(fileno=arguments.socket))
     try:
-        hold_device(arguments.lock)
-        process = DeviceProcess(channel, arguments.device, arguments.threads)
+        for lock in arguments.lock:
+            hold_device(lock)
+        meeting = arguments.lock[0].with_suffix(".ranks")  # the lock's holder has it to itself
+        process = DeviceProcess(channel, arguments.device, arguments.threads, meeting)
     except PixmillError as error:
         channel.send({"say": "refused", "message": error.message, "hint": error.hint})
         sys.exit(error.exit_code)
@@ -47,21 +51,23 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--socket", type=int, required=True)
-    parser.add_argument("--lock", type=Path, required=True)
+    parser.add_argument("--lock", type=Path, required=True, action="append", help="of each device")
     return parser.parse_args()
 
 
 class DeviceProcess:
     """Reads assignments, runs them, and says how they ended."""
 
-    def __init__(self, channel: Channel, device: str, threads: int) -> None:
+    def __init__(self, channel: Channel, device: str, threads: int, meeting: Path) -> None:
         import worker.device.attempt  # noqa: F401  all job kinds now, so that the first task need not wait for them
         from worker.device.facts import device_facts, prepare_torch
         from worker.device.warm import WarmModels
 
         self._channel = channel
-        self._is_told_to_stop = False
-        kind, _number = parse_device(device)
+        self._orders = Orders(channel)
+        self._meeting = meeting
+        kind, numbers = parse_slot(device)
+        self._threads_each = max(1, threads // len(numbers))
         prepare_torch(threads)
         self._warm = WarmModels(kind, threads)
         channel.send({"say": "hello", **device_facts(device)})
@@ -70,34 +76,36 @@ class DeviceProcess:
         """Work until the parent closes the line."""
         hands = self._warm.hands
         while True:
-            message = self._next_order(IDLE_HANDS_SECONDS if hands and hands.are_alive else None)
+            message = self._orders.next(IDLE_HANDS_SECONDS if hands and hands.are_alive else None)
             if hands and (message is None or not _needs_hands(message)):
                 hands.end()
             if message is not None and message["do"] == "run":
                 self._run(Assignment.from_json(message["assignment"]))
 
-    def _next_order(self, seconds: float | None) -> dict[str, Any] | None:
-        message = self._channel.receive(seconds)
-        if message is None and self._channel.is_at_end:
-            os._exit(0)  # the parent is gone or has given up on this process
-        return message
-
-    def _should_stop(self) -> bool:
-        """Whether the parent has asked for the end of the running attempt; it sends nothing else meanwhile."""
-        self._is_told_to_stop = self._is_told_to_stop or self._next_order(0.0) is not None
-        return self._is_told_to_stop
-
     def _run(self, assignment: Assignment) -> None:
         from worker.device.attempt import run_attempt
         from worker.device.desk import Desk
 
-        self._is_told_to_stop = False
-        ending = run_attempt(Desk(assignment, self._channel, self._should_stop), self._warm)
-        answer = {**ending.answer, "task_id": assignment.task_id, "epoch": assignment.epoch}
-        self._channel.send({**answer, "ends": True} if ending.is_device_spoiled else answer)
+        self._orders.begin()
+        if assignment.devices > 1:
+            return self._run_on_several(assignment)
+        ending = run_attempt(Desk(assignment, self._channel, self._orders.should_stop), self._warm)
+        self._channel.send(ending.told(assignment))
         if ending.is_device_spoiled:
             log.warning("the device may be unusable in this process: another one is needed")
             os._exit(DEVICE_SPOILED)
+        return None
+
+    def _run_on_several(self, assignment: Assignment) -> None:
+        """Let ranks of this task speak to the parent until they end; without their answer this process ends too."""
+        from worker.device.launch import Launcher
+
+        self._warm.forget()
+        launcher = Launcher(self._warm.device, self._threads_each, self._meeting)
+        loss = launcher.run(assignment, self._channel, self._orders)
+        if loss is not None:
+            log.error("the attempt is lost: %s", loss)
+            os._exit(RANK_LOST)
 
 
 def _needs_hands(message: dict[str, Any]) -> bool:

@@ -95,7 +95,8 @@ class _Run:
         return quality_metric(images, self._features, count=count, seed=self._spec.seed)
 
     def _new_trainer(self) -> Run:
-        return new_trainer(self._config, self._data, self._warm.runtime(self._spec.precision), self._measure)
+        runtime = self._warm.runtime(self._spec.precision)
+        return new_trainer(self._config, self._data, runtime, self._measure, self._warm.ranks)
 
     def resume(self) -> None:
         """Go on from the newest checkpoint whose bytes are as they were written; from the start if there is none."""
@@ -266,6 +267,7 @@ class _Run:
         return {
             "batch_size": self._config.effective_batch_size,
             "micro_batch": self._trainer.micro_batch,
+            "devices": self._config.devices,
             **self._rollbacks(),
         }
 

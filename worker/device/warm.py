@@ -7,8 +7,10 @@ from pathlib import Path
 import torch
 
 from imagemodels.export import load_model
+from imagemodels.memory import free_memory
 from imagemodels.model import Model
 from imagemodels.runtime import Runtime
+from imagemodels.training.ranks import Ranks
 from worker.device.hands import Hands
 
 KEPT_MODELS = 2
@@ -22,6 +24,7 @@ class WarmModels:
     device: str  # torch's name: "cpu" or "cuda"
     most_threads: int
     hands: Hands | None = None  # of a CPU with several cores
+    ranks: Ranks = field(default_factory=Ranks)  # the processes that share the running task
     _threads: int = 1
     _models: OrderedDict[tuple[str, str, int], Model] = field(default_factory=OrderedDict)
 
@@ -39,6 +42,11 @@ class WarmModels:
         """
         self._threads = 1 if image_size <= SMALL_IMAGE or is_shared_out else self.most_threads
         torch.set_num_threads(self._threads)
+
+    def forget(self) -> None:
+        """Free the memory of the device for other processes."""
+        self._models.clear()
+        free_memory(torch.device(self.device))
 
     def runtime(self, precision: str) -> Runtime:
         """The runtime of this process."""

@@ -14,7 +14,9 @@ from pixmill.errors import PixmillError, Unavailable
 from pixmill.interpreter import python_command, with_our_code
 from worker.assignment import Assignment
 from worker.channel import Channel
+from worker.device.orders import RANK_LOST
 from worker.device.pinning import die_with_parent, environment_for
+from worker.device.slots import members
 
 log = logging.getLogger(__name__)
 
@@ -27,16 +29,16 @@ class DeviceProcessRefused(PixmillError):
 
 
 class DeviceProcess:
-    """One running device process.  Raises UserError for a name that is no device's.
+    """One running device process, of one device or several.  Raises UserError for a name that is no device's.
 
     The thread that starts it also reaps it: the kernel's death signal is bound to the thread that forked, so that
     thread must outlive the process.
     """
 
-    def __init__(self, device: str, threads: int, lock: Path) -> None:
+    def __init__(self, device: str, threads: int, *locks: Path) -> None:
         self.device = device
         self.threads = threads
-        self._lock = lock
+        self._locks = locks
         self._environment = with_our_code(environment_for(device, threads))
         ours, self._theirs = socket.socketpair()
         self._channel = Channel(ours)
@@ -139,13 +141,13 @@ class DeviceProcess:
         )
 
     def _command(self, descriptor: int) -> list[str]:
-        options = {
-            "--device": self.device,
-            "--threads": str(self.threads),
-            "--socket": str(descriptor),
-            "--lock": str(self._lock),
-        }
-        words = (word for pair in options.items() for word in pair)
+        options = [
+            ("--device", self.device),
+            ("--threads", str(self.threads)),
+            ("--socket", str(descriptor)),
+            *(("--lock", str(lock)) for lock in self._locks),
+        ]
+        words = (word for pair in options for word in pair)
         return python_command("-m", "worker.device.process", *words)
 
 
@@ -154,5 +156,12 @@ def lock_path(run_folder: Path, device: str) -> Path:
     return run_folder / f"device-{re.sub('[^a-z0-9]', '-', device)}.lock"
 
 
+def lock_paths(run_folder: Path, device: str) -> list[Path]:
+    """The lock of each device that a worker of this name owns."""
+    return [lock_path(run_folder, member) for member in members(device)]
+
+
 def _how(status: int) -> str:
+    if status == RANK_LOST:
+        return "ended: a process of another of its devices is gone (the worker's log names it)"
     return f"killed by signal {-status}" if status < 0 else f"ended with status {status}"

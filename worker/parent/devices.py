@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from pixmill.errors import Unavailable
 from pixmill.interpreter import python_command, with_our_code
+from worker.device.slots import slot_name
 
 AUTO = "auto"
 PROBE_SECONDS = 120.0  # importing torch from a cold disk, and starting CUDA
@@ -57,8 +58,11 @@ class DeviceProbe:
 
 
 def choose_device(name: str) -> str:
-    """The name as it is; for "auto" this host's first GPU, else the CPU.  Raises Unavailable if it cannot be told."""
+    """The name at its shortest; for "auto" this host's first GPU, else the CPU.
+
+    Raises UserError for what is no device, and Unavailable if it cannot be told.
+    """
     if name != AUTO:
-        return name
+        return slot_name(name)
     with DeviceProbe() as probe:
         return probe.names()[0]

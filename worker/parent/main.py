@@ -21,7 +21,8 @@ from pixmill.settings import Settings
 from scheduler.broker import Poker
 from scheduler.messages import make_celery
 from scheduler.names import HEAR_CANARY, RUN_TASK, canary_queue, celery_queue
-from worker.parent.device_process import DeviceProcess, DeviceProcessRefused, lock_path
+from worker.device.slots import parse_slot
+from worker.parent.device_process import DeviceProcess, DeviceProcessRefused, lock_paths
 from worker.parent.devices import choose_device
 from worker.parent.heart import Heart
 from worker.parent.pool import PromptPool
@@ -34,16 +35,17 @@ CELERY_SECONDS = 3.0  # in which an idle Celery worker ends that was told to
 
 
 def run_worker(settings: Settings, device: str) -> None:
-    """Work for one device until SIGTERM, SIGINT or SIGHUP; a running task is stopped at a checkpoint and given back.
+    """Work for one device, or several as one, until SIGTERM, SIGINT or SIGHUP.
 
-    `device` is "cpu", "cuda:N", or "auto": the first GPU, else the CPU. Raises UserError, DeviceProcessRefused or
-    Unavailable for a device that cannot be had, SchemaMismatch, DatabaseUnreachable.
+    A running task is stopped at a checkpoint then, and given back.
+    `device` is "cpu", "cuda:N", "cuda:0-3" or "auto": the first GPU, else the CPU. Raises UserError,
+    DeviceProcessRefused or Unavailable for a device that cannot be had, SchemaMismatch, DatabaseUnreachable.
     """
     database = open_database(settings)
     require_current_schema(database)
     threads = settings.worker.threads or len(os.sched_getaffinity(0))
     device = choose_device(device)
-    process = DeviceProcess(device, threads, lock_path(settings.run_folder, device))
+    process = DeviceProcess(device, threads, *lock_paths(settings.run_folder, device))
     facts = _facts(process.wait_ready())
     worker = database.transact(lambda session: _registered(session, facts))
     runner = Runner(database, settings, worker, process)
@@ -67,6 +69,7 @@ def _facts(hello: dict[str, Any]) -> DeviceFacts:
         kind=DeviceKind(hello["kind"]),
         model=hello["model"],
         memory_bytes=hello["memory_bytes"],
+        width=len(parse_slot(hello["device"])[1]),
     )
 
 
@@ -106,7 +109,7 @@ def _consume(
         app=app,
         pool=PromptPool,
         concurrency=1,
-        queues=[celery_queue(facts.kind), canary_queue(worker.id)],
+        queues=[celery_queue(facts.kind, facts.width), canary_queue(worker.id)],
         hostname=f"{facts.name}@{facts.host}",
         without_mingle=True,
         without_gossip=True,

@@ -16,12 +16,13 @@ class Meter:
         self._lock = threading.Lock()
         self._unpaid: defaultdict[Account, float] = defaultdict(float)
         self._running: tuple[Account, float] | None = None  # since this moment, by the monotonic clock
+        self._devices = 1
 
     @contextmanager
-    def running(self, queue: str, user: str) -> Iterator[None]:
-        """Charge the account for as long as the block lasts."""
+    def running(self, queue: str, user: str, devices: int = 1) -> Iterator[None]:
+        """Charge the account, so many devices, for as long as the block lasts."""
         with self._lock:
-            self._running = ((queue, user), time.monotonic())
+            self._running, self._devices = ((queue, user), time.monotonic()), devices
         try:
             yield
         finally:
@@ -47,5 +48,5 @@ class Meter:
             return
         account, since = self._running
         at = time.monotonic()
-        self._unpaid[account] += at - since
+        self._unpaid[account] += self._devices * (at - since)
         self._running = (account, at)

@@ -15,10 +15,11 @@ from db.tables import Checkpoint, CheckpointKind, Outcome, Worker
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import DatabaseUnreachable, LeaseLost, PixmillError
 from pixmill.settings import Settings
+from pixmill.specs import devices_of
 from pixmill.states import FailureReason
 from storage.paths import Layout
 from worker.assignment import Assignment
-from worker.parent.device_process import DeviceProcess, lock_path
+from worker.parent.device_process import DeviceProcess, lock_paths
 from worker.parent.holding import Holding, tell_lost
 from worker.parent.inputs import build_assignment, shard_row
 from worker.parent.meter import Meter
@@ -75,7 +76,7 @@ class Runner:
         self._next = None
         try:
             self._revive()
-            with self.meter.running(lease.queue, lease.user_name):
+            with self.meter.running(lease.queue, lease.user_name, devices_of(lease.spec)):
                 self._execute(lease)
         except LeaseLost as error:
             tell_lost(lease, error)
@@ -129,8 +130,8 @@ class Runner:
         self._holding.put_down()  # a start takes seconds, for which nothing else has to wait
         log.info("starting a new device process", extra={"device": self._process.device})
         self._process.close()
-        lock = lock_path(self._settings.run_folder, self._process.device)
-        self._process = DeviceProcess(self._process.device, self._process.threads, lock)
+        locks = lock_paths(self._settings.run_folder, self._process.device)
+        self._process = DeviceProcess(self._process.device, self._process.threads, *locks)
         self._process.wait_ready()
 
     def _follow(self, lease: Lease, watch: Watch) -> None:

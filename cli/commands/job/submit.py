@@ -122,6 +122,7 @@ def common_options(function: Command) -> Command:
 @click.option("--images", type=COUNT, help="Images to learn from, repeats included.  [default: 200k]")
 @click.option("--seed", type=int, help="Same seed, same model, on the same device.  [default: 0]")
 @click.option("--batch-size", type=int, metavar="IMAGES", help="Images of one step.  [default: the preset's]")
+@click.option("--devices", type=int, metavar="N", help="Of one worker, that share each batch.  [default: 1]")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "auto"]), help="Numbers to compute with.")
 @click.option("--on-bad-image", type=click.Choice(["fail", "skip"]), help="What an unreadable image means.")
 @click.option("--set", "options", multiple=True, type=PAIR, help="Option of the preset; repeatable.")

@@ -109,6 +109,17 @@ def test_a_resumed_run_keeps_its_micro_batch_bit_for_bit(preset: str) -> None:
     assert state_of(second) == state_of(expected)
 
 
+def test_a_step_for_whose_way_back_there_is_no_memory_leaves_everything_as_it_was() -> None:
+    trainer = trainer_of("mlp-gan")
+    steps = (event for event in trainer.run() if isinstance(event, Step))
+    next(steps)
+    before = state_of(trainer)
+    trainer.task.networks["discriminator"].register_buffer("huge", torch.zeros(1).expand(2**50), persistent=False)
+    with pytest.raises(OutOfMemory, match="does not hold a training step; tried batches of 16, 8, 4, 2, 1"):
+        next(steps)
+    assert state_of(trainer) == before
+
+
 def test_noise_and_images_do_not_depend_on_how_a_step_is_cut() -> None:
     trainer = trainer_of("sngan")
     batch = trainer.stream.batch(1)

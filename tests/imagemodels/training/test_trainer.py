@@ -18,6 +18,7 @@ from imagemodels.training.codec_trainer import CodecTrainer
 from imagemodels.training.config import TrainConfig
 from imagemodels.training.descent import Descent
 from imagemodels.training.events import Event, Progress, Quality, Samples, Step
+from imagemodels.training.ranks import Ranks
 from imagemodels.training.restoration_trainer import RestorationTrainer
 from imagemodels.training.sequence_trainer import SequenceTrainer
 from imagemodels.training.trainer import Trainer
@@ -80,9 +81,9 @@ def trainer_of(config: TrainConfig) -> type[Trainer]:
     return CodecTrainer if config.model.family == "codec" else Trainer
 
 
-def new_trainer(config: TrainConfig) -> Descent:
+def new_trainer(config: TrainConfig, ranks: Ranks | None = None) -> Descent:
     if config.model.traits.predicts_frames:
-        return SequenceTrainer(config, moving(config.image_size, config.channels), Runtime(threads=1))
+        return SequenceTrainer(config, moving(config.image_size, config.channels), Runtime(threads=1), ranks)
     images, labels = digits(config.image_size)
     images = coloured(images) if config.channels == 3 else images
     if config.model.traits.restores_images:
@@ -95,6 +96,7 @@ def new_trainer(config: TrainConfig) -> Descent:
         known[:50] if known is not None else None,
         Runtime(threads=1),
         brightness,
+        ranks=ranks,
         **(tests if config.preset == "cnn" else {}),
     )
 
