@@ -87,7 +87,7 @@ _ALL = (
             width=32,
             discriminator_width=32,
             # Large for a GAN: spectral norm bounds how far a step can tilt the discriminator.
-            learning_rate=2e-3,
+            learning_rate=1e-3,
             discriminator_learning_rate=2e-3,
             beta1=0.0,
             beta2=0.9,
