@@ -13,6 +13,7 @@ from cli.output import can_animate
 from pixmill.errors import Conflict, NotFound
 from pixmill.specs import DATASET_MAKERS
 from pixmill.states import State
+from pixmill.times import write_time
 from storage.paths import Layout
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Output:
 def read_output(session: "Session", layout: Layout, job_id: int) -> Output:
     """The output of a job.  Raises NotFound for a job that makes none, Conflict for one that is not complete."""
     from db.jobs import get_job
+    from db.outputs import removal_of
     from db.views import job_tasks
 
     job = get_job(session, job_id)
@@ -56,6 +58,11 @@ def read_output(session: "Session", layout: Layout, job_id: int) -> Output:
     if job.state is not State.SUCCEEDED:
         command = "job show" if job.state.is_terminal else "wait"
         raise Conflict(f"job {job_id} is {job.state}; its output is not complete", hint=f"pixmill {command} {job_id}")
+    removal = removal_of(session, job_id)
+    if removal is not None:
+        why = f": {removal.detail}" if removal.detail else ""
+        at = f"at {write_time(removal.at)} by {removal.actor}{why}"
+        raise NotFound(f"the output of job {job_id} was removed {at}", hint=f"pixmill job show {job_id} --spec")
     result = job_tasks(session, job_id)[-1].result or {}
     folder = layout.resolve(result["manifest"]).parent if job.kind in FILE_KINDS else layout.output_folder(job_id)
     return Output(job, folder, result)

@@ -8,6 +8,7 @@ from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session
 
 from db.jobs import get_job
+from db.outputs import FILE_ROLES
 from db.tables import (
     Attempt,
     Checkpoint,
@@ -18,7 +19,6 @@ from db.tables import (
     Job,
     JobDependency,
     Queue,
-    Role,
     Shard,
     Task,
     Worker,
@@ -222,9 +222,6 @@ class OutputLine:
     manifest: str | None = None  # of files of their own; relative to the storage root
 
 
-FILE_ROLES = (Role.COMPRESS, Role.DECOMPRESS)
-
-
 def list_outputs(session: Session) -> list[OutputLine]:
     """Jobs that published at least one shard, and those that have written image files, by id."""
     return sorted([*_shard_outputs(session), *_file_outputs(session)], key=lambda line: line.job.id)
@@ -247,6 +244,7 @@ def _file_outputs(session: Session) -> list[OutputLine]:
     return [
         OutputLine(job=job, shards=0, images=result["images"], size_bytes=result["bytes"], manifest=result["manifest"])
         for job, result in session.execute(statement)
+        if not result.get("removed")
     ]
 
 

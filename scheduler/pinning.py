@@ -10,6 +10,7 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from db.jobs import ended, get_job
+from db.outputs import removal_of
 from db.registry import resolve_model
 from db.tables import Job, ModelVersion
 from pixmill.errors import Conflict, SpecError, UserError
@@ -146,3 +147,5 @@ def _require_output(session: Session, job_id: int, kind: str, parents: Parents) 
         raise Conflict(f"job {output.id} has {ended(output.state)}; its output is not complete")
     if output.state is not State.SUCCEEDED:
         parents[output.id] = False
+    elif removal_of(session, job_id) is not None:
+        raise Conflict(f"the output of job {job_id} was removed", hint=f"pixmill job show {job_id} --spec")

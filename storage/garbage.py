@@ -307,6 +307,11 @@ def remove_empty_folders(root: Path, job_id: int, task_id: int) -> None:
             return
 
 
+def usage_of(path: Path) -> Usage:
+    """How much lies at and below a path; nothing where there is none.  Raises StorageError."""
+    return _weigh(path).usage
+
+
 @dataclass(frozen=True)
 class _Weight:
     """What lies at a path, and when it was last changed (seconds since 1970)."""

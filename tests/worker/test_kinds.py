@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import select
 
+from cli.main import command
 from cli.reporting import build_report
 from db.registry import resolve_model, version_of_job
 from db.tables import Checkpoint, Evaluation, ModelVersion, Task
@@ -62,6 +64,33 @@ def test_only_the_checkpoints_that_rows_name_stay_on_disk(sqlite_line: Line) -> 
     folder = sqlite_line.path(version.folder).parent
     found = folder.glob("state-*.pt")
     assert {str(path.relative_to(sqlite_line.settings.storage_root)) for path in found} == kept
+
+
+def test_tables_of_images_are_a_data_set_whose_images_can_be_made_again(sqlite_line: Line) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    model = digits_model(sqlite_line)
+    job = sqlite_line.run(small_generate(model, n=120, shard_size=100, format="parquet"), name="tables")
+    output = sqlite_line.path(f"outputs/{job}")
+    result = sqlite_line.tasks(job)[-1].result
+    assert result is not None
+    assert (result["format"], (output / "README.md").exists()) == ("parquet", True)
+    records = [ShardRecord.from_json(shard.record) for shard in sqlite_line.shards(job)]
+    assert verify_output(output, records).problems == ()
+
+    path = output / "shard-000001.parquet"
+    table = pq.read_table(path)
+    place = table.schema.get_field_index("sha256")
+    hashes = [bytes(32), *table["sha256"].to_pylist()[1:]]
+    path.unlink()  # the attempt's folder holds another link to the same bytes
+    pq.write_table(table.set_column(place, table.schema.field(place), pa.array(hashes, pa.binary(32))), path)
+    settings = {"PIXMILL_HOME": str(sqlite_line.home), "PIXMILL_DATABASE_URL": sqlite_line.settings.database_url}
+    asked = ["output", "regenerate", str(job), "--sample", "120", "-o", "json"]
+    answer = CliRunner().invoke(command, asked, env=settings)
+    assert answer.exit_code == 1, answer.stderr
+    item = json.loads(answer.stdout)["item"]
+    assert (item["images"], [image["index"] for image in item["differing"]]) == (120, [100])
 
 
 def test_a_generate_job_publishes_shards_and_one_data_set(line: Line) -> None:

@@ -1,3 +1,4 @@
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from imagemodels.networks.specs import ConvDecoderSpec, ConvEncoderSpec
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import CPU_BATCH, Generator
 from pixmill.specs import GenerateSpec
+from storage.encoders import decode
 from storage.outputs import verify_output
 from storage.records import ShardRecord
-from storage.shards import read_images
+from storage.shards import read_images, read_marker, read_rows
 from tests.worker.desks import Listener
 from worker.assignment import ModelInput
 from worker.device.exporting import export_model
@@ -50,11 +52,17 @@ def generate(tmp_path: Path) -> Iterator[Any]:
     """Makes a desk with a task of all shards of 100 images."""
     made: list[Listener] = []
 
-    def new(model: Generator | Classifier, **changes: Any) -> Listener:
+    def new(
+        model: Generator | Classifier,
+        role: str = "generate",
+        images: list[dict[str, Any]] | None = None,
+        **changes: Any,
+    ) -> Listener:
         spec = GenerateSpec(**{"model": "one@1", "n": 100, "shard_size": 40, **changes})
-        fields: dict[str, Any] = {"spec": spec.model_dump(), "params": {"first_shard": 0, "shards": 3}}
+        params = {"first_shard": 0, "shards": 3} | ({"images": images} if images else {})
+        fields: dict[str, Any] = {"spec": spec.model_dump(), "params": params}
         folder = f"runs/1/2/{len(made) + 1}"
-        made.append(Listener(tmp_path, role="generate", model=exported(tmp_path, model), folder=folder, **fields))
+        made.append(Listener(tmp_path, role=role, model=exported(tmp_path, model), folder=folder, **fields))
         return made[-1]
 
     yield new
@@ -105,3 +113,21 @@ def test_a_classifier_makes_no_images(generate: Any) -> None:
     answer = generate(Classifier(network, RUNTIME)).run().answer
     assert (answer["say"], answer["reason"]) == ("failed", "UserError")
     assert "model one@1 is a classifier: it makes no images" in answer["message"]
+
+
+@pytest.mark.parametrize("changes", [{}, {"encoder": "webp"}, {"format": "raw"}], ids=["png", "webp", "raw"])
+def test_images_that_are_made_again_one_by_one_have_the_hashes_of_their_rows(generate: Any, changes: Any) -> None:
+    model = generator()
+    made = generate(model, shard_size=100, **changes)
+    made.run()
+    rows, encoder = read_rows(made.desk.folder, 0), read_marker(made.desk.folder, 0).encoder
+    for part in (np.random.default_rng(0).permutation(100).tolist(), [17]):
+        images = [{"index": number, "encoder": encoder} for number in part]
+        listener = generate(model, role="regenerate", images=images)
+        result = listener.run().answer["result"]
+        assert [image["sha256"] for image in result["images"]] == [rows[number].sha256.hex() for number in part]
+        assert not (listener.desk.folder / "journal.jsonl").exists()
+    file = base64.b64decode(result["file"])
+    ending = "webp" if changes.get("encoder") else "png"
+    expected, _labels = read_images(made.desk.folder, 0, start=17, count=1)
+    np.testing.assert_array_equal(decode(file, ending, 8, 8, 1), expected[0])

@@ -11,6 +11,7 @@ from worker.device.desk import Desk
 from worker.device.evaluate import run_evaluate
 from worker.device.generate import run_generate
 from worker.device.ping import run_ping
+from worker.device.regenerate import run_regenerate
 from worker.device.train import run_train
 from worker.device.warm import WarmModels
 
@@ -30,5 +31,6 @@ KINDS: Mapping[str, Kind] = {
     "evaluate": Kind(run_evaluate),
     "generate": Kind(run_generate),
     "ping": Kind(run_ping, has_files=False),
+    "regenerate": Kind(run_regenerate, has_files=False),  # asked for by a person, not by a task
     "train": Kind(run_train),
 }

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from pixmill.errors import Unavailable
 from pixmill.interpreter import python_command, with_our_code
+from pixmill.settings import Settings
 from worker.device.slots import slot_name
 
 AUTO = "auto"
@@ -55,6 +56,11 @@ class DeviceProbe:
     @staticmethod
     def _silence(reason: str) -> Unavailable:
         return Unavailable(f"this host's devices cannot be listed: {reason}", hint="name one: --device cpu")
+
+
+def threads_of(settings: Settings) -> int:
+    """How many CPU threads a device process may use."""
+    return settings.worker.threads or len(os.sched_getaffinity(0))
 
 
 def choose_device(name: str) -> str:

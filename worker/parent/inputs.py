@@ -45,21 +45,21 @@ def _inputs(session: Session, lease: Lease) -> dict[str, Any]:
         case Role.GENERATE:
             published = [row.number for row in job_shards(session, lease.job_id) if row.task_id == lease.task_id]
             return {
-                "model": _model(session, lease.spec["model"]),
+                "model": model_input(session, lease.spec["model"]),
                 "params": {**lease.params, "published_shards": published},
             }
         case Role.ASSEMBLE:
-            return {"model": _model(session, lease.spec["model"]), "shards": _shards(session, lease.job_id)}
+            return {"model": model_input(session, lease.spec["model"]), "shards": _shards(session, lease.job_id)}
         case Role.EVALUATE:
             output = get_job(session, lease.spec["output"])
             judge = lease.spec.get("judge")
             return {
-                "model": _model(session, output.spec["model"]),
-                "judge": _model(session, judge) if judge else None,
+                "model": model_input(session, output.spec["model"]),
+                "judge": model_input(session, judge) if judge else None,
                 "shards": _shards(session, output.id),
             }
         case Role.COMPRESS:
-            return {"model": _model(session, lease.spec["model"])}
+            return {"model": model_input(session, lease.spec["model"])}
         case Role.DECOMPRESS:
             return _compressed(session, lease)
         case Role.PING:
@@ -68,18 +68,19 @@ def _inputs(session: Session, lease: Lease) -> dict[str, Any]:
 
 def _compressed(session: Session, lease: Lease) -> dict[str, Any]:
     if lease.spec["output"] is None:
-        return {"model": _model(session, lease.spec["model"])}
+        return {"model": model_input(session, lease.spec["model"])}
     output = get_job(session, lease.spec["output"])
     (task,) = job_tasks(session, output.id)
     if task.result is None:
         raise Conflict(f"job {output.id} has not compressed its images")
     return {
-        "model": _model(session, output.spec["model"]),
+        "model": model_input(session, output.spec["model"]),
         "params": {**lease.params, "manifest": task.result["manifest"]},
     }
 
 
-def _model(session: Session, reference: str) -> ModelInput:
+def model_input(session: Session, reference: str) -> ModelInput:
+    """The version that a spec names, as a device process needs it.  Raises NotFound or Conflict."""
     version = resolve_model(session, reference)
     if not isinstance(version, ModelVersion):
         raise Conflict(f"train job {version.id} has not published its model")

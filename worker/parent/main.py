@@ -23,7 +23,7 @@ from scheduler.messages import make_celery
 from scheduler.names import HEAR_CANARY, RUN_TASK, canary_queue, celery_queue
 from worker.device.slots import parse_slot
 from worker.parent.device_process import DeviceProcess, DeviceProcessRefused, lock_paths
-from worker.parent.devices import choose_device
+from worker.parent.devices import choose_device, threads_of
 from worker.parent.heart import Heart
 from worker.parent.pool import PromptPool
 from worker.parent.runner import Runner
@@ -43,7 +43,7 @@ def run_worker(settings: Settings, device: str) -> None:
     """
     database = open_database(settings)
     require_current_schema(database)
-    threads = settings.worker.threads or len(os.sched_getaffinity(0))
+    threads = threads_of(settings)
     device = choose_device(device)
     process = DeviceProcess(device, threads, *lock_paths(settings.run_folder, device))
     facts = _facts(process.wait_ready())

@@ -15,6 +15,9 @@ LOOK = {
 }
 ACT = {
     "export": LazyCommand(f"{_HERE}.export:command", "copy to a folder, in the format that another program wants"),
+    "regenerate": LazyCommand(f"{_HERE}.regenerate:command", "make images again, and compare their hashes"),
+    "rebuild": LazyCommand(f"{_HERE}.rebuild:command", "give shards on the disk their rows in the database back"),
+    "rm": LazyCommand(f"{_HERE}.rm:command", "remove the images of a job"),
 }
 COMMANDS = {**LOOK, **ACT}
 

@@ -1,0 +1,80 @@
+"""`pixmill output rm`: remove the images that a job has made."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.context import Workspace, pass_workspace, user_name
+from cli.formatting import plural, size
+from cli.output import is_terminal, print_item, say
+from cli.params import JOB_ID, examples, output_option
+from pixmill.errors import NotFound, UserError
+from pixmill.specs import DATASET_MAKERS
+
+if TYPE_CHECKING:
+    from storage.garbage import Scrap, Usage
+
+
+@click.command("rm", epilog=examples("pixmill output rm 13", "pixmill output rm 13 --reason 'wrong seed' -y"))
+@click.argument("job_id", metavar="ID", type=JOB_ID)
+@click.option("--reason", metavar="TEXT", help="Why; `pixmill job show` tells it.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@output_option("text", "json")
+@pass_workspace
+def command(workspace: Workspace, job_id: int, reason: str | None, yes: bool, output_format: str) -> None:
+    """Remove a data set, or compressed images, after a question; the job, its log and its report stay.
+
+    Refused while the job goes on, while another job needs the images, and as long as a data set is registered from
+    them (rc 4).
+    """
+    from db.outputs import forget_output
+    from storage.removing import remove_output
+
+    scraps = _scraps(workspace, job_id)
+    usage = _sum(scraps)
+    if not scraps:
+        raise NotFound(f"job {job_id} has no output that could be removed", hint="pixmill output ls")
+    if not yes:
+        _confirm(job_id, usage)
+    folder = str(workspace.layout.output_folder(job_id))
+    actor = user_name()
+    # The rows first: files without a row are garbage, a row without files is a fault.
+    workspace.database.transact(lambda session: forget_output(session, job_id, folder, actor=actor, why=reason))
+    removed = remove_output(workspace.layout, scraps)
+    if output_format == "json":
+        print_item("output_removal", {"job_id": job_id, "files": removed.files, "bytes": removed.size_bytes})
+    else:
+        say(f"removed output {job_id}: {_amount(removed)}; the job stays: pixmill job show {job_id}")
+
+
+def _scraps(workspace: Workspace, job_id: int) -> "list[Scrap]":
+    from db.jobs import get_job
+    from db.views import job_shards, job_tasks
+    from storage.records import ShardRecord
+    from storage.removing import file_scraps, output_scraps
+
+    with workspace.database.read() as session:
+        job = get_job(session, job_id)
+        if job.kind in DATASET_MAKERS:
+            rows = [(row.folder, ShardRecord.from_json(row.record)) for row in job_shards(session, job_id)]
+            return output_scraps(workspace.layout, job_id, rows)
+        results = [task.result or {} for task in job_tasks(session, job_id)]
+    manifests = [workspace.layout.resolve(result["manifest"]) for result in results if "manifest" in result]
+    return [scrap for manifest in manifests for scrap in file_scraps(workspace.layout, manifest)]
+
+
+def _sum(scraps: "list[Scrap]") -> "Usage":
+    from storage.garbage import Usage
+
+    return sum((scrap.usage for scrap in scraps), Usage())
+
+
+def _amount(usage: "Usage") -> str:
+    return f"{plural(usage.files, 'file')} ({size(usage.size_bytes)}, links counted like files)"
+
+
+def _confirm(job_id: int, usage: "Usage") -> None:
+    if not is_terminal(sys.stdin):
+        raise UserError(f"output {job_id}, {_amount(usage)}, would be removed: nobody can be asked", hint="add -y")
+    click.confirm(f"remove output {job_id}, {_amount(usage)}?", default=False, abort=True, err=True)

@@ -1,0 +1,70 @@
+"""Shards that lie on the disk, whatever the database says: found by their markers, and proven by their hashes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixmill.errors import CorruptFile
+from storage.atomic import sha256_file
+from storage.faults import named_faults
+from storage.formats.base import NamedDigest
+from storage.formats.table import FORMATS
+from storage.garbage import AttemptFolder, list_attempts
+from storage.markers import ShardMarker, read_marker
+from storage.outputs import link_shard
+from storage.paths import Layout
+from storage.records import ShardRecord
+
+
+@dataclass(frozen=True)
+class FoundShard:
+    """A complete shard, and the attempt whose it is."""
+
+    folder: AttemptFolder
+    marker: ShardMarker
+    lies_in: Path  # that folder, or the one of the data set
+
+
+def find_shards(layout: Layout, job_id: int) -> Iterator[FoundShard]:
+    """The shards with a marker that attempts of a job have left, the newest attempts first; not proven yet."""
+    attempts = list_attempts(layout.root, job_id).attempts
+    for folder in sorted(attempts, key=lambda attempt: (attempt.task_id, -attempt.epoch)):
+        for marker in _readable_markers(layout.root / folder.path):
+            yield FoundShard(folder, marker, layout.root / folder.path)
+
+
+def find_assembled(layout: Layout, job_id: int) -> list[ShardMarker]:
+    """The shards with a marker in the folder of the data set; not proven yet."""
+    return _readable_markers(layout.output_folder(job_id))
+
+
+def bring_back(layout: Layout, shard: FoundShard) -> None:
+    """Read a shard again, and let it lie in the folder of its attempt, if it is not there.
+
+    Raises CorruptFile unless all of its files are the ones that its marker names, and DiskFull.
+    """
+    _prove(shard.lies_in, shard.marker.record)
+    link_shard(shard.marker.record, shard.lies_in, layout.root / shard.folder.path)
+
+
+def _prove(folder: Path, record: ShardRecord) -> None:
+    table = NamedDigest(record.parquet, record.parquet_sha256, record.parquet_bytes)
+    for file in (table, *FORMATS[record.format].files(folder, record)):
+        path = folder / file.name
+        if not path.is_file():
+            raise CorruptFile(f"{path} is missing")
+        if sha256_file(path) != file.sha256:
+            raise CorruptFile(f"{path} has changed: its SHA-256 is not the one in the marker")
+
+
+def _readable_markers(folder: Path) -> list[ShardMarker]:
+    """Those that are whole: of the others nothing is known."""
+    with named_faults(folder, "read"):
+        numbers = [path.stem.removeprefix("shard-") for path in folder.glob("shard-[0-9]*.json")]
+    found = []
+    for number in sorted(int(text) for text in numbers if text.isdecimal()):
+        try:
+            found.append(read_marker(folder, number))
+        except CorruptFile:
+            continue
+    return found
