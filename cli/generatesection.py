@@ -35,6 +35,8 @@ def generate_section(source: JobSource) -> GenerateSection:
         sheet_caption=_sheet_caption(source.spec),
         edit={name.replace("_", " "): value for name, value in (assembled.get("edit") or {}).items()},
         counts=assembled.get("class_counts") or {},
+        choice={name.replace("_", " "): value for name, value in (assembled.get("choice") or {}).items()},
+        choices=assembled.get("choices") or {},
         manifest_rows=rows,
         model=source.facts_of_used_model(),
         output=str(source.layout.output_folder(source.job.id)) if assembled else "",
@@ -63,7 +65,8 @@ def _manifest_rows(source: JobSource, shards: Sequence[Shard]) -> tuple[list[dic
 
 
 def _shown_row(row: ShardRow) -> dict[str, object]:
-    done = asdict(row.edit) if row.edit is not None else {}
+    extra = row.edit or row.choice
+    done = asdict(extra) if extra is not None else {}
     return {**{name: getattr(row, name) for name in COLUMNS}, **done, "sha256": row.sha256.hex()[:16] + "…"}
 
 

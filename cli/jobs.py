@@ -110,7 +110,7 @@ def model_of(spec: Mapping[str, Any]) -> str | None:
     """The model that a spec names; or else the job whose images it judges or decompresses; None for a ping."""
     if spec.get("output") is not None:
         return f"job:{spec['output']}"
-    return str(spec["model"]) if "model" in spec else None
+    return " + ".join([str(spec["model"]), *(spec.get("further_models") or ())]) if "model" in spec else None
 
 
 def done_images(line: "JobLine") -> int:

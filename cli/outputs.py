@@ -117,18 +117,8 @@ def line_folder(line: "OutputLine", layout: Layout) -> Path | None:
 def output_facts(output: Output) -> dict[str, Any]:
     """What is to be known of it, in plain values; what it does not have is left out."""
     result, job = output.result, output.job
-    names = (
-        "bits_per_pixel",
-        "psnr",
-        "ssim",
-        "verified",
-        "differing",
-        "animations",
-        "class_counts",
-        "warnings",
-        "format",
-        "lossy",
-    )
+    measured = ("bits_per_pixel", "psnr", "ssim", "verified", "differing")
+    names = (*measured, "animations", "class_counts", "choice", "choices", "warnings", "format", "lossy")
     facts = {
         "kind": job.kind,
         "model": result.get("model") or model_of(job.spec),
@@ -150,8 +140,25 @@ def shown_facts(output: Output) -> dict[str, str]:
     facts["size"] = size(facts.pop("size_bytes"))
     if "class_counts" in facts:
         facts["class_counts"] = ", ".join(f"{name} {count(number)}" for name, number in facts["class_counts"].items())
+    if "choice" in facts:
+        facts["choice"] = ", ".join(
+            f"{name.replace('_', ' ')} {_plain(value)}" for name, value in facts["choice"].items()
+        )
+    if "choices" in facts:
+        facts["choices"] = "; ".join(f"{name}: {_counted(found)}" for name, found in facts["choices"].items())
     facts["warnings"] = "; ".join(facts.get("warnings", ()))
     return {name.replace("_", " "): _text(value) for name, value in facts.items() if value != ""}
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return " + ".join(map(_plain, value))
+    is_digest = isinstance(value, str) and len(value) == 64  # of a model: its first digits tell it from others
+    return f"{value:.8}" if is_digest else str(value)
+
+
+def _counted(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{count(number)} {words.replace('_', ' ')}" for words, number in found.items() if number)
 
 
 def _text(value: object) -> str:

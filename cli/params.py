@@ -128,6 +128,36 @@ def parse_weight(text: str) -> float:
     return weight
 
 
+def parse_class_counts(text: str) -> dict[str, int]:
+    """How many images of each class.  Raises ValueError.
+
+    >>> parse_class_counts("cat=500, dog=2k")
+    {'cat': 500, 'dog': 2000}
+    """
+    return {name: parse_count(value) for name, value in _parse_classes(text, "3=500,7=2k").items()}
+
+
+def parse_class_weights(text: str) -> dict[str, float]:
+    """The weight of each class.  Raises ValueError.
+
+    >>> parse_class_weights("cat=2,dog=0.5")
+    {'cat': 2.0, 'dog': 0.5}
+    """
+    return {name: float(value) for name, value in _parse_classes(text, "3=2,7=0.5").items()}
+
+
+def _parse_classes(text: str, example: str) -> dict[str, str]:
+    parts = [part.rpartition("=") for part in text.split(",")]
+    found = {name.strip(): value.strip() for name, _equals, value in parts}
+    if len(found) < len(parts):
+        raise ValueError(f"{text!r} names a class more than once")
+    if not all(found) or not all(found.values()):
+        raise ValueError(f"{text!r} gives no number for each class; write it like {example}")
+    return found
+
+
+CLASS_COUNTS = Parsed("class counts", parse_class_counts)
+CLASS_WEIGHTS = Parsed("class weights", parse_class_weights)
 LIMIT = Parsed("limit", parse_limit)
 WEIGHT = Parsed("weight", parse_weight)
 QUEUE_NAME = Parsed("queue", parse_queue_name)

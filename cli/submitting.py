@@ -166,7 +166,7 @@ def summary(spec: "Spec") -> str:
         case TrainSpec():
             return f"train {spec.model} on {spec.dataset}, {count(spec.images)} images"
         case GenerateSpec():
-            return f"generate {count(spec.n)} images with {spec.model}"
+            return f"generate {count(spec.n)} images with {' + '.join(spec.models)}"
         case AnimateSpec():
             return f"animate {plural(spec.n, 'time')} with {spec.model}"
         case EditSpec():

@@ -36,15 +36,22 @@ class LatentSource:
     """Draws from a decoder's prior."""
 
     def __init__(self, decoder: Decoder) -> None:
-        self._size = decoder.spec.latent_size
+        self._size, self._choosing = decoder.spec.latent_size, decoder.choosing_latents
         self._prior = None
         if decoder.prior is not None:
             buffers = (decoder.prior.weights, decoder.prior.means, decoder.prior.factors)
             self._prior = tuple(buffer.cpu().numpy() for buffer in buffers)
 
-    def draw(self, seed: int, indices: NDArray[np.int64], labels: NDArray[np.int64] | None) -> NDArray[np.float32]:
-        """Return latents (N, Z), float32, for the images ``indices`` (N,) of the series ``seed``."""
+    def draw(
+        self, seed: int, indices: NDArray[np.int64], labels: NDArray[np.int64] | None, truncation: float = 1.0
+    ) -> NDArray[np.float32]:
+        """Return latents (N, Z), float32, for the images ``indices`` (N,) of the series ``seed``.
+
+        ``truncation`` brings each nearer to the mean of the Gaussian that it is drawn from: to this share of its way.
+        """
         noise_NZ = random.latents(seed, indices, self._size)
+        if truncation != 1.0:
+            noise_NZ[:, self._choosing :] *= np.float32(truncation)
         if self._prior is None:
             return noise_NZ
         weights, means, factors = self._prior

@@ -57,6 +57,11 @@ def step_seed(seed: int, step: int, purpose: str) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
+def candidate_seed(seed: int, candidate: int) -> int:
+    """Return the seed of the series in which the candidates of that number are; that of the job itself for 0."""
+    return step_seed(seed, candidate, "candidate") if candidate else seed
+
+
 def diverted_seed(seed: int, times: int) -> int:
     """Return the seed of a run that has left its path so many times; that of the run itself for 0."""
     return step_seed(seed, times, "diverted") if times else seed

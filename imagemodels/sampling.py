@@ -60,11 +60,19 @@ class Generator(BatchedModel):
         return self._decoded(self._latents.draw(seed, indices, labels), labels)
 
     def latents(
-        self, seed: int, indices: NDArray[np.int64], labels: NDArray[np.int64] | None = None
+        self,
+        seed: int,
+        indices: NDArray[np.int64],
+        labels: NDArray[np.int64] | None = None,
+        *,
+        truncation: float = 1.0,
     ) -> NDArray[np.float32]:
-        """Return the latents (N, Z), float32, of the images that ``sample`` makes of the same arguments."""
+        """Return the latents (N, Z), float32, of the images that ``sample`` makes of the same arguments.
+
+        With ``truncation``, from 0 to 1, they lie nearer to the centre: more typical images, and less variety.
+        """
         indices = np.asarray(indices, dtype=np.int64)
-        return self._latents.draw(seed, indices, self._labels(indices, labels))
+        return self._latents.draw(seed, indices, self._labels(indices, labels), truncation)
 
     def decode(self, latents: NDArray[np.float32], labels: NDArray[np.int64] | None) -> NDArray[np.uint8]:
         """Return the images (N, H, W, C), uint8, of latents (N, Z) and, of a conditional model, classes (N,).

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pixmill.errors import SpecError
 from pixmill.names import suggestion
@@ -27,6 +27,7 @@ ImageCount = Annotated[int, Field(ge=1, le=10**12)]
 ImageNumber = Annotated[int, Field(ge=0, lt=2**62)]
 Strength = Annotated[float, Field(ge=-100, le=100)]
 Weight = Annotated[float, Field(ge=0, le=1e12)]
+Share = Annotated[float, Field(gt=0, le=1e12)]
 ImageEncoder = Literal["png", "png-small", "webp", "jpeg"]
 OutputFormat = Literal["webdataset", "parquet", "files", "raw"]
 
@@ -79,17 +80,49 @@ class TrainSpec(_Spec):
 class GenerateSpec(_Spec):
     """Make `n` images from one model; image i depends on the model, the seed, i and its class alone."""
 
-    added: ClassVar[frozenset[str]] = frozenset({"format", "encoder"})
+    added: ClassVar[frozenset[str]] = frozenset(
+        {"class_counts", "class_weights", "truncation", "filter_model", "min_confidence", "max_tries", "on_reject"}
+        | {"further_models", "model_weights", "reject_duplicates", "format", "encoder"}
+    )
 
     kind: Literal["generate"] = "generate"
     model: str  # "NAME", "NAME@VERSION" or "job:ID" of a train job
-    n: ImageCount
+    n: ImageCount  # default: the sum of class_counts
     classes: list[str] | None = None  # make only these classes, in turn; default: all classes in turn
+    class_counts: Annotated[dict[str, ImageCount], Field(min_length=1)] | None = None  # or so many of each
+    class_weights: Annotated[dict[str, Share], Field(min_length=1)] | None = None  # or n in this proportion
+    truncation: Annotated[float, Field(gt=0, le=1)] | None = None  # how far latents keep from their centre
+    further_models: Annotated[list[str], Field(min_length=1, max_length=15)] | None = None  # that make images too
+    model_weights: list[Share] | None = None  # how many each makes, `model` first; default: as many as any other
+    filter_model: str | None = None  # classifier that keeps the images which it takes for their class …
+    min_confidence: Annotated[float, Field(gt=0, lt=1)] | None = None  # … with this probability; default: 0.8
+    reject_duplicates: Literal["exact", "near"] | None = None  # images that there are already; default: keep them
+    max_tries: Annotated[int, Field(ge=1, le=10_000)] | None = None  # candidates of each image; default: 100
+    on_reject: Literal["fail", "best"] | None = None  # what comes of an image without a good one; default: fail
     shard_size: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000  # images; of 64×64 RGB some 100 MB
     precision: Precision = "fp32"
     labels_in_tar: bool = False  # also write each label as a .cls member (1 KiB an image)
     format: OutputFormat | None = None  # default: webdataset
     encoder: ImageEncoder | None = None  # default: png; of format raw, none at all
+
+    @property
+    def models(self) -> list[str]:
+        """All models that make images."""
+        return [self.model, *(self.further_models or ())]
+
+    @property
+    def named_classes(self) -> list[str]:
+        """The classes that are asked for by name; none: all."""
+        return self.classes or list(self.class_counts or self.class_weights or ())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _n_is_the_sum_of_the_counts(cls, values: Any) -> Any:
+        counts = values.get("class_counts") if isinstance(values, dict) else None
+        if not isinstance(counts, dict) or values.get("n") is not None:
+            return values
+        whole = [count for count in counts.values() if type(count) is int and count > 0]
+        return {**values, "n": sum(whole)} if counts and len(whole) == len(counts) else values
 
 
 class AnimateSpec(_Spec):

@@ -167,6 +167,8 @@ class GenerateSection:
     sheet_caption: str = ""  # what its rows show; empty: a selection of the images
     edit: Mapping[str, object] = field(default_factory=dict)  # what was done to images
     counts: Mapping[str, int] = field(default_factory=dict)
+    choice: Mapping[str, object] = field(default_factory=dict)  # by what images were chosen
+    choices: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # of each class: how many, and how it went
     manifest_rows: Sequence[Mapping[str, object]] = ()
     model: Mapping[str, object] = field(default_factory=dict)
     output: str = ""

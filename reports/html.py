@@ -139,6 +139,7 @@ def _generate_context(report: JobReport, budget: PictureBudget) -> dict[str, obj
         "columns": list(dict.fromkeys(column for row in section.manifest_rows for column in row)),
         "model": _flat(section.model),
         "edit": _flat(section.edit),
+        "choice": _flat(section.choice),
     }
 
 

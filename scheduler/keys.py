@@ -45,10 +45,19 @@ def _require_same(present: Job, spec: Spec) -> None:
 def _as_submitted_then(session: Session, spec: Spec, present: Mapping[str, Any]) -> Spec:
     """The spec with all that was fixed when the key was first used: by now a name may stand for something newer."""
     kind = kind_of(spec)
-    models = [key for key in kind.models if getattr(spec, key) in _names_of_model(session, present.get(key))]
+    models = [key for key in kind.models if _are_named(session, getattr(spec, key), present.get(key))]
     datasets = [key for key in kind.datasets.values() if _is_name_of_dataset(getattr(spec, key), present.get(key))]
     left_open = [key for key in kind.left_to_model if getattr(spec, key) is None]
     return spec.model_copy(update={key: present.get(key) for key in (*models, *datasets, *left_open)})
+
+
+def _are_named(session: Session, names: str | list[str] | None, pinned: str | list[str] | None) -> bool:
+    """Whether a person may have meant these models, one or several."""
+    if isinstance(names, list) and isinstance(pinned, list):
+        return len(names) == len(pinned) and all(
+            name in _names_of_model(session, one) for name, one in zip(names, pinned, strict=True)
+        )
+    return names == pinned or (isinstance(pinned, str) and names in _names_of_model(session, pinned))
 
 
 def _names_of_model(session: Session, pinned: str | None) -> set[str | None]:

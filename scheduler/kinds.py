@@ -21,6 +21,7 @@ from pixmill.specs import (
     TrainSpec,
 )
 from scheduler.editing import check_edit
+from scheduler.generation import check_generate
 from scheduler.pinning import (
     Parents,
     pin_animate,
@@ -109,11 +110,11 @@ KINDS: Mapping[str, Kind[Any]] = {
         datasets=_ON_DATASET,
     ),
     "generate": Kind[GenerateSpec](
-        check=check_format,
+        check=lambda spec: check_format(check_generate(spec)),
         pin=pin_generate,
         plan=plan_generate,
         default_name=_after_model("images"),
-        models=_OF_MODEL,
+        models=(*_OF_MODEL, "further_models", "filter_model"),
     ),
     "animate": Kind[AnimateSpec](
         pin=pin_animate,

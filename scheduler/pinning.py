@@ -4,7 +4,7 @@ Each function gives the spec with versions in place of names, and adds the jobs 
 id → whether any outcome will do. Raises NotFound, UserError, Conflict or SpecError for what cannot be.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from sqlalchemy.orm import Session
@@ -28,6 +28,7 @@ from pixmill.specs import (
 from pixmill.states import State
 from scheduler.animation import require_animator, settled
 from scheduler.editing import require_editor, settled_edit
+from scheduler.generation import check_alike, check_filter, require_each_once
 from scheduler.restoration import check_damage, require_restorer
 from scheduler.validation import require_codec, require_generator, require_judge
 
@@ -37,15 +38,32 @@ Parents = dict[int, bool]
 def pin_generate(session: Session, spec: GenerateSpec, parents: Parents) -> GenerateSpec:
     """Fix the very version that makes the images; a train job that still runs becomes a parent instead."""
     reference, version = _pinned(session, spec.model, parents, require_generator)
-    _check_classes(spec, version)
-    return spec.model_copy(update={"model": reference})
+    _check_classes(spec.named_classes, version)
+    spec = _pin_further(session, spec.model_copy(update={"model": reference}), version, parents)
+    if spec.filter_model is None:
+        return spec
+    judge_reference, judge = _pinned(session, spec.filter_model, parents, require_judge)
+    spec = spec.model_copy(update={"filter_model": judge_reference})
+    check_filter(spec, version, judge)
+    return spec
+
+
+def _pin_further(session: Session, spec: GenerateSpec, version: ModelVersion | None, parents: Parents) -> GenerateSpec:
+    if spec.further_models is None:
+        return spec
+    others = [_pinned(session, name, parents, require_generator) for name in spec.further_models]
+    for _reference, other in others:
+        check_alike(version, other)
+    spec = spec.model_copy(update={"further_models": [name for name, _other in others]})
+    require_each_once(spec)
+    return spec
 
 
 def pin_animate(session: Session, spec: AnimateSpec, parents: Parents) -> AnimateSpec:
     """Fix the version as `pin_generate` does, and what of the spec depends on it."""
     reference, version, trained = _pinned_as_trained(session, spec.model, parents, require_animator)
     spec = settled(spec.model_copy(update={"model": reference}), trained)
-    _check_classes(spec, version)
+    _check_classes(spec.classes or (), version)
     return spec
 
 
@@ -54,7 +72,7 @@ def pin_edit(session: Session, spec: EditSpec, parents: Parents) -> EditSpec:
     require = partial(require_editor, spec.way)
     reference, version, trained = _pinned_as_trained(session, spec.model, parents, require)
     spec = settled_edit(spec.model_copy(update={"model": reference}), trained, version)
-    _check_classes(spec, version)
+    _check_classes(spec.classes or (), version)
     return spec
 
 
@@ -124,10 +142,10 @@ def _pinned_as_trained(
     return pinned, version, TrainSpec.model_validate(found.spec)
 
 
-def _check_classes(spec: GenerateSpec | AnimateSpec | EditSpec, version: ModelVersion | None) -> None:
+def _check_classes(names: Sequence[str], version: ModelVersion | None) -> None:
     if version is None:  # its train job will know
         return
-    for name in spec.classes or ():
+    for name in names:
         if not version.classes:
             raise SpecError(
                 f"model {version.model.name}@{version.version} knows no classes; {name!r} was asked for",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pixmill.errors import StorageError
+from storage.choices import Choices
 from storage.manifest import Edit, Integers
 from storage.png import Images, check_images
 
@@ -17,7 +18,7 @@ class ImageBatch:
     """Consecutive images of a data set.
 
     images: uint8, (N, H, W, C), C = 1 or 3; seeds: integers, (N,); labels: class numbers, (N,), or None; edits: what
-    was done to make each, N of them, or None.
+    was done to make each, N of them, or None; choices: how each was chosen, N of them, or None.
     Raises StorageError if types or lengths differ.
     """
 
@@ -26,11 +27,13 @@ class ImageBatch:
     seeds: Integers
     labels: Integers | None = None
     edits: Sequence[Edit] | None = None
+    choices: Choices | None = None
 
     def __post_init__(self) -> None:
         check_images(self.images)
-        if self.edits is not None and len(self.edits) != len(self.images):
-            raise StorageError(f"{len(self.images)} images came with {len(self.edits)} edits", hint="one for each")
+        for name, facts in (("edits", self.edits), ("choices", self.choices)):
+            if facts is not None and len(facts) != len(self.images):
+                raise StorageError(f"{len(self.images)} images came with {len(facts)} {name}", hint="one for each")
         for name, values in (("seeds", self.seeds), ("labels", self.labels)):
             if values is None:
                 continue
@@ -50,7 +53,8 @@ class ImageBatch:
             part = slice(start, start + step)
             labels = None if self.labels is None else self.labels[part]
             edits = None if self.edits is None else self.edits[part]
-            yield ImageBatch(self.first_index + start, self.images[part], self.seeds[part], labels, edits)
+            choices = None if self.choices is None else self.choices.part(part)
+            yield ImageBatch(self.first_index + start, self.images[part], self.seeds[part], labels, edits, choices)
 
 
 @dataclass(frozen=True)

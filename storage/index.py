@@ -139,7 +139,7 @@ def _index(
         width=width,
         channels=channels,
         class_names=class_names.pop(),
-        checkpoints=tuple(sorted({marker.meta.checkpoint_sha256 for marker in markers})),
+        checkpoints=tuple(sorted({digest for marker in markers for digest in marker.meta.checkpoints})),
         precisions=tuple(sorted({marker.meta.precision for marker in markers})),
         seeds=tuple(sorted({marker.meta.seed for marker in markers})),
         encoders=tuple(sorted({f"{marker.encoder} {marker.encoder_version}" for marker in markers})),

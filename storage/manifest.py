@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pixmill.errors import CorruptFile
+from storage.choices import Choice, Choices, choice_columns, choice_types
 from storage.markers import ShardMeta
 
 METADATA_PREFIX = "pixmill."
@@ -42,6 +43,7 @@ class ShardRow:
     width: int  # pixels
     height: int
     edit: Edit | None = None
+    choice: Choice | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class ManifestBlock:
     offsets: Sequence[int]
     sizes: Sequence[int]
     edits: Sequence[Edit] | None = None
+    choices: Choices | None = None
 
 
 def image_key(index: int) -> str:
@@ -71,9 +74,9 @@ def manifest_bytes(
     """
     import pyarrow as pa
 
-    edits = _edits(blocks)
-    columns = _columns(blocks, width, height) | edits
-    schema = _schema(edited=bool(edits)).with_metadata(_metadata(meta, encoder))
+    edits, choices = _edits(blocks), choice_columns([block.choices for block in blocks])
+    columns = _columns(blocks, width, height) | edits | choices
+    schema = _schema(edited=bool(edits), chosen=bool(choices)).with_metadata(_metadata(meta, encoder))
     return _packed(pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema))
 
 
@@ -121,7 +124,10 @@ def _encoding(kind: Any) -> str:
 
 def read_manifest(path: Path) -> list[ShardRow]:
     """Rows of a Parquet table that manifest_bytes made; raises CorruptFile if it is missing, damaged or another's."""
-    return [_row(values) for values in zip(*_read_table(path).to_pydict().values(), strict=True)]
+    table = _read_table(path)
+    edited, chosen = ("source" in table.schema.names, "candidate" in table.schema.names)
+    rows = zip(*table.to_pydict().values(), strict=True)
+    return [_row(values, edited=edited, chosen=chosen) for values in rows]
 
 
 def _read_table(path: Path) -> Any:
@@ -135,14 +141,16 @@ def _read_table(path: Path) -> Any:
         raise CorruptFile(f"{path} is missing", hint="make the shard again") from error
     except (pa.ArrowException, OSError) as error:
         raise CorruptFile(f"{path} is no readable Parquet file: {error}", hint="make the shard again") from error
-    if not any(table.schema.equals(_schema(edited=edited)) for edited in (False, True)):
+    known = [_schema(), _schema(edited=True), _schema(chosen=True)]
+    if not any(table.schema.equals(schema) for schema in known):
         raise CorruptFile(f"{path} has other columns than a manifest: {table.schema.names}")
     return table
 
 
-def _row(values: tuple[Any, ...]) -> ShardRow:
-    plain, edit = values[:PLAIN_COLUMNS], values[PLAIN_COLUMNS:]
-    return ShardRow(*plain, *((Edit(*edit),) if edit else ()))
+def _row(values: tuple[Any, ...], *, edited: bool, chosen: bool) -> ShardRow:
+    plain, extra = values[:PLAIN_COLUMNS], values[PLAIN_COLUMNS:]
+    facts: tuple[Any, ...] = (Edit(*extra) if edited else None, Choice(*extra) if chosen else None)
+    return ShardRow(*plain, *facts)
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -158,7 +166,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     return {key.removeprefix(METADATA_PREFIX): text for key, text in texts.items() if key.startswith(METADATA_PREFIX)}
 
 
-def _schema(*, edited: bool) -> Any:
+def _schema(*, edited: bool = False, chosen: bool = False) -> Any:
     import pyarrow as pa
 
     whole, small = pa.int64(), pa.int32()
@@ -167,7 +175,7 @@ def _schema(*, edited: bool) -> Any:
         ("offset", whole), ("size", small), ("width", small), ("height", small),
     ]  # fmt: skip
     what_was_done = [("source", whole), ("other", whole), ("target", pa.string()), ("strength", pa.float64())]
-    return pa.schema(names_and_types + (what_was_done if edited else []))
+    return pa.schema(names_and_types + (what_was_done if edited else []) + (choice_types() if chosen else []))
 
 
 def _edits(blocks: Sequence[ManifestBlock]) -> dict[str, Any]:
@@ -208,7 +216,8 @@ def _metadata(meta: ShardMeta, encoder: Mapping[str, str]) -> dict[str, str]:
         "encoder": encoder["name"],
         "encoder_version": encoder["version"],
     }
-    for name, facts in (("animation", meta.animation), ("origin", meta.origin), ("edit", meta.edit)):
+    for name in ("animation", "origin", "edit", "choice"):
+        facts = getattr(meta, name)
         if facts is not None:
             values[name] = json.dumps(dict(facts), sort_keys=True)
     return {METADATA_PREFIX + key: value for key, value in values.items()}

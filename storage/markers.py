@@ -28,6 +28,12 @@ class ShardMeta:
     animation: Mapping[str, int] | None = None  # how the images are frames; None: each stands for itself
     origin: Mapping[str, Any] | None = None  # the images that these were made of; None: of none
     edit: Mapping[str, Any] | None = None  # what was done to images; the rows say to which, and how far
+    choice: Mapping[str, Any] | None = None  # by what each image was chosen; the rows say how
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """SHA-256 of every model that made some of the images."""
+        return tuple((self.choice or {}).get("checkpoints", (self.checkpoint_sha256,)))
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""

@@ -129,7 +129,8 @@ class ShardWriter:
         offsets = self._images.add(EncodedBatch(batch.first_index, shape, files, labels))
         written = time.perf_counter()
         sizes = [len(file) for file in files]
-        block = ManifestBlock(batch.first_index, batch.seeds, batch.labels, digests, offsets, sizes, batch.edits)
+        facts = (batch.edits, batch.choices)
+        block = ManifestBlock(batch.first_index, batch.seeds, batch.labels, digests, offsets, sizes, *facts)
         self._blocks.append(block)
         self._next_index = batch.first_index + len(batch)
         self._seconds["encode_seconds"] += encoded - started

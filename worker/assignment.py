@@ -57,7 +57,8 @@ class Assignment:
     checkpoint_seconds: float
     checkpoints: tuple[StoredFile, ...] = ()  # newest first
     model: ModelInput | None = None
-    judge: ModelInput | None = None  # the classifier by which an evaluation measures
+    further_models: tuple[ModelInput, ...] = ()  # that make images of the same job
+    judge: ModelInput | None = None  # the classifier by which an evaluation measures, or a generate job chooses
     shards: tuple[ShardInput, ...] = ()
     version: int = field(default=VERSION)
 
@@ -78,6 +79,7 @@ class Assignment:
         parts = {
             "checkpoints": tuple(StoredFile(**entry) for entry in values["checkpoints"]),
             "model": _model(values["model"]),
+            "further_models": tuple(_known_model(entry) for entry in values["further_models"]),
             "judge": _model(values["judge"]),
             "shards": tuple(ShardInput(**entry) for entry in values["shards"]),
         }
@@ -85,4 +87,8 @@ class Assignment:
 
 
 def _model(values: dict[str, Any] | None) -> ModelInput | None:
-    return ModelInput(**{**values, "classes": tuple(values["classes"])}) if values else None
+    return _known_model(values) if values else None
+
+
+def _known_model(values: dict[str, Any]) -> ModelInput:
+    return ModelInput(**{**values, "classes": tuple(values["classes"])})

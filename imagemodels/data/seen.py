@@ -36,6 +36,10 @@ class SeenImages:
         """How many of the chosen images (N, H, W, C) are among them."""
         return int(np.isin(_keys(images, chosen), self.keys).sum())
 
+    def contain(self, images: Images) -> npt.NDArray[np.bool_]:
+        """Whether each of the images (N, H, W, C) is among them, (N,)."""
+        return np.isin(_keys(images, np.arange(len(images))), self.keys)
+
 
 def _keys(images: Images, chosen: Indices) -> npt.NDArray[np.uint64]:
     sums = b"".join(hashlib.sha256(images[row].tobytes()).digest()[:KEY_BYTES] for row in chosen)

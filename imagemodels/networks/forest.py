@@ -43,6 +43,7 @@ class ForestDecoder(nn.Module):
     axes: Tensor
     prior = None  # latents are standard normal
     encoder = None
+    choosing_latents = 1
 
     def __init__(self, spec: ForestSpec) -> None:
         super().__init__()

@@ -31,6 +31,7 @@ class LatentDecoder(nn.Module):
     """What both decoders share: the prior of their latents, and the encoder that finds those of an image."""
 
     spec: DecoderSpec
+    choosing_latents = 0  # the first so many choose among things and have no middle, as those of a forest do
 
     def __init__(self) -> None:
         super().__init__()

@@ -68,21 +68,43 @@ def test_every_flag_of_a_train_job_reaches_its_spec(run: Runner, world: World) -
 
 def test_every_flag_of_a_generate_job_reaches_its_spec(run: Runner, world: World) -> None:
     world.trained(world.worker(), name="digits-vae")
-    flags = split("--n 1.5k --classes zero,one --shard-size 1k --seed 3 --precision auto --labels-in-tar")
-    assert run("submit", "generate", "--model", "digits-vae", *flags, "-q").out == "2\n"
+    run("submit", "train", "--model", "cnn", "--dataset", "digits", "-q")
+    flags = split("--n 1.5k --classes zero,one --truncation 0.7 --filter-model job:2 --min-confidence 0.6")
+    flags += split("--max-tries 1k --on-reject best")
+    flags += split("--shard-size 1k --seed 3 --precision auto --labels-in-tar")
+    assert run("submit", "generate", "--model", "digits-vae", *flags, "-q").out == "3\n"
 
-    spec = run("job", "show", 2, "-o", "json").json["item"]["spec"]
-    assert spec == {
+    spec = run("job", "show", 3, "-o", "json").json["item"]["spec"]
+    assert {key: value for key, value in spec.items() if value is not None} == {
         "version": 1,
         "kind": "generate",
         "model": "digits-vae@1",
         "n": 1500,
         "classes": ["zero", "one"],
+        "truncation": 0.7,
+        "filter_model": "job:2",
+        "min_confidence": 0.6,
+        "max_tries": 1000,
+        "on_reject": "best",
         "shard_size": 1000,
         "seed": 3,
         "precision": "auto",
         "labels_in_tar": True,
     }
+
+
+def test_class_counts_are_the_number_of_images_too(run: Runner, world: World) -> None:
+    world.trained(world.worker(), name="digits-vae")
+    run("submit", "generate", "--model", "digits-vae", "--class-counts", "zero=500,one=2k", "-q")
+    spec = run("job", "show", 2, "-o", "json").json["item"]["spec"]
+    assert (spec["n"], spec["class_counts"]) == (2500, {"zero": 500, "one": 2000})
+
+    mixed = ("--model", "digits-vae", "--model", "digits-vae@1", "--model-weights", "1,3", "--n", "9")
+    assert "model digits-vae@1 is named twice" in run("submit", "generate", *mixed).err
+
+    refused = run("submit", "generate", "--model", "digits-vae", "--class-weights", "zero=1,zero=2")
+    assert refused.code == 2
+    assert "names a class more than once" in refused.err
 
 
 def test_every_flag_of_an_evaluate_job_reaches_its_spec(run: Runner, world: World) -> None:

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from imagemodels.latents import LatentSource, between, piece_images
+from imagemodels.networks.forest import ForestDecoder, ForestSpec
 from imagemodels.networks.mlp import MlpDecoder
 from imagemodels.networks.specs import MlpDecoderSpec
 from imagemodels.random import latents, uniforms
@@ -106,3 +107,22 @@ def test_a_way_begins_and_ends_at_its_ends_whatever_their_lengths() -> None:
 def test_parallel_ends_are_joined_by_a_straight_line(second: list[float]) -> None:
     ends = np.array([[[2.0, 0, 0]], [second]], dtype=np.float32)
     assert between(ends[0], ends[1], np.array([0.25])) == pytest.approx(0.75 * ends[0] + 0.25 * ends[1])
+
+
+def test_truncation_brings_latents_nearer_to_the_mean_of_their_gaussian() -> None:
+    network = decoder(4, 3)
+    source, indices = LatentSource(network), np.arange(30)
+    labels = indices % 3
+    assert network.prior is not None
+    whole, half = source.draw(2, indices, labels), source.draw(2, indices, labels, 0.5)
+    means = source.draw(2, indices, labels, 0.0)
+    assert {tuple(row) for row in means} <= {tuple(row) for row in network.prior.means.flatten(0, 1).numpy()}
+    np.testing.assert_allclose(half, (whole + means) / 2, rtol=1e-5, atol=1e-5)
+    assert np.array_equal(source.draw(2, indices, labels, 1.0), whole)
+
+
+def test_truncation_leaves_the_latent_that_chooses_a_leaf_of_a_forest() -> None:
+    forest = ForestDecoder(ForestSpec(image_size=8, channels=1, latent_size=4, groups=1, leaves=1))
+    source, indices = LatentSource(forest), np.arange(9)
+    whole, half = source.draw(2, indices, None), source.draw(2, indices, None, 0.5)
+    assert np.array_equal(half, whole * np.array([1, 0.5, 0.5, 0.5], np.float32))

@@ -245,6 +245,45 @@ def test_a_class_that_the_model_does_not_know_is_refused(
     assert caught.value.hint == hint
 
 
+@pytest.mark.parametrize("quotas", [{"class_counts": {"cat": 5, "cow": 5}}, {"class_weights": {"cow": 1.0}}])
+def test_so_is_one_that_is_to_have_a_quota(desk: Desk, quotas: dict[str, Any]) -> None:
+    desk.trained(classes=["cat", "dog"])
+    with pytest.raises(SpecError, match="the model has no class 'cow'"):
+        desk.submit(GenerateSpec(model="digits", n=10, **quotas))
+
+
+def test_a_filter_is_pinned_and_known_again_by_its_name(desk: Desk) -> None:
+    desk.trained()
+    desk.trained("reader", preset="cnn")
+    spec = GenerateSpec(model="digits", n=10, filter_model="reader")
+    job = desk.job(spec, key="once")
+    assert (job.spec["filter_model"], job.spec["min_confidence"]) == ("reader@1", 0.8)
+    desk.trained("reader", preset="cnn")
+    assert desk.submit(spec, key="once").job_id == job.id
+    with pytest.raises(SpecError, match=r"model digits@1 is a generator \(vae\): it judges no images"):
+        desk.submit(spec.model_copy(update={"filter_model": "digits"}))
+    train = desk.submit(TrainSpec(model="cnn", dataset="digits")).job_id
+    assert desk.parents(desk.job(spec.model_copy(update={"filter_model": f"job:{train}"})).id) == {train: False}
+
+
+def test_further_models_are_pinned_and_must_make_the_same_images(desk: Desk) -> None:
+    desk.trained()
+    desk.trained("other")
+    spec = GenerateSpec(model="digits", n=10, further_models=["other"])
+    job = desk.job(spec, key="once")
+    assert (job.spec["further_models"], job.spec["model_weights"]) == (["other@1"], [1.0, 1.0])
+    desk.trained("other", image_size=8)
+    assert desk.submit(spec, key="once").job_id == job.id
+    with pytest.raises(SpecError, match="model other@2 makes images of 8×8×1, and digits@1 of 16×16×1"):
+        desk.submit(spec)
+    desk.trained("other", classes=["0"])
+    with pytest.raises(SpecError, match="models digits@1 and other@3 know other classes"):
+        desk.submit(spec)
+    desk.trained("other", preset="cnn")
+    with pytest.raises(SpecError, match="makes no images"):
+        desk.submit(spec)
+
+
 def test_known_classes_are_taken(desk: Desk) -> None:
     desk.trained(classes=["cat", "dog"])
     assert desk.job(GenerateSpec(model="digits", n=10, classes=["dog"])).spec["classes"] == ["dog"]

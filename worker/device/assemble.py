@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from storage.cards import stored_as, write_card
 from storage.markers import read_marker
 from storage.outputs import link_shard, write_dataset_index
 from storage.pictures import contact_sheet, save_png
-from storage.shards import ShardRecord, read_images, read_rows
+from storage.shards import ShardRecord, ShardRow, read_images, read_rows
 from worker.assignment import Assignment, ShardInput
 from worker.device.animations import write_animations
 from worker.device.desk import Desk
 from worker.device.restore import judge
+from worker.device.tally import tallied
 from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
@@ -32,14 +33,15 @@ def run_assemble(desk: Desk, _warm: WarmModels) -> dict[str, Any]:
     output = desk.layout.output_folder(assignment.job_id)
     records = _link_all(desk, assignment, output)
     assert assignment.model is not None
-    made_from = {"model": assignment.model.reference, "dataset_fingerprint": assignment.model.dataset_fingerprint}
+    models = " + ".join(one.reference for one in (assignment.model, *assignment.further_models))
+    made_from = {"model": models, "dataset_fingerprint": assignment.model.dataset_fingerprint}
     spec = parse_spec(assignment.spec)
     animations = write_animations(desk, output, records, spec) if isinstance(spec, AnimateSpec) else {}
-    edit = read_marker(output, records[0].number).meta.edit
-    edited = {} if edit is None else {"edit": dict(edit)}
+    meta = read_marker(output, records[0].number).meta
+    special = {name: dict(facts) for name, facts in (("edit", meta.edit), ("choice", meta.choice)) if facts is not None}
     stored = stored_as(records)
     index = write_dataset_index(
-        output, records, name=assignment.job_name, details=made_from | animations | edited | stored
+        output, records, name=assignment.job_name, details=made_from | animations | special | stored
     )
     write_card(output, index)
     if isinstance(spec, RestoreSpec):
@@ -47,7 +49,7 @@ def run_assemble(desk: Desk, _warm: WarmModels) -> dict[str, Any]:
     else:
         picture, judged = _contact_sheet(desk, assignment, _columns(spec, index.class_names)), {}
     sheet = _linked(picture, assignment, output)
-    counts = _class_counts(desk, output, records, index.class_names)
+    tally = tallied(_rows(desk, output, records), meta.choice)
     return {
         "output": desk.layout.relative(output),
         "index": desk.layout.relative(output / "dataset.json"),
@@ -55,11 +57,13 @@ def run_assemble(desk: Desk, _warm: WarmModels) -> dict[str, Any]:
         "images": sum(record.count for record in records),
         "bytes": sum(record.tar_bytes + record.parquet_bytes for record in records),
         "shards": len(records),
-        "class_counts": counts,
-        "model": assignment.model.reference,
+        "class_counts": tally.counts(index.class_names),
+        "choices": tally.choices(index.class_names),
+        "warnings": tally.warnings,
+        "model": models,
         "animations": spec.n if isinstance(spec, AnimateSpec) else None,
         **judged,
-        **edited,
+        **special,
         **stored,
     }
 
@@ -113,11 +117,7 @@ def _first_images(shards: tuple[ShardInput, ...], desk: Desk, count: int) -> np.
     return np.concatenate(found)[:count]
 
 
-def _class_counts(desk: Desk, output: Path, records: list[ShardRecord], classes: tuple[str, ...]) -> dict[str, int]:
-    if not classes:
-        return {}
-    counts: Counter[int] = Counter()
+def _rows(desk: Desk, output: Path, records: list[ShardRecord]) -> Iterator[ShardRow]:
     for record in records:
         desk.check_stop()
-        counts.update(row.label for row in read_rows(output, record.number) if row.label is not None)
-    return {name: counts[number] for number, name in enumerate(classes) if counts[number]}
+        yield from read_rows(output, record.number)

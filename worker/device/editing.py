@@ -18,7 +18,7 @@ from pixmill.specs import EditSpec
 from worker.assignment import ModelInput
 from worker.device.desk import Desk
 from worker.device.edits import AttributeEdits, ClassChanges, Edits, Interpolations, Stylisations
-from worker.device.makers import Integers
+from worker.device.made import Integers
 from worker.device.real_images import read_real_images
 from worker.device.sources import MadeSources, ReadSources, chosen_numbers
 from worker.device.warm import WarmModels

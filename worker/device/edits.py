@@ -14,7 +14,8 @@ from imagemodels.latents import between
 from imagemodels.sampling import Generator
 from pixmill.specs import EditSpec
 from storage.manifest import Edit
-from worker.device.makers import BATCH_IMAGES, ImageMaker, Images, Integers
+from worker.device.made import Images, Integers
+from worker.device.makers import BATCH_IMAGES, ImageMaker
 from worker.device.sources import Sources, identity_of
 
 KINDS_OF_IMAGES = ("source", "edited")

@@ -18,6 +18,7 @@ from imagemodels.runtime import Runtime
 from pixmill.errors import UserError
 from pixmill.specs import EvaluateSpec
 from storage.atomic import write_atomic
+from storage.markers import read_marker
 from storage.pictures import contact_sheet, save_png
 from storage.shards import ShardRecord, read_images
 from worker.assignment import ModelInput
@@ -54,6 +55,7 @@ def run_evaluate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
         inception=_inception(desk, spec, runtime),
     )
     report = _with_data_warning(report, model)
+    report = replace(report, warnings=(*report.warnings, *choice_warnings(desk, net.digest)))
     return {**_publish(desk, spec, data, images, report), "batch_size": net.classifier.batch_size}
 
 
@@ -117,6 +119,20 @@ def _with_data_warning(report: EvaluationReport, model: ModelInput) -> Evaluatio
     warning = f"the model was trained on other data than it is judged by (fingerprint {model.dataset_fingerprint[:12]})"
     log.warning(warning)
     return replace(report, warnings=(*report.warnings, warning))
+
+
+def choice_warnings(desk: Desk, judge_digest: str) -> list[str]:
+    """What is to be said of images that were chosen: they are not just any that the model makes."""
+    first = desk.assignment.shards[0]
+    choice = read_marker(desk.layout.resolve(first.folder), ShardRecord.from_json(first.record).number).meta.choice
+    if choice is None:
+        return []
+    warnings = ["the images were chosen, as their tables say: what is measured is the data set, not the model"]
+    if choice.get("filter_digest") == judge_digest:
+        warnings.append("the judge is the classifier that chose the images: what it measures is flattered")
+    for warning in warnings:
+        log.warning(warning)
+    return warnings
 
 
 def _publish(

@@ -9,7 +9,6 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from imagemodels.data import SequenceDataset
 from imagemodels.errors import ConfigError, DataError
@@ -22,19 +21,20 @@ from storage.png import Encoder
 from storage.records import WEBDATASET
 from storage.shards import ImageBatch, ShardMeta, ShardRange, ShardRecord, shard_plan, write_shard
 from worker.assignment import ModelInput
+from worker.device.choosing import Chosen, chooses
+from worker.device.classes import class_numbers, classes_of
 from worker.device.desk import Desk
 from worker.device.editing import EditTask
-from worker.device.hands import Made
+from worker.device.made import Integers, Made
 from worker.device.makers import Forecasts, ImageMaker, Samples, Walks
+from worker.device.mixture import mixture_of
 from worker.device.real_images import read_sequences
 from worker.device.restore import restorations
+from worker.device.screens import screens_of
 from worker.device.warm import WarmModels
 
-Integers = npt.NDArray[np.int64]
 ShardsSpec = GenerateSpec | AnimateSpec | EditSpec | RestoreSpec
 
-# Shared out at a time: so few that no hand is waited for at the end of a task, and whole batches of the network.
-SHARED_BATCH_IMAGES = 128
 WORTH_HANDS_SECONDS = 8.0  # of work that is left: each hand needs two or three to import torch
 
 log = logging.getLogger("job")
@@ -69,7 +69,7 @@ class _Task:
         self.missing = [shard for shard in self.planned if shard.number not in published]
         self._left = sum(shard.count for shard in self.missing)
         self._hands = warm.hands if isinstance(spec, GenerateSpec) else None
-        self._batch_images = SHARED_BATCH_IMAGES if self._hands else self._maker.batch_images
+        self._batch_images = self._maker.shared_batch_images if self._hands else self._maker.batch_images
         self._made = self._make(numbers for shard in self.missing for numbers in self._batches(shard))
         self._started = time.monotonic()
         self._made_here = 0
@@ -97,20 +97,22 @@ class _Task:
             animation=self._maker.animation,
             origin=self._maker.origin(np.arange(shard.first_index, shard.first_index + shard.count)),
             edit=self._maker.edit,
+            choice=self._maker.choice,
         )
 
     @property
     def batch_size(self) -> int:
         """How many images the network makes at a time; fewer than usual when the memory ran out."""
-        return self._maker.model.batch_size
+        return self._maker.batch_size
 
     def batches(self, shard: ShardRange) -> Iterator[ImageBatch]:
         """The images of the next missing shard.  Raises StopRequested between two batches."""
         for numbers in self._batches(shard):
             self._desk.check_stop()
-            images, labels = next(self._made)
+            made = next(self._made)
             seeds = np.full(len(numbers), self._spec.seed, dtype=np.int64)
-            yield ImageBatch(int(numbers[0]), images, seeds, labels, self._maker.edits(numbers))
+            edits = self._maker.edits(numbers)
+            yield ImageBatch(int(numbers[0]), made.images, seeds, made.labels, edits, made.choices)
             self._advance(len(numbers))
 
     def close(self) -> None:
@@ -123,15 +125,15 @@ class _Task:
             yield np.arange(first, min(first + self._batch_images, last), dtype=np.int64)
 
     def _make(self, batches: Iterator[Integers]) -> Series[Made]:
-        """Images and labels of each batch; where it takes long on a CPU, by hands as soon as they are there."""
+        """The images of each batch; where it takes long on a CPU, by hands as soon as they are there."""
         seconds, count = 0.0, 0
         for numbers in batches:
             if self._hands and self._hands.are_ready:
                 rest = chain([numbers], batches)
-                yield from self._hands.make_all(self._desk.assignment, rest, self._maker.make, self._desk.check_stop)
+                yield from self._hands.make_all(self._desk.assignment, rest, self._maker.made, self._desk.check_stop)
                 return
             began = time.monotonic()
-            made = self._maker.make(numbers)
+            made = self._maker.made(numbers)
             seconds, count = seconds + time.monotonic() - began, count + len(numbers)
             if self._hands and (self._left - count) * seconds / count > WORTH_HANDS_SECONDS:
                 self._hands.begin()
@@ -168,13 +170,17 @@ def image_maker(desk: Desk, warm: WarmModels) -> ImageMaker:
     if isinstance(spec, AnimateSpec) and isinstance(model, Predictor):
         return Forecasts(spec, model, _sequences(desk, described))
     if isinstance(spec, EditSpec):
-        return EditTask(desk, warm, spec, described).maker(model, _class_numbers(spec, described))
+        return EditTask(desk, warm, spec, described).maker(model, class_numbers(spec.classes, described))
     if not isinstance(model, Generator):
         raise ConfigError(f"model {described.reference} is a {type(model).__name__.lower()}: it makes no images")
-    chosen = _class_numbers(spec, described)
     if isinstance(spec, AnimateSpec):
-        return Walks(spec, model, described.classes, chosen)
-    return Samples(spec, model, described.classes, chosen)
+        return Walks(spec, model, described.classes, class_numbers(spec.classes, described))
+    classes = classes_of(spec, described, model.num_classes)
+    if chooses(spec):
+        further = [(one, _load(desk, warm, one, spec)) for one in desk.assignment.further_models]
+        mixture = mixture_of(spec, (described, model), further)
+        return Chosen(spec, mixture, classes, screens_of(desk, warm, spec, model), desk.check_stop)
+    return Samples(spec, model, described.classes, classes)
 
 
 def _spec_of(desk: Desk) -> ShardsSpec:
@@ -205,13 +211,3 @@ def _sequences(desk: Desk, model: ModelInput) -> SequenceDataset:
         found = f"its fingerprint is {data.fingerprint}, and was {model.dataset_fingerprint}"
         raise DataError(f"data set {model.dataset} has changed since model {model.reference} was trained: {found}")
     return data
-
-
-def _class_numbers(spec: GenerateSpec | AnimateSpec | EditSpec, model: ModelInput) -> Integers | None:
-    if spec.classes is None:
-        return None
-    unknown = [name for name in spec.classes if name not in model.classes]
-    if unknown:
-        known = ", ".join(model.classes) or "it was trained without classes"
-        raise ConfigError(f"model {model.reference} has no class {unknown[0]!r}; classes: {known}")
-    return np.asarray([model.classes.index(name) for name in spec.classes], dtype=np.int64)

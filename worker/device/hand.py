@@ -68,11 +68,11 @@ class _Hand:
             self._maker = _maker_of(Assignment.from_json(order["assignment"]), self._warm)
             return {"say": "ready"}, ()
         assert self._maker is not None
-        full = self._maker.model.batch_size
-        images, labels = self._maker.make(arrays[0])
-        if self._maker.model.batch_size < full:
+        full = self._maker.batch_size
+        made = self._maker.made(arrays[0])
+        if self._maker.batch_size < full:
             raise OutOfMemory(f"{full} images at a time did not fit into memory")
-        return {"say": "made"}, (images,) if labels is None else (images, labels)
+        return {"say": "made", **made.kinds}, made.arrays
 
 
 def _maker_of(assignment: Assignment, warm: "WarmModels") -> "ImageMaker":

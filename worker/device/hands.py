@@ -14,17 +14,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pixmill.interpreter import python_command
 from worker.assignment import Assignment
+from worker.device.made import Made
 from worker.device.pinning import die_with_parent
 from worker.device.wire import Array, Wire, WireClosed
 
 Numbers = npt.NDArray[np.int64]
-Made = tuple[npt.NDArray[np.uint8], Numbers | None]
 
 BYTES_EACH = 500_000_000  # of memory that a hand needs, about
 AHEAD = 2  # batches of each hand that are under way or wait to be written: what bounds the memory
@@ -62,10 +63,10 @@ class Hand:
         self._answer("ready")
 
     def make(self, numbers: Numbers) -> Made:
-        """Let it make the images (N, H, W, C) of these numbers (N,) and their labels (N,).  Raises HandLost."""
+        """Let it make the images of these numbers (N,).  Raises HandLost."""
         self._ask({"do": "make"}, numbers)
-        images, *labels = self._answer("made")
-        return images, labels[0] if labels else None
+        message, arrays = self._answer("made")
+        return Made.of(arrays, labelled=message["labelled"], chosen=message["chosen"])
 
     def end(self) -> None:
         """End it at once."""
@@ -79,14 +80,14 @@ class Hand:
         except WireClosed as error:
             raise HandLost("it has died") from error
 
-    def _answer(self, expected: str) -> tuple[Array, ...]:
+    def _answer(self, expected: str) -> tuple[dict[str, Any], tuple[Array, ...]]:
         try:
             message, arrays = self._wire.receive()
         except WireClosed as error:
             raise HandLost("it has died") from error
         if message["say"] != expected:
             raise HandLost(str(message["message"]))
-        return arrays
+        return message, arrays
 
 
 class Hands:

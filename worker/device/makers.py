@@ -1,11 +1,10 @@
 """What makes the numbered images of a job: each a function of model, seed, number and class alone."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from imagemodels.classifier import Classifier
 from imagemodels.data import SequenceDataset
@@ -16,13 +15,15 @@ from imagemodels.restoration import Restorer
 from imagemodels.sampling import Generator
 from pixmill.specs import AnimateSpec, GenerateSpec
 from storage.manifest import Edit
+from worker.device.made import Images, Integers, Made
 
-Images = npt.NDArray[np.uint8]
-Integers = npt.NDArray[np.int64]
+ClassesOf = Callable[[Integers], Integers | None]  # the class (N,) of each number, None where there are none
 
 # Encoded and written at a time, about. What takes the device's memory is the smaller batch in which the model makes
 # them, and which it halves by itself when it must; this number has no influence on any pixel.
 BATCH_IMAGES = 512
+# Shared out at a time: so few that no hand is waited for at the end of a task, and whole batches of the network.
+SHARED_BATCH_IMAGES = 128
 KINDS_OF_FRAMES = ("given", "predicted")
 
 
@@ -30,10 +31,16 @@ class ImageMaker(ABC):
     """A model, and how a job asks it for images."""
 
     batch_images = BATCH_IMAGES
+    shared_batch_images = SHARED_BATCH_IMAGES
 
     def __init__(self, model: Generator | Predictor | Classifier | Restorer, class_names: tuple[str, ...]) -> None:
         self.model = model
         self.class_names = class_names  # of the labels; empty where there are none
+
+    @property
+    def batch_size(self) -> int:
+        """How many images are made at a time; fewer than usual when the memory ran out."""
+        return self.model.batch_size
 
     @property
     def animation(self) -> Mapping[str, int] | None:
@@ -54,9 +61,18 @@ class ImageMaker(ABC):
         """What is done to images, for all of them alike; None: they are made of nothing."""
         return None
 
+    @property
+    def choice(self) -> Mapping[str, Any] | None:
+        """By what images are chosen, for all of them alike; None: each is the only one of its number."""
+        return None
+
     def edits(self, indices: Integers) -> Sequence[Edit] | None:  # noqa: ARG002  few makers edit
         """What is done to make each of these images (N,)."""
         return None
+
+    def made(self, indices: Integers) -> Made:
+        """Return the images of these numbers (N,), and what is to be recorded of them."""
+        return Made(*self.make(indices))
 
     @abstractmethod
     def make(self, indices: Integers) -> tuple[Images, Integers | None]:
@@ -67,10 +83,10 @@ class Samples(ImageMaker):
     """Independent images of a generator."""
 
     def __init__(
-        self, spec: GenerateSpec, generator: Generator, class_names: tuple[str, ...], chosen: Integers | None
+        self, spec: GenerateSpec, generator: Generator, class_names: tuple[str, ...], classes: ClassesOf
     ) -> None:
         super().__init__(generator, class_names)
-        self._generator, self._spec, self._chosen = generator, spec, chosen
+        self._generator, self._spec, self._classes = generator, spec, classes
 
     @property
     def images(self) -> int:
@@ -78,8 +94,8 @@ class Samples(ImageMaker):
         return self._spec.n
 
     def make(self, indices: Integers) -> tuple[Images, Integers | None]:
-        """Images of the classes in turn."""
-        labels = classes_in_turn(indices, self._generator.num_classes, self._chosen)
+        """Images of the classes that their numbers have."""
+        labels = self._classes(indices)
         return self._generator.sample(self._spec.seed, indices, labels), labels
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imagemodels.data import ImageDataset, PackedStore, SequenceDataset, load_dataset, load_sequences
+from imagemodels.errors import DataError
 from pixmill.datasets import TASK_KEY, PinnedDataset
 from pixmill.errors import DatasetChanged, UserError
 from pixmill.specs import CompressSpec, EvaluateSpec, OnBadImage
@@ -62,6 +63,17 @@ def read_images_for(desk: Desk, spec: EvaluateSpec | CompressSpec, model: ModelI
     )
     for path, reason in data.bad_images:
         log.warning("left out %s: %s", path, reason)
+    return data
+
+
+def read_trained_on(desk: Desk, model: ModelInput) -> ImageDataset:
+    """The images that the model was trained on.  Raises DataError when they are not the same any more."""
+    data = read_real_images(
+        desk, model.dataset, image_size=model.image_size, channels=model.channels, on_bad_image="skip"
+    )
+    if data.fingerprint != model.dataset_fingerprint:
+        found = f"its fingerprint is {data.fingerprint}, and was {model.dataset_fingerprint}"
+        raise DataError(f"data set {model.dataset} has changed since model {model.reference} was trained: {found}")
     return data
 
 

@@ -11,7 +11,7 @@ from imagemodels.random import labels as labels_in_turn
 from imagemodels.sampling import Generator
 from pixmill.errors import UserError
 from pixmill.specs import EditSpec
-from worker.device.makers import Images, Integers
+from worker.device.made import Images, Integers
 
 Latents = npt.NDArray[np.float32]
 

@@ -10,7 +10,7 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _LENGTH = struct.Struct(">I")
-_KINDS = ("uint8", "int64")  # of numbers that are sent
+_KINDS = ("uint8", "int64", "float64", "bool")  # of numbers that are sent
 
 
 class WireClosed(Exception):

@@ -1,6 +1,7 @@
 """From a lease to the assignment: everything that the device process needs, read from the database."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -45,11 +46,15 @@ def _inputs(session: Session, lease: Lease) -> dict[str, Any]:
         case Role.GENERATE:
             published = [row.number for row in job_shards(session, lease.job_id) if row.task_id == lease.task_id]
             return {
-                "model": model_input(session, lease.spec["model"]),
+                **making_inputs(session, lease.spec),
                 "params": {**lease.params, "published_shards": published},
             }
         case Role.ASSEMBLE:
-            return {"model": model_input(session, lease.spec["model"]), "shards": _shards(session, lease.job_id)}
+            return {
+                "model": model_input(session, lease.spec["model"]),
+                "further_models": _further_models(session, lease.spec),
+                "shards": _shards(session, lease.job_id),
+            }
         case Role.EVALUATE:
             output = get_job(session, lease.spec["output"])
             judge = lease.spec.get("judge")
@@ -94,6 +99,20 @@ def model_input(session: Session, reference: str) -> ModelInput:
         dataset=version.dataset.name,
         dataset_fingerprint=version.dataset.fingerprint,
     )
+
+
+def making_inputs(session: Session, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The models by which the images of a spec are made and chosen.  Raises NotFound or Conflict."""
+    judge = spec.get("filter_model")
+    return {
+        "model": model_input(session, spec["model"]),
+        "further_models": _further_models(session, spec),
+        "judge": model_input(session, judge) if judge else None,
+    }
+
+
+def _further_models(session: Session, spec: Mapping[str, Any]) -> tuple[ModelInput, ...]:
+    return tuple(model_input(session, reference) for reference in spec.get("further_models") or ())
 
 
 def _shards(session: Session, job_id: int) -> tuple[ShardInput, ...]:

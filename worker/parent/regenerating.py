@@ -15,7 +15,7 @@ from worker.assignment import Assignment
 from worker.device.slots import slot_name
 from worker.parent.device_process import DeviceProcess
 from worker.parent.devices import threads_of
-from worker.parent.inputs import model_input
+from worker.parent.inputs import making_inputs
 
 ROLE = "regenerate"
 SILENT_SECONDS = 600.0  # one that says nothing for so long hangs
@@ -36,7 +36,7 @@ def regeneration(session: Session, job: Job, settings: Settings, images: Sequenc
         storage_root=str(settings.storage_root),
         threads=threads_of(settings),
         checkpoint_seconds=settings.worker.checkpoint_seconds,
-        model=model_input(session, job.spec["model"]),
+        **making_inputs(session, job.spec),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
-from cli.params import BEGIN, COUNT, JOB_ID, PAIR, SPAN, examples
+from cli.params import BEGIN, CLASS_COUNTS, CLASS_WEIGHTS, COUNT, JOB_ID, PAIR, SPAN, examples
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Number = TypeVar("Number", int, float)
@@ -139,11 +139,28 @@ def train(workspace: Workspace, /, **flags: Any) -> None:
     epilog=examples(
         "pixmill submit generate --model vae-digits --n 10k",
         "pixmill submit generate --model job:12 --n 1M --classes 3,7 --shard-size 5k",
+        "pixmill submit generate --model vae-digits --class-counts 3=500,7=2k --truncation 0.8",
+        "pixmill submit generate --model vae-digits --model sngan-digits --model-weights 1,3 --n 10k",
+        "pixmill submit generate --model vae-digits --n 10k --filter-model cnn-digits --min-confidence 0.9",
     ),
 )
-@click.option("--model", help="NAME, NAME@VERSION, or job:ID of a train job, which may still run.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    help="NAME, NAME@VERSION, or job:ID of a train job, which may still run; repeatable, to mix their images.",
+)
+@click.option("--model-weights", metavar="X,Y", help="How the images are shared among them.  [default: evenly]")
 @click.option("-n", "--n", "n", type=COUNT, help="How many images.")
 @click.option("--classes", metavar="A,B", help="Only these classes, in turn.  [default: all]")
+@click.option("--class-counts", type=CLASS_COUNTS, metavar="A=N,B=M", help="So many images of each of these classes.")
+@click.option("--class-weights", type=CLASS_WEIGHTS, metavar="A=X,B=Y", help="These classes, in this proportion.")
+@click.option("--truncation", type=float, metavar="SHARE", help="Keep latents so near to their centre.  [default: 1]")
+@click.option("--filter-model", metavar="MODEL", help="Trained cnn: keep only images that it takes for their class.")
+@click.option("--min-confidence", type=float, metavar="SHARE", help="With this probability.  [default: 0.8]")
+@click.option("--reject-duplicates", type=click.Choice(["exact", "near"]), help="No images that there are already.")
+@click.option("--max-tries", type=COUNT, help="Candidates of an image, until one is good.  [default: 100]")
+@click.option("--on-reject", type=click.Choice(["fail", "best"]), help="When none is.  [default: fail]")
 @click.option("--shard-size", type=COUNT, metavar="IMAGES", help="Images in one archive.  [default: 10k]")
 @click.option("--seed", type=int, help="Same seed, same images.  [default: 0]")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "auto"]), help="Numbers to compute with.")
@@ -163,6 +180,9 @@ def train(workspace: Workspace, /, **flags: Any) -> None:
 def generate(workspace: Workspace, /, **flags: Any) -> None:
     """Make a data set of images with a trained model."""
     flags["classes"] = _class_names(flags["classes"])
+    models = flags.pop("models")
+    flags |= {"model": models[0] if models else None, "further_models": list(models[1:])}
+    flags["model_weights"] = _numbers(flags["model_weights"], "--model-weights", float)
     _submit(workspace, "generate", flags)
 
 
