@@ -11,6 +11,7 @@ from db.engine import insert_absent
 from db.jobs import ended, get_job
 from db.moves import WAITING, LockedJob, add_event, lock_job, move_task, settle_job
 from db.order import rank_of
+from db.outputs import removal_of
 from db.tables import (
     Account,
     Attempt,
@@ -130,6 +131,9 @@ def retry_job(
     job = lock_job(session, job_id)
     if job.state not in (State.FAILED, State.CANCELLED):
         raise InvalidMove(f"job {job_id} {_is(job)}; only a failed or cancelled job can be retried")
+    if removal_of(session, job_id) is not None:
+        hint = f"submit it anew: pixmill job show {job_id} --spec | pixmill submit -f -"
+        raise InvalidMove(f"what job {job_id} had published was removed; it cannot go on from there", hint=hint)
     _require_parents(session, job_id)
     reset = {"cancel_requested": False, "finished_at": None, "reason": None, "message": None}
     session.execute(update(Job).where(Job.id == job_id).values(reset))

@@ -94,7 +94,7 @@ def retold_manifest(
     """
     import pyarrow as pa
 
-    table = _read_table(path)
+    table = read_table(path)
     for name, values in (("sha256", digests), ("offset", offsets), ("size", sizes)):
         place = table.schema.get_field_index(name)
         table = table.set_column(place, table.schema.field(place), pa.array(values, table.schema.field(place).type))
@@ -124,13 +124,14 @@ def _encoding(kind: Any) -> str:
 
 def read_manifest(path: Path) -> list[ShardRow]:
     """Rows of a Parquet table that manifest_bytes made; raises CorruptFile if it is missing, damaged or another's."""
-    table = _read_table(path)
+    table = read_table(path)
     edited, chosen = ("source" in table.schema.names, "candidate" in table.schema.names)
     rows = zip(*table.to_pydict().values(), strict=True)
     return [_row(values, edited=edited, chosen=chosen) for values in rows]
 
 
-def _read_table(path: Path) -> Any:
+def read_table(path: Path) -> Any:
+    """The same rows as a pyarrow Table; raises CorruptFile as read_manifest does."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pixmill.errors import CorruptFile, UserError
+from pixmill.errors import UserError
 from pixmill.names import suggestion
-from storage.manifest import read_metadata
+from storage.manifest import read_metadata, read_table
 from storage.records import ShardRecord
 
 NULL = "null"
@@ -63,7 +63,7 @@ def find_rows(
     for record in sorted(records, key=lambda record: record.number):
         path = folder / record.parquet
         classes = _class_names(path)
-        table = _table(path)
+        table = read_table(path)
         for condition in conditions:
             table = table.filter(_expression(condition, table.schema, classes))
         for row in table.to_pylist():
@@ -73,17 +73,6 @@ def find_rows(
 def _class_names(path: Path) -> list[str]:
     names: list[str] = json.loads(read_metadata(path).get("class_names", "[]"))
     return names
-
-
-def _table(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            return file.read(use_threads=False)
-    except (pa.ArrowException, OSError) as error:
-        raise CorruptFile(f"{path} is no readable Parquet file: {error}") from error
 
 
 def _shown(row: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:

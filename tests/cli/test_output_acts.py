@@ -7,6 +7,7 @@ from sqlalchemy import delete
 
 from db.tables import Event, RegisteredDataset, Shard
 from db.views import job_events, job_shards
+from pixmill.states import FailureReason
 from tests.cli.running import Runner
 from tests.cli.world import World
 
@@ -107,3 +108,16 @@ def test_what_is_needed_is_not_removed(output: Path, run: Runner, world: World) 
     assert len(rows(world)) == 2
     running = world.generate("digits-vae@1", n=20)
     assert run("output", "rm", running, "-y").code in (3, 4)
+
+
+def test_what_has_failed_does_not_go_on_from_shards_that_were_removed(run: Runner, world: World) -> None:
+    worker = world.worker()
+    world.trained(worker, name="digits-vae")
+    job = world.generate("digits-vae")
+    lease = world.claim(worker)
+    world.publish_shard(lease, 0, 20)
+    assert run("output", "rm", job, "-y").code == 4
+    world.fail(lease, FailureReason.USER_ERROR, "no such class")
+    assert run("output", "rm", job, "-y").code == 0
+    found = run("job", "retry", job)
+    assert (found.code, "had published was removed" in found.err) == (4, True)

@@ -147,7 +147,7 @@ class World:
         """A generate job from submit to data set, with real shards."""
         job_id = self.generate(model, n, **options)
         lease = self.claim(worker)
-        records = [self._shard(lease, number, min(20, n - 20 * number)) for number in range(-(-n // 20))]
+        records = [self.publish_shard(lease, number, min(20, n - 20 * number)) for number in range(-(-n // 20))]
         self.succeed(lease, {"images": n, "shards": len(records), "seconds": 2.0})
         lease = self.claim(worker)
         output = Layout(self.root).output_folder(job_id)
@@ -179,7 +179,7 @@ class World:
         self.database.transact(lambda session: finish(session, lease, Outcome.SUCCEEDED, publish=publish))
         return job_id
 
-    def _shard(self, lease: Lease, number: int, count: int) -> Any:
+    def publish_shard(self, lease: Lease, number: int, count: int) -> Any:
         folder = self.root / lease.folder
         random = np.random.default_rng(number)
         first = 20 * number
