@@ -13,8 +13,8 @@ ARGS ?=
 JOBS ?= 3
 units faults processes computations: export OMP_WAIT_POLICY := PASSIVE
 
-# Whose tests start processes and wait for them.  Those of all other rooms compute, and are in no hurry.
-WAITING := $(addprefix tests/,acceptance cli local scheduler worker)
+# Whose tests start processes and wait for them.  Those of all other rooms mostly compute, and are in no hurry.
+WAITING := $(addprefix tests/,acceptance local scheduler worker)
 PATIENT := nice -n 19
 
 .DEFAULT_GOAL := help

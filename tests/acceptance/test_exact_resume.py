@@ -30,14 +30,6 @@ SPECS = {
         seed=7,
         options={"width": 8, "discriminator_width": 8, "latent_size": 8},
     ),
-    "forest": TrainSpec(
-        model="forest",
-        dataset="digits",
-        image_size=16,
-        images=5_000,
-        seed=7,
-        options={"components": 4, "parts": 1, "trees": 30},
-    ),
 }
 
 

@@ -124,7 +124,8 @@ def test_only_the_chosen_classes_are_made(sqlite_line: Line) -> None:
     assert result["class_counts"] == {"3": 15, "7": 15}
 
 
-def test_an_evaluate_job_publishes_what_it_measured(line: Line) -> None:
+def test_an_evaluate_job_publishes_what_it_measured(sqlite_line: Line) -> None:
+    line = sqlite_line
     model = digits_model(line)
     output = line.run(small_generate(model))
     job = line.run(EvaluateSpec(output=output, n=200, usefulness=False))
@@ -139,7 +140,8 @@ def test_an_evaluate_job_publishes_what_it_measured(line: Line) -> None:
     assert line.path(result["neighbours"]).stat().st_size > 0
 
 
-def test_jobs_that_wait_for_each_other_run_one_after_the_other(line: Line) -> None:
+def test_jobs_that_wait_for_each_other_run_one_after_the_other(sqlite_line: Line) -> None:
+    line = sqlite_line
     train = line.submit(small_train(images=640), name="chain")
     generate = line.submit(small_generate(f"job:{train}", n=20, shard_size=20))
     assert line.wait(generate) is State.SUCCEEDED, line.story(generate)
