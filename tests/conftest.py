@@ -49,17 +49,22 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *_details: None)
 
 
-# Tests of whole lines of processes take longest: where several run at a time, they begin first.
-WITH_LINES = ("tests/worker/", "tests/acceptance/")
-LONG = (*WITH_LINES, "tests/local/")
+# Tests of whole lines of processes take longest: where several run at a time they begin first, and those of a group
+# share the lines that stand for a whole session.
+LINES = {
+    "rough": tuple(f"tests/worker/test_{name}.py" for name in ("operators", "recovery", "handfuls")),
+    "kinds": ("tests/worker/test_kinds", "tests/worker/test_failing_jobs.py", "tests/worker/test_registered_data.py"),
+    "promises": ("tests/acceptance/",),
+}
+LONG: tuple[str | tuple[str, ...], ...] = (*LINES.values(), "tests/worker/", "tests/local/")
 
 
 class ByRoom(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
-    """Where several tests run at a time: those of a file share what they make, and those of these rooms their lines."""
+    """Where several tests run at a time: those of a file share what they make, and those of a group their lines."""
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = nodeid.split("::", 1)[0]
-        return next((room for room in WITH_LINES if file.startswith(room)), file)
+        return next((group for group, files in LINES.items() if file.startswith(files)), file)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -75,7 +80,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
-    items.sort(key=lambda item: [not item.nodeid.startswith(folder) for folder in LONG])
+    items.sort(key=lambda item: [not item.nodeid.startswith(first) for first in LONG])
 
 
 def pytest_collection_finish() -> None:
