@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from db.control import cancel_job, drain_worker, resume_worker
@@ -176,7 +177,8 @@ class Scene:
                 self.plant.database.transact(partial(cancel_job, job_id=self.job_id, actor="tester", force=True))
         for worker in self.plant.workers:
             for child in worker.children:
-                child.resume()
+                with suppress(psutil.NoSuchProcess):  # dead meanwhile, as it may be
+                    child.resume()
         self._drain(self.heir, resume_worker)
 
 
