@@ -43,15 +43,15 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## train, generate and evaluate on real images, with live progress, in some five minutes
 	$(BIN)/pixmill demo $(ARGS)
 
-# The fault matrix waits half of its time, for one disturbance after the other: what only computes runs in that time, and
-# says what it found at its end.
+# Tests that start processes wait for a good part of their time, those of the fault matrix for half of it: what only
+# computes runs in that time, and says what it found at its end.
 test: $(READY) ## run every check
 	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory processes
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target aloud computations
 
-aloud: # the fault matrix, seen as it goes
-	@$(MAKE) --no-print-directory --output-sync=none faults
+aloud: # seen as they go, one after the other
+	@$(MAKE) --no-print-directory --jobs=1 --output-sync=none processes
+	@$(MAKE) --no-print-directory --jobs=1 --output-sync=none faults
 
 lint: $(READY) ## check style and formatting
 	$(BIN)/ruff check .

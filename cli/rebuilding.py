@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from cli.context import Workspace
 from db.jobs import get_job
-from db.outputs import restore_shards
+from db.outputs import require_at_rest, restore_shards
 from db.registry import resolve_model
 from db.tables import Job, ModelVersion, Role, Shard, Task
 from db.views import job_shards, job_tasks
@@ -68,6 +68,7 @@ def _read(session: Session, job_id: int) -> _Known:
     job = get_job(session, job_id)
     if job.kind not in DATASET_MAKERS:
         raise NotFound(f"job {job_id} is of kind {job.kind}: it has no shards", hint="pixmill output ls")
+    require_at_rest(session, job_id)  # before any file is put where a running attempt may write
     model = resolve_model(session, job.spec["model"])
     return _Known(
         job,

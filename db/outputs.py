@@ -17,15 +17,20 @@ FILE_ROLES = (Role.COMPRESS, Role.DECOMPRESS)  # of tasks that write image files
 USES_OUTPUT = ("evaluate", "decompress")  # kinds whose spec names the job that made an output
 
 
-def restore_shards(session: Session, job_id: int, found: Sequence[Shard], *, actor: str) -> list[int]:
-    """Add rows of shards that the job has none for; gives the numbers of those that were missing.
-
-    Raises NotFound, and Conflict while a task of the job runs: it may be publishing the very same.
-    """
-    lock_job(session, job_id)
+def require_at_rest(session: Session, job_id: int) -> None:
+    """Raise Conflict while a task of the job runs: it may be publishing what is to be restored."""
     running = select(Task.id).where(Task.job_id == job_id, Task.state == State.RUNNING).limit(1)
     if session.scalar(running) is not None:
         raise Conflict(f"a task of job {job_id} is running", hint=f"pixmill wait {job_id}")
+
+
+def restore_shards(session: Session, job_id: int, found: Sequence[Shard], *, actor: str) -> list[int]:
+    """Add rows of shards that the job has none for; gives the numbers of those that were missing.
+
+    Raises NotFound, and Conflict as `require_at_rest`.
+    """
+    lock_job(session, job_id)
+    require_at_rest(session, job_id)
     present = set(session.scalars(select(Shard.number).where(Shard.job_id == job_id)))
     missing = [row for row in found if row.number not in present]
     session.add_all(missing)

@@ -122,8 +122,10 @@ def _value(name: str, text: str, kind: Any, classes: Sequence[str]) -> Any:
     try:
         if pa.types.is_integer(kind):
             return pa.scalar(int(bare.replace("_", "")), pa.int64())
+        if pa.types.is_boolean(kind):
+            return pa.scalar({"true": True, "false": False}[bare.lower()], kind)
         if pa.types.is_floating(kind):
             return pa.scalar(float(bare), kind)
         return pa.scalar(bytes.fromhex(bare) if pa.types.is_fixed_size_binary(kind) else bare, kind)
-    except (ValueError, OverflowError, pa.ArrowException):
+    except (ValueError, KeyError, OverflowError, pa.ArrowException):
         raise UserError(f"{bare!r} does not fit column {name}", hint=f"give a value of type {kind}, or null") from None

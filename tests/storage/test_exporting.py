@@ -1,17 +1,19 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pixmill.errors import CorruptFile, UserError
+from storage.choices import Choices
 from storage.encoders import find_encoder
 from storage.exporting import Wanted, export_dataset
 from storage.formats.table import FORMATS
 from storage.outputs import read_dataset_index, verify_output, write_dataset_index
 from storage.querying import find_rows, parse_condition
 from storage.records import ShardRecord
-from storage.shards import read_images, read_rows
-from tests.storage.samples import META, publish
+from storage.shards import read_images, read_rows, write_shard
+from tests.storage.samples import META, image_batch, publish
 
 Published = tuple[Path, list[ShardRecord]]
 
@@ -100,6 +102,25 @@ def test_an_image_is_found_by_its_hash(queried: Published) -> None:
     row = read_rows(source, 1)[0]
     (found,) = find_rows(source, records, [parse_condition(f"sha256 == {row.sha256.hex()}")])
     assert (found["index"], found["sha256"]) == (6, row.sha256.hex())
+
+
+def test_what_is_known_of_chosen_images_can_be_asked_for_and_is_exported(tmp_path: Path) -> None:
+    plain, ones = image_batch(0, 4), np.ones(4)
+    choices = Choices(
+        candidate=np.array([0, 2, 0, 5]),
+        checkpoint=np.zeros(4, np.int64),
+        truncation=ones * 0.7,
+        confidence=np.array([0.9, 0.5, np.nan, 0.4]),
+        accepted=np.array([True, True, True, False]),
+    )
+    source = tmp_path / "source"
+    record = write_shard(source, 0, [replace(plain, choices=choices)], META)
+    write_dataset_index(source, [record], name="cats")
+    index = export_dataset(source, [record], tmp_path / "raw", Wanted(format_name="raw"))
+    for text, indexes in (("accepted == false", [3]), ("confidence < 0.6", [1, 3]), ("confidence == null", [2])):
+        for folder, records in ((source, [record]), (tmp_path / "raw", index.shards)):
+            found = find_rows(folder, records, [parse_condition(text)])
+            assert [row["index"] for row in found] == indexes
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,9 @@ def test_a_classifier_makes_no_images(generate: Any) -> None:
     assert "model one@1 is a classifier: it makes no images" in answer["message"]
 
 
-@pytest.mark.parametrize("changes", [{}, {"encoder": "webp"}, {"format": "raw"}], ids=["png", "webp", "raw"])
+@pytest.mark.parametrize(
+    "changes", [{"truncation": 0.7}, {"encoder": "webp"}, {"format": "raw"}], ids=["truncated", "webp", "raw"]
+)
 def test_images_that_are_made_again_one_by_one_have_the_hashes_of_their_rows(generate: Any, changes: Any) -> None:
     model = generator()
     made = generate(model, shard_size=100, **changes)
@@ -123,7 +125,7 @@ def test_images_that_are_made_again_one_by_one_have_the_hashes_of_their_rows(gen
     rows, encoder = read_rows(made.desk.folder, 0), read_marker(made.desk.folder, 0).encoder
     for part in (np.random.default_rng(0).permutation(100).tolist(), [17]):
         images = [{"index": number, "encoder": encoder} for number in part]
-        listener = generate(model, role="regenerate", images=images)
+        listener = generate(model, role="regenerate", images=images, **changes)
         result = listener.run().answer["result"]
         assert [image["sha256"] for image in result["images"]] == [rows[number].sha256.hex() for number in part]
         assert not (listener.desk.folder / "journal.jsonl").exists()
