@@ -5,7 +5,7 @@ import pytest
 
 from db.views import job_events
 from pixmill.states import FailureReason
-from tests.cli.running import Runner, Terminal, without_escapes
+from tests.cli.running import Runner, Terminal, at_once, without_escapes
 from tests.cli.world import World
 
 
@@ -77,7 +77,7 @@ def test_wait_tells_how_each_job_ended_by_its_exit_code(run: Runner, world: Worl
     assert f"hint:  pixmill wait {waiting}" in found.err
     found = run("wait", good, bad, gone)
     assert found.code == 100
-    assert "job 2 (bad) failed after 0s: NaNLoss: loss is NaN" in found.err
+    assert "job 2 (bad) failed after 0s: NaNLoss: loss is NaN" in at_once(found.err)
     assert "error: 1 of 3 jobs failed: 2" in found.err
     assert found.out == ""
 
