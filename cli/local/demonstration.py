@@ -24,7 +24,6 @@ class Scale:
     judged: int  # of the images made
 
 
-# The GAN takes five times the work for an image that the VAE takes.
 FULL = Scale(
     budgets={"vae": 80_000, "sngan": 80_000},
     image_size=16,
