@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -84,13 +85,15 @@ def test_a_task_that_is_stopped_lets_go_of_them(tmp_path: Path, model: Generator
     assert say == "stopped"
     assert 2 <= len(shards) < 4
     assert not processes()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("hand")]  # who could take orders
 
 
 def test_they_die_with_their_device_process() -> None:
-    code = "from worker.device.hands import Hands; hands = Hands(1); hands.begin(); print(1, flush=True); input()"
+    code = "from worker.device.hands import Hands; hands = Hands(2); hands.begin(); print(1, flush=True); input()"
     with subprocess.Popen(python_command("-c", code), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"1\n"
-        (hand,) = psutil.Process(process.pid).children()
+        hands = psutil.Process(process.pid).children()
+        assert len(hands) == 2
         process.send_signal(signal.SIGKILL)
-        wait_until(lambda: not is_alive(hand))
+        wait_until(lambda: not any(map(is_alive, hands)))

@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--socket", type=int, required=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker to hear
     log_to_stderr()
+    log.setLevel(logging.WARNING)  # what the device process does as well need not be told once more by each hand
     wire = Wire(socket.socket(fileno=parser.parse_args().socket))
     try:
         _Hand(wire).serve()

@@ -16,16 +16,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from pixmill.interpreter import python_command
 from worker.assignment import Assignment
-from worker.device.made import Made
+from worker.device.made import Integers, Made
 from worker.device.pinning import die_with_parent
 from worker.device.wire import Array, Wire, WireClosed
-
-Numbers = npt.NDArray[np.int64]
 
 BYTES_EACH = 500_000_000  # of memory that a hand needs, about
 AHEAD = 2  # batches of each hand that are under way or wait to be written: what bounds the memory
@@ -62,19 +57,22 @@ class Hand:
         self._ask({"do": "take", "assignment": assignment.to_json()})
         self._answer("ready")
 
-    def make(self, numbers: Numbers) -> Made:
+    def make(self, numbers: Integers) -> Made:
         """Let it make the images of these numbers (N,).  Raises HandLost."""
         self._ask({"do": "make"}, numbers)
         message, arrays = self._answer("made")
         return Made.of(arrays, labelled=message["labelled"], chosen=message["chosen"])
 
-    def end(self) -> None:
-        """End it at once."""
+    def kill(self) -> None:
+        """End it at once; whoever waits for its answer hears that."""
         self._process.kill()
         self._process.wait()
+
+    def close(self) -> None:
+        """Free the line of one that has ended, when nobody uses it any more."""
         self._wire.close()
 
-    def _ask(self, order: dict[str, object], *arrays: Numbers) -> None:
+    def _ask(self, order: dict[str, object], *arrays: Integers) -> None:
         try:
             self._wire.send(order, *arrays)
         except WireClosed as error:
@@ -98,14 +96,15 @@ class Hands:
         self._alive: list[Hand] = []
         self._greetings: list[Future[None]] = []
         self._free: SimpleQueue[Hand | None] = SimpleQueue()  # None: in the place of one that is lost
-        self._threads = ThreadPoolExecutor(max(1, most), thread_name_prefix="hand")
+        self._threads = ThreadPoolExecutor(most, thread_name_prefix="hand")
 
     def begin(self) -> None:
-        """Start them unless they run; they need some seconds, in which the device process can work on."""
-        if self._alive:
-            return
+        """Start them, unless they run or there is no memory for two; the device process can work on meanwhile."""
         count = min(self.most, _memory_available() // BYTES_EACH)
+        if self._alive or count < 2:
+            return
         log.info("starting %d processes that make images", count)
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="hand")
         self._alive = [Hand() for _ in range(count)]
         self._greetings = [self._threads.submit(hand.greet) for hand in self._alive]
 
@@ -122,8 +121,8 @@ class Hands:
     def make_all(
         self,
         assignment: Assignment,
-        batches: Iterable[Numbers],
-        make: Callable[[Numbers], Made],
+        batches: Iterable[Integers],
+        make: Callable[[Integers], Made],
         check: Callable[[], None],
     ) -> Iterator[Made]:
         """Make the images of all batches, and give them in their order.
@@ -132,7 +131,7 @@ class Hands:
         and may raise to end all of it.
         """
         self._free = SimpleQueue()
-        waiting: deque[tuple[Numbers, Future[Made]]] = deque()
+        waiting: deque[tuple[Integers, Future[Made]]] = deque()
         is_done = False
         try:
             for hand in self._alive:
@@ -152,7 +151,11 @@ class Hands:
     def end(self) -> None:
         """End them all."""
         for hand in self._alive:
-            hand.end()
+            hand.kill()
+        # Before the next ones begin nobody may be left who waits for these: he would take their place.
+        self._threads.shutdown(cancel_futures=True)
+        for hand in self._alive:
+            hand.close()
         self._alive = []
 
     def _employ(self, hand: Hand, assignment: Assignment) -> None:
@@ -164,7 +167,7 @@ class Hands:
         else:
             self._free.put(hand)
 
-    def _made(self, numbers: Numbers) -> Made:
+    def _made(self, numbers: Integers) -> Made:
         hand = self._free.get()
         try:
             if hand is None:
@@ -182,7 +185,7 @@ class Hands:
 
 
 def _next(
-    waiting: deque[tuple[Numbers, Future[Made]]], make: Callable[[Numbers], Made], check: Callable[[], None]
+    waiting: deque[tuple[Integers, Future[Made]]], make: Callable[[Integers], Made], check: Callable[[], None]
 ) -> Made:
     numbers, future = waiting.popleft()
     while True:

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from storage.choices import Choices
+from worker.device.wire import Array
 
 Images = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
