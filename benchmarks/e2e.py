@@ -10,7 +10,6 @@ rounds lets the hands of the device process start; jobs of a night do not feel t
 """
 
 import argparse
-import json
 import os
 import shutil
 import time
@@ -25,7 +24,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from benchmarks.forward import CASES, ROUNDS, Case, rate
-from benchmarks.machine import document
+from benchmarks.machine import store
 from benchmarks.reliability_site import Site, site
 from db.registry import version_of_job
 from imagemodels.export import load_model
@@ -147,10 +146,7 @@ def main() -> None:
             found.append(last)
             rates = f"{last.forward:>9,}{last.pixmill:>9,}{last.script:>8,}"
             print(f"{last.case:20}{rates}{last.of_forward:>10}{last.times_script:>10}{last.images:>9,}", flush=True)
-    if arguments.json:
-        results = [asdict(one) for one in found]
-        text = json.dumps(document(arguments, ("seconds",), results), indent=2)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+    store(arguments, ("seconds",), [asdict(one) for one in found])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ passed; accuracies are of the random forest and of the cnn of an evaluation (`us
 """
 
 import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.machine import document
+from benchmarks.machine import store
 from benchmarks.quality import SETS
 from imagemodels.classifier import Classifier
 from imagemodels.confidence import confidences
@@ -150,10 +149,7 @@ def main() -> None:
                 print(" ".join(f"{word:>10}" for word in ("truncation", "confidence", "accepted", "forest", "cnn")))
             print(_row(found), flush=True)
             results[name].append(asdict(found))
-        if arguments.json:
-            arguments.json.write_text(
-                json.dumps(document(arguments, STORED, results), indent=2) + "\n", encoding="utf-8"
-            )
+        store(arguments, STORED, results)
 
 
 def _arguments() -> argparse.Namespace:

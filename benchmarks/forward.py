@@ -7,7 +7,6 @@ one, in the same run; where others want the cores too, it says little.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import time
@@ -21,7 +20,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from benchmarks.machine import document
+from benchmarks.machine import store
 from imagemodels.card import Metadata
 from imagemodels.export import load_model, save_model
 from imagemodels.networks.architectures import new_decoder
@@ -131,10 +130,7 @@ def main() -> None:
         found.append(measure(case, arguments.seconds))
         last = found[-1]
         print(f"{last.case:20}{last.one_core:>10,}{last.all_cores:>11,}{last.scaling:>9}", flush=True)
-    if arguments.json:
-        results = [asdict(rates) for rates in found]
-        text = json.dumps(document(arguments, ("seconds",), results), indent=2)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+    store(arguments, ("seconds",), [asdict(rates) for rates in found])
 
 
 if __name__ == "__main__":

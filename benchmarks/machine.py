@@ -1,6 +1,7 @@
 """The machine on which a figure was taken, as every result says it."""
 
 import argparse
+import json
 import os
 import platform
 from datetime import UTC, datetime
@@ -24,3 +25,10 @@ def document(arguments: argparse.Namespace, names: tuple[str, ...], results: obj
         "machine": machine() | built,
         "results": results,
     }
+
+
+def store(arguments: argparse.Namespace, names: tuple[str, ...], results: object) -> None:
+    """Write the document to the file that `--json` names, if it names one."""
+    if arguments.json:
+        text = json.dumps(document(arguments, names, results), indent=2)
+        arguments.json.write_text(text + "\n", encoding="utf-8")

@@ -10,7 +10,6 @@ pixels of all decoded images, `files` that over all files: a second run on the s
 
 import argparse
 import hashlib
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmarks.machine import document
+from benchmarks.machine import store
 from benchmarks.quality import SETS
 from imagemodels.codec import Codec
 from imagemodels.data import ImageDataset, load_dataset
@@ -88,10 +87,7 @@ def main() -> None:
         for found in measured(name, data, arguments.n, arguments.images):
             print(_row(found), flush=True)
             results[name].append(asdict(found))
-        if arguments.json:
-            arguments.json.write_text(
-                json.dumps(document(arguments, STORED, results), indent=2) + "\n", encoding="utf-8"
-            )
+        store(arguments, STORED, results)
 
 
 def _arguments() -> argparse.Namespace:

@@ -10,7 +10,6 @@ the same machine prints the same. With --pictures FOLDER, a sheet of damaged, re
 
 import argparse
 import hashlib
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.machine import document
+from benchmarks.machine import store
 from benchmarks.quality import SETS
 from imagemodels.data import ImageDataset, load_dataset
 from imagemodels.evaluation.restorations import DamagedImages, Fidelity, before_and_after, damaged_images, fidelity
@@ -92,10 +91,7 @@ def main() -> None:
             for found in measured(data, damage, arguments):
                 print(_row(found), flush=True)
                 results[name].append(asdict(found))
-            if arguments.json:
-                arguments.json.write_text(
-                    json.dumps(document(arguments, STORED, results), indent=2) + "\n", encoding="utf-8"
-                )
+            store(arguments, STORED, results)
 
 
 def _arguments() -> argparse.Namespace:
