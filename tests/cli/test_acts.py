@@ -1,3 +1,5 @@
+from typing import get_args
+
 import pytest
 from click.testing import CliRunner
 
@@ -265,10 +267,12 @@ def test_set_of_an_ended_job_is_a_conflict(run: Runner, world: World) -> None:
     assert run("job", "set", world.trained(world.worker()), "--priority", 1).code == 4
 
 
-def test_every_state_and_kind_can_be_chosen() -> None:
-    from cli.params import KINDS, STATES
+def test_every_state_kind_format_and_encoder_can_be_chosen() -> None:
+    from cli.params import ENCODERS, FORMATS, KINDS, STATES
     from pixmill.specs import KINDS as SPEC_KINDS
+    from pixmill.specs import ImageEncoder, OutputFormat
 
+    assert (get_args(OutputFormat), get_args(ImageEncoder)) == (FORMATS, ENCODERS)
     assert set(KINDS) == set(SPEC_KINDS)
     assert set(STATES) == {state.value for state in State}
 

@@ -6,7 +6,18 @@ from typing import Any, TypeVar
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
-from cli.params import BEGIN, CLASS_COUNTS, CLASS_WEIGHTS, COUNT, JOB_ID, PAIR, SPAN, examples
+from cli.params import (
+    BEGIN,
+    CLASS_COUNTS,
+    CLASS_WEIGHTS,
+    COUNT,
+    ENCODERS,
+    FORMATS,
+    JOB_ID,
+    PAIR,
+    SPAN,
+    examples,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Number = TypeVar("Number", int, float)
@@ -167,12 +178,12 @@ def train(workspace: Workspace, /, **flags: Any) -> None:
 @click.option("--labels-in-tar", is_flag=True, default=None, help="Write each label into the archive too.")
 @click.option(
     "--format",
-    type=click.Choice(["webdataset", "parquet", "files", "raw"]),
+    type=click.Choice(FORMATS),
     help="Tars, tables, a folder for each class, or blocks of pixels.  [default: webdataset]",
 )
 @click.option(
     "--encoder",
-    type=click.Choice(["png", "png-small", "webp", "jpeg"]),
+    type=click.Choice(ENCODERS),
     help="png is quick, png-small and webp are smaller, jpeg loses something.  [default: png]",
 )
 @common_options

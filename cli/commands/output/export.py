@@ -10,7 +10,7 @@ from cli.context import Workspace, pass_workspace
 from cli.formatting import plural, size
 from cli.output import print_item, say
 from cli.outputs import Output, counting, read_output, read_shards
-from cli.params import JOB_ID, examples, output_option
+from cli.params import ENCODERS, FORMATS, JOB_ID, examples, output_option
 from pixmill.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "format_name",
-    type=click.Choice(["webdataset", "parquet", "files", "raw"]),
+    type=click.Choice(FORMATS),
     help="Of a data set: what the images are to lie in.  [default: what they lie in]",
 )
 @click.option(
     "--encoder",
-    type=click.Choice(["png", "png-small", "webp", "jpeg"]),
+    type=click.Choice(ENCODERS),
     help="Make new image files.  [default: those that are there, of raw png]",
 )
 @click.option("--labels-in-tar", is_flag=True, help="Of webdataset: write each label into the archive too.")
