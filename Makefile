@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ROOMS := cli db imagemodels pixmill reports scheduler storage worker
 
+# Some hundred interpreters are started here: what one of them has compiled the others shall find.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Given to the program that a target runs, such as: make demo ARGS=--quick
 ARGS ?=
 

@@ -4,7 +4,8 @@ import gc
 import os
 import site
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 COLLECT_AFTER = 20_000  # objects, instead of 700
@@ -13,6 +14,17 @@ COLLECT_AFTER = 20_000  # objects, instead of 700
 def begin_quickly() -> None:
     """Let the garbage collector look less often: imports make many objects and no garbage, and are most of a start."""
     gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Import what is large, torch above all: no garbage is looked for meanwhile, and never among what it brought."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def python_command(*arguments: str) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from imagemodels.errors import OutOfMemory
-from pixmill.interpreter import begin_quickly
+from pixmill.interpreter import begin_quickly, importing
 from pixmill.logs import log_to_stderr
 from worker.assignment import Assignment
 from worker.device.failures import explain
@@ -44,8 +44,9 @@ class _Hand:
     """Answers each order by one message."""
 
     def __init__(self, wire: Wire) -> None:
-        from worker.device.facts import prepare_torch
-        from worker.device.warm import WarmModels
+        with importing():
+            from worker.device.facts import prepare_torch
+            from worker.device.warm import WarmModels
 
         self._wire = wire
         prepare_torch(threads=1)

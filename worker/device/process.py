@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pixmill.errors import PixmillError
-from pixmill.interpreter import begin_quickly
+from pixmill.interpreter import begin_quickly, importing
 from pixmill.logs import log_to_stderr
 from worker.assignment import Assignment
 from worker.channel import Channel
@@ -59,9 +59,10 @@ class DeviceProcess:
     """Reads assignments, runs them, and says how they ended."""
 
     def __init__(self, channel: Channel, device: str, threads: int, meeting: Path) -> None:
-        import worker.device.attempt  # noqa: F401  all job kinds now, so that the first task need not wait for them
-        from worker.device.facts import device_facts, prepare_torch
-        from worker.device.warm import WarmModels
+        with importing():
+            import worker.device.attempt  # noqa: F401  all job kinds now: the first task need not wait for them
+            from worker.device.facts import device_facts, prepare_torch
+            from worker.device.warm import WarmModels
 
         self._channel = channel
         self._orders = Orders(channel)

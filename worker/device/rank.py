@@ -15,7 +15,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixmill.interpreter import begin_quickly
+from pixmill.interpreter import begin_quickly, importing
 from pixmill.logs import log_to_stderr
 from pixmill.states import FailureReason
 from worker.channel import Channel
@@ -66,11 +66,12 @@ def _take_line() -> int:
 
 
 def _work(arguments: argparse.Namespace, rank: int, count: int, line: int) -> None:
-    from imagemodels.errors import RankLost
-    from imagemodels.training.ranks import Ranks
-    from worker.assignment import Assignment
-    from worker.device.facts import prepare_torch
-    from worker.device.warm import WarmModels
+    with importing():
+        from imagemodels.errors import RankLost
+        from imagemodels.training.ranks import Ranks
+        from worker.assignment import Assignment
+        from worker.device.facts import prepare_torch
+        from worker.device.warm import WarmModels
 
     begun = json.loads((arguments.folder / ORDERS).read_text(encoding="utf-8"))
     assignment = Assignment.from_json(begun["assignment"])
