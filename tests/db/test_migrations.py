@@ -55,13 +55,19 @@ LAST_IDS = {
 SEQUENCES = "SELECT setval(pg_get_serial_sequence('{table}', 'id'), {last})"
 
 
+def upgrade(database: Database, revision: str) -> None:
+    """No further than to this one."""
+    config = migration_config()
+    with database.migrate() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
 @pytest.fixture
 def first(empty_database: Database) -> Database:
     """A database of the first schema, with a running and a waiting job."""
-    config = migration_config()
+    upgrade(empty_database, "0001")
     with empty_database.migrate() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
         at = AT if empty_database.is_sqlite else f"{AT}+00"
         for statement in FIRST.format(at=at).split(";\n"):
             if statement.strip():
@@ -104,10 +110,7 @@ def test_the_first_schema_becomes_the_present_one_and_keeps_every_row(first: Dat
 
 
 def test_the_second_schema_becomes_the_present_one_and_marks_what_waits(first: Database) -> None:
-    config = migration_config()
-    with first.migrate() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0002")
+    upgrade(first, "0002")
     before, _backup = upgrade_schema(first)
     assert (before.status, before.current) == (SchemaStatus.BEHIND, "0002")
     require_current_schema(first)
@@ -118,10 +121,7 @@ def test_the_second_schema_becomes_the_present_one_and_marks_what_waits(first: D
 
 
 def test_the_third_schema_gets_a_place_for_registered_data_sets(first: Database) -> None:
-    config = migration_config()
-    with first.migrate() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0003")
+    upgrade(first, "0003")
     before, backup = upgrade_schema(first)
     assert (before.status, before.current) == (SchemaStatus.BEHIND, "0003")
     assert (backup is not None) == first.is_sqlite
@@ -162,10 +162,7 @@ def stored_tasks(database: Database) -> list[dict[str, Any]]:
 
 
 def test_the_fifth_schema_gives_every_task_one_device(first: Database) -> None:
-    config = migration_config()
-    with first.migrate() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0005")
+    upgrade(first, "0005")
     old = stored_tasks(first)
     upgrade_schema(first)
     require_current_schema(first)
@@ -179,10 +176,7 @@ def test_the_fifth_schema_gives_every_task_one_device(first: Database) -> None:
 
 
 def test_the_last_schema_takes_tasks_that_compress_and_no_others_beside_them(first: Database) -> None:
-    config = migration_config()
-    with first.migrate() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0004")
+    upgrade(first, "0004")
     old = stored_tasks(first)
     upgrade_schema(first)
     require_current_schema(first)
