@@ -33,6 +33,7 @@ from scheduler.pinning import (
     pin_restore,
 )
 from scheduler.plan import (
+    AskPace,
     Plan,
     plan_animate,
     plan_compress,
@@ -72,7 +73,7 @@ def _without_models(_session: Session, spec: S, _parents: Parents) -> S:
 class Kind(Generic[S]):
     """How a spec is checked, fixed, planned and named, and what of it names what else."""
 
-    plan: Callable[[S], Plan]
+    plan: Callable[[S, AskPace], Plan]
     default_name: Callable[[S], str]  # of a job that is given none
     check: Callable[[S], S] = _as_it_is  # without the database; gives absolute paths
     pin: Callable[[Session, S, Parents], S] = _without_models  # models and outputs, in the database

@@ -5,6 +5,7 @@ The row is the outbox. Once the transaction is committed the job cannot be lost,
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -21,6 +22,7 @@ from pixmill.times import parse_time
 from scheduler.keys import present_job, refuse_repeated_keys
 from scheduler.kinds import kind_of
 from scheduler.names import redis_url
+from scheduler.pace import pace_of
 from scheduler.pinning import Parents
 from scheduler.registered import pin_datasets
 
@@ -66,7 +68,8 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
     kind = kind_of(spec)
     parents = _parents(session, options)
     spec, pinned = pin_datasets(session, kind.pin(session, spec, parents), kind.datasets)
-    plan = kind.plan(spec)
+    device_kind = None if options.device == "any" else DeviceKind(options.device)
+    plan = kind.plan(spec, partial(pace_of, session, spec, device_kind))
     stored = spec.model_dump(mode="json")
     return NewJob(
         kind=spec.kind,
@@ -76,7 +79,7 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
         options=options.model_dump(mode="json", exclude_defaults=True),
         queue=options.queue,
         priority=options.priority,
-        device_kind=None if options.device == "any" else DeviceKind(options.device),
+        device_kind=device_kind,
         devices=devices_of(stored),
         key=options.key,
         labels=options.labels,

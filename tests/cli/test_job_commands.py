@@ -43,8 +43,8 @@ def test_show_folds_a_long_table_and_json_has_it_whole(run: Runner, world: World
     worker = world.worker()
     world.trained(worker, name="digits-vae")
     job_id = world.generate("digits-vae", 400_000)
-    assert "… 9 more …" in run("job", "show", job_id).out
-    assert len(run("job", "show", job_id, "-o", "json").json["item"]["tasks"]) == 21
+    assert "… 34 more …" in run("job", "show", job_id).out
+    assert len(run("job", "show", job_id, "-o", "json").json["item"]["tasks"]) == 46
 
 
 @pytest.mark.parametrize(

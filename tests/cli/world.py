@@ -15,7 +15,7 @@ from db.engine import Database, open_database
 from db.jobs import add_job
 from db.leases import Lease, finish, heartbeat, publish_shard
 from db.registry import add_version, ensure_dataset
-from db.tables import DeviceKind, Evaluation, ModelVersion, Outcome, Shard, Worker
+from db.tables import DeviceKind, Evaluation, ModelVersion, Outcome, Role, Shard, Worker
 from db.workers import DeviceFacts, register_scheduler, register_worker
 from pixmill.settings import Settings, load_settings
 from pixmill.specs import EvaluateSpec, GenerateSpec, JobOptions, Spec, TrainSpec
@@ -146,10 +146,12 @@ class World:
     def generated(self, worker: Worker, model: str = "digits-vae", n: int = 40, **options: Any) -> int:
         """A generate job from submit to data set, with real shards."""
         job_id = self.generate(model, n, **options)
-        lease = self.claim(worker)
-        records = [self.publish_shard(lease, number, min(20, n - 20 * number)) for number in range(-(-n // 20))]
-        self.succeed(lease, {"images": n, "shards": len(records), "seconds": 2.0})
-        lease = self.claim(worker)
+        records = []
+        while (lease := self.claim(worker)).role is Role.GENERATE:
+            first, count = lease.params["first_shard"], lease.params["shards"]
+            shards = [self.publish_shard(lease, one, min(20, n - 20 * one)) for one in range(first, first + count)]
+            self.succeed(lease, {"images": sum(record.count for record, _ in shards), "shards": count, "seconds": 2.0})
+            records += shards
         output = Layout(self.root).output_folder(job_id)
         for record, folder in records:
             link_shard(record, folder, output)

@@ -35,7 +35,7 @@ from worker.device.warm import WarmModels
 
 ShardsSpec = GenerateSpec | AnimateSpec | EditSpec | RestoreSpec
 
-WORTH_HANDS_SECONDS = 8.0  # of work that is left: each hand needs two or three to import torch
+WORTH_HANDS_SECONDS = 8.0  # of work that is left of the job: each hand needs two or three to import torch
 
 log = logging.getLogger("job")
 
@@ -49,8 +49,13 @@ def run_generate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
             desk.publish_shard(record)
             log.info("shard %d: %d images, tar sha256 %s", record.number, record.count, record.tar_sha256)
     desk.progress("written", task.total, task.total)
-    seconds = round(time.monotonic() - started, 3)
-    return {"images": task.total, "shards": len(task.planned), "seconds": seconds, "batch_size": task.batch_size}
+    return {
+        "images": task.total,
+        "shards": len(task.planned),
+        "seconds": round(time.monotonic() - started, 3),
+        "batch_size": task.batch_size,
+        **task.pace,
+    }
 
 
 class _Task:
@@ -115,6 +120,11 @@ class _Task:
             yield ImageBatch(int(numbers[0]), made.images, seeds, made.labels, edits, made.choices)
             self._advance(len(numbers))
 
+    @property
+    def pace(self) -> dict[str, float]:
+        """Images that this attempt has made, and the seconds since its model was there: what the next plan goes by."""
+        return {"made": self._made_here, "making_seconds": round(time.monotonic() - self._started, 3)}
+
     def close(self) -> None:
         """Let go of whoever still makes images."""
         self._made.close()
@@ -135,7 +145,7 @@ class _Task:
             began = time.monotonic()
             made = self._maker.made(numbers)
             seconds, count = seconds + time.monotonic() - began, count + len(numbers)
-            if self._hands and (self._left - count) * seconds / count > WORTH_HANDS_SECONDS:
+            if self._hands and (self._maker.images - int(numbers[-1])) * seconds / count > WORTH_HANDS_SECONDS:
                 self._hands.begin()
             yield made
 
