@@ -1,5 +1,6 @@
 """Images on their way into a shard: as pixels, and as the files that were made of them."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -46,6 +47,12 @@ class ImageBatch:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of each image."""
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
+
     def chunks(self) -> "Iterator[ImageBatch]":
         """Cut into batches of at most CHUNK_BYTES, one image at least."""
         step = max(1, CHUNK_BYTES // (self.images[:1].nbytes or 1))
@@ -70,3 +77,34 @@ class EncodedBatch:
     def indexes(self) -> range:
         """The numbers of the images."""
         return range(self.first_index, self.first_index + len(self.files))
+
+
+@dataclass(frozen=True)
+class FileBatch:
+    """An ImageBatch whose files have been made already, by the encoder of the shard that they go into.
+
+    files: N of them; digests: the SHA-256 of each, 32 bytes; shape: height, width and channels of each image.
+    """
+
+    first_index: int
+    shape: tuple[int, int, int]
+    files: Sequence[bytes]
+    digests: Sequence[bytes]
+    seeds: Integers
+    labels: Integers | None = None
+    edits: Sequence[Edit] | None = None
+    choices: Choices | None = None
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def encoded(self) -> EncodedBatch:
+        """What a format of shards takes of it."""
+        labels = None if self.labels is None else self.labels.tolist()
+        return EncodedBatch(self.first_index, self.shape, self.files, labels)
+
+
+def digests_of(files: Sequence[bytes]) -> list[bytes]:
+    """The SHA-256 of each file, 32 bytes."""
+    return [hashlib.sha256(file).digest() for file in files]

@@ -10,7 +10,7 @@ Equal images and equal ShardMeta give equal bytes in the first two, so that an a
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from pixmill.errors import CorruptFile, StorageError
 from storage.atomic import FileDigest, write_atomic
-from storage.batches import CHUNK_BYTES, EncodedBatch, ImageBatch
+from storage.batches import CHUNK_BYTES, FileBatch, ImageBatch, digests_of
 from storage.encoders import decode
 from storage.faults import named_faults
 from storage.formats.base import Beginning, ImageReader
@@ -32,6 +32,7 @@ from storage.records import WEBDATASET, ShardRange, ShardRecord, default_shard_s
 
 __all__ = [
     "CHUNK_BYTES",
+    "FileBatch",
     "ImageBatch",
     "ShardMarker",
     "ShardMeta",
@@ -69,7 +70,7 @@ class ShardWriter:
         self._encoder = encoder
         self._format = format_name
         self._blocks: list[ManifestBlock] = []
-        self._first: ImageBatch | None = None
+        self._first: ImageBatch | FileBatch | None = None
         self._next_index = 0
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._started = time.perf_counter()
@@ -84,14 +85,22 @@ class ShardWriter:
     ) -> None:
         self._images.discard()
 
-    def add(self, batch: ImageBatch) -> None:
-        """Append images; indexes go on where the last batch ended, shape and labelling stay the same.
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """What has taken how long so far, as the marker will say."""
+        return self._seconds
+
+    def add(self, batch: ImageBatch | FileBatch) -> None:
+        """Append images, or files of them; indexes go on where the last batch ended, shape and labelling stay the same.
 
         Raises StorageError otherwise, DiskFull if there is no room.
         """
         self._check_follows(batch)
+        if isinstance(batch, FileBatch):
+            return self._append(batch)
         for chunk in batch.chunks():
-            self._append(chunk)
+            self._append(self._encoded(chunk))
+        return None
 
     def commit(self) -> ShardRecord:
         """Give the files their names: images, table, marker, in this order.
@@ -107,35 +116,36 @@ class ShardWriter:
         write_marker(self._folder, self._marker(record, self._first))
         return record
 
-    def _check_follows(self, batch: ImageBatch) -> None:
+    def _check_follows(self, batch: ImageBatch | FileBatch) -> None:
         first = self._first = self._first or batch
         expected = self._next_index if self._blocks else batch.first_index
         if batch.first_index != expected:
             raise StorageError(f"{shard_stem(self._number)} needs image {expected} next, got {batch.first_index}")
-        if batch.images.shape[1:] != first.images.shape[1:] or (batch.labels is None) != (first.labels is None):
+        if batch.shape != first.shape or (batch.labels is None) != (first.labels is None):
             raise StorageError(
-                f"{shard_stem(self._number)} began with images of shape {first.images.shape[1:]}, "
-                f"now got {batch.images.shape[1:]}; all must be of one shape, and all or none labelled"
+                f"{shard_stem(self._number)} began with images of shape {first.shape}, "
+                f"now got {batch.shape}; all must be of one shape, and all or none labelled"
             )
 
-    def _append(self, batch: ImageBatch) -> None:
+    def _encoded(self, batch: ImageBatch) -> FileBatch:
         started = time.perf_counter()
         files = encode_batch(batch.images, self._encoder)
         encoded = time.perf_counter()
-        digests = [hashlib.sha256(file).digest() for file in files]
-        hashed = time.perf_counter()
-        shape = (batch.images.shape[1], batch.images.shape[2], batch.images.shape[3])
-        labels = None if batch.labels is None else batch.labels.tolist()
-        offsets = self._images.add(EncodedBatch(batch.first_index, shape, files, labels))
-        written = time.perf_counter()
-        sizes = [len(file) for file in files]
+        digests = digests_of(files)
+        self._seconds["encode_seconds"] += encoded - started
+        self._seconds["hash_seconds"] += time.perf_counter() - encoded
+        facts = (batch.seeds, batch.labels, batch.edits, batch.choices)
+        return FileBatch(batch.first_index, batch.shape, files, digests, *facts)
+
+    def _append(self, batch: FileBatch) -> None:
+        started = time.perf_counter()
+        offsets = self._images.add(batch.encoded)
+        self._seconds["write_seconds"] += time.perf_counter() - started
+        sizes = [len(file) for file in batch.files]
         facts = (batch.edits, batch.choices)
-        block = ManifestBlock(batch.first_index, batch.seeds, batch.labels, digests, offsets, sizes, *facts)
+        block = ManifestBlock(batch.first_index, batch.seeds, batch.labels, batch.digests, offsets, sizes, *facts)
         self._blocks.append(block)
         self._next_index = batch.first_index + len(batch)
-        self._seconds["encode_seconds"] += encoded - started
-        self._seconds["hash_seconds"] += hashed - encoded
-        self._seconds["write_seconds"] += written - hashed
 
     def _finish_images(self) -> FileDigest:
         started = time.perf_counter()
@@ -143,9 +153,9 @@ class ShardWriter:
         self._seconds["sync_seconds"] = time.perf_counter() - started
         return digest
 
-    def _write_manifest(self, first: ImageBatch) -> FileDigest:
+    def _write_manifest(self, first: ImageBatch | FileBatch) -> FileDigest:
         started = time.perf_counter()
-        _, height, width, _ = first.images.shape
+        height, width, _ = first.shape
         encoder = {"name": self._encoder.name, "version": self._encoder.version}
         table = manifest_bytes(self._blocks, width, height, self._meta, encoder)
         digest = write_atomic(self._folder / f"{shard_stem(self._number)}.parquet", table)
@@ -166,8 +176,8 @@ class ShardWriter:
             ending=self._encoder.ending,
         )
 
-    def _marker(self, record: ShardRecord, first: ImageBatch) -> ShardMarker:
-        _, height, width, channels = first.images.shape
+    def _marker(self, record: ShardRecord, first: ImageBatch | FileBatch) -> ShardMarker:
+        height, width, channels = first.shape
         total_seconds = time.perf_counter() - self._started
         timings = dict(self._seconds) | {"total_seconds": total_seconds}
         encoder = self._encoder
@@ -179,7 +189,7 @@ class ShardWriter:
 def write_shard(
     folder: Path,
     number: int,
-    batches: Iterable[ImageBatch],
+    batches: Iterable[ImageBatch | FileBatch],
     meta: ShardMeta,
     *,
     expected_count: int | None = None,

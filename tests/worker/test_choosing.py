@@ -31,6 +31,7 @@ from scheduler.generation import check_generate
 from storage.choices import Choices
 from storage.manifest import ShardRow, read_metadata
 from storage.markers import read_marker
+from storage.png import ENCODER
 from storage.shards import read_images, read_rows
 from tests.worker.desks import Listener
 from tests.worker.test_kinds_edit import generator
@@ -38,7 +39,7 @@ from tests.worker.test_kinds_generate import METADATA, exported
 from worker.assignment import ModelInput, ShardInput
 from worker.device.evaluate import choice_warnings
 from worker.device.exporting import export_model
-from worker.device.made import Made
+from worker.device.made import Made, MadeFiles
 from worker.device.mixture import mixture_of
 from worker.device.tally import tallied
 from worker.device.wire import Wire
@@ -213,14 +214,19 @@ def test_what_was_chosen_comes_whole_from_another_process() -> None:
     )
     images = random.integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
     for made in (Made(images, np.arange(3), choices), Made(images, None, choices), Made(images, np.arange(3))):
+        sent = MadeFiles.encoded(made, ENCODER, making_seconds=0.5)
         ours, theirs = socket.socketpair()
         here, there = Wire(ours), Wire(theirs)
-        here.send(made.kinds, *made.arrays)
-        kinds, arrays = there.receive()
-        for found, sent in zip(Made.of(arrays, **kinds).arrays, made.arrays, strict=True):
-            assert np.array_equal(found, sent, equal_nan=sent.dtype == np.float64)
-            assert found.dtype == sent.dtype
-        assert Made.of(arrays, **kinds).kinds == made.kinds
+        here.send(sent.facts, *sent.arrays)
+        found = MadeFiles.of(*there.receive())
+        assert (found.facts, found.files, found.digests) == (
+            {**sent.facts, "shape": (8, 8, 1)},
+            sent.files,
+            sent.digests,
+        )
+        for one, other in zip(found.arrays, sent.arrays, strict=True):
+            assert np.array_equal(one, other, equal_nan=other.dtype == np.float64)
+            assert one.dtype == other.dtype
         here.close()
         there.close()
 

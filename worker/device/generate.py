@@ -19,18 +19,19 @@ from pixmill.specs import AnimateSpec, EditSpec, GenerateSpec, RestoreSpec, pars
 from storage.encoders import PIXELS, find_encoder
 from storage.png import Encoder
 from storage.records import WEBDATASET
-from storage.shards import ImageBatch, ShardMeta, ShardRange, ShardRecord, shard_plan, write_shard
+from storage.shards import FileBatch, ImageBatch, ShardMeta, ShardRange, ShardRecord, ShardWriter, shard_plan
 from worker.assignment import ModelInput
 from worker.device.choosing import Chosen, chooses
 from worker.device.classes import class_numbers, classes_of
 from worker.device.desk import Desk
 from worker.device.editing import EditTask
-from worker.device.made import Integers, Made
+from worker.device.made import Integers, Made, MadeFiles
 from worker.device.makers import Forecasts, ImageMaker, Samples, Walks
 from worker.device.mixture import mixture_of
 from worker.device.real_images import read_sequences
 from worker.device.restore import restorations
 from worker.device.screens import screens_of
+from worker.device.spending import Rate, Spending
 from worker.device.warm import WarmModels
 
 ShardsSpec = GenerateSpec | AnimateSpec | EditSpec | RestoreSpec
@@ -62,7 +63,7 @@ class _Task:
     """The range of shards, and what makes their images."""
 
     def __init__(self, desk: Desk, warm: WarmModels) -> None:
-        spec = _spec_of(desk)
+        spec = spec_of(desk)
         self._desk = desk
         self._spec = spec
         self._maker = image_maker(desk, warm)
@@ -77,19 +78,25 @@ class _Task:
         self._batch_images = self._maker.shared_batch_images if self._hands else self._maker.batch_images
         self._made = self._make(numbers for shard in self.missing for numbers in self._batches(shard))
         self._started = time.monotonic()
+        self._spending, self._rate = Spending(), Rate()
         self._made_here = 0
 
     def write(self, shard: ShardRange) -> ShardRecord:
         """Make the images of the next missing shard, and write them as the spec wants them."""
-        return write_shard(
+        with ShardWriter(
             self._desk.folder,
             shard.number,
-            self.batches(shard),
             self.meta(shard),
-            expected_count=shard.count,
             encoder=encoder_of(self._spec),
             format_name=format_of(self._spec),
-        )
+            expected_count=shard.count,
+        ) as writer:
+            for batch in self.batches(shard):
+                with self._spending.writing(writer.seconds):
+                    writer.add(batch)
+                self._advance(len(batch))
+            with self._spending.writing(writer.seconds):
+                return writer.commit()
 
     def meta(self, shard: ShardRange) -> ShardMeta:
         """What the images of a shard are made from."""
@@ -110,20 +117,21 @@ class _Task:
         """How many images the network makes at a time; fewer than usual when the memory ran out."""
         return self._maker.batch_size
 
-    def batches(self, shard: ShardRange) -> Iterator[ImageBatch]:
+    def batches(self, shard: ShardRange) -> Iterator[ImageBatch | FileBatch]:
         """The images of the next missing shard.  Raises StopRequested between two batches."""
         for numbers in self._batches(shard):
             self._desk.check_stop()
+            began = time.perf_counter()
             made = next(self._made)
+            self._spending.waited(time.perf_counter() - began, made.shares)
             seeds = np.full(len(numbers), self._spec.seed, dtype=np.int64)
-            edits = self._maker.edits(numbers)
-            yield ImageBatch(int(numbers[0]), made.images, seeds, made.labels, edits, made.choices)
-            self._advance(len(numbers))
+            yield made.batch(int(numbers[0]), seeds, self._maker.edits(numbers))
 
     @property
-    def pace(self) -> dict[str, float]:
-        """Images that this attempt has made, and the seconds since its model was there: what the next plan goes by."""
-        return {"made": self._made_here, "making_seconds": round(time.monotonic() - self._started, 3)}
+    def pace(self) -> dict[str, Any]:
+        """Images that this attempt has made, in which seconds since its model was there, and what those went to."""
+        seconds = round(time.monotonic() - self._started, 3)
+        return {"made": self._made_here, "making_seconds": seconds, "spent": self._spending.seconds}
 
     def close(self) -> None:
         """Let go of whoever still makes images."""
@@ -134,7 +142,7 @@ class _Task:
         for first in range(shard.first_index, last, self._batch_images):
             yield np.arange(first, min(first + self._batch_images, last), dtype=np.int64)
 
-    def _make(self, batches: Iterator[Integers]) -> Series[Made]:
+    def _make(self, batches: Iterator[Integers]) -> Series[Made | MadeFiles]:
         """The images of each batch; where it takes long on a CPU, by hands as soon as they are there."""
         seconds, count = 0.0, 0
         for numbers in batches:
@@ -152,9 +160,8 @@ class _Task:
     def _advance(self, count: int) -> None:
         self._left -= count
         self._made_here += count
-        rate = self._made_here / max(1e-9, time.monotonic() - self._started)
-        done = self.total - max(1, self._left)
-        self._desk.progress("generating", done, self.total, rate=rate)
+        done, rate = self.total - max(1, self._left), self._rate.add(self._made_here)
+        self._desk.progress("generating", done, self.total, rate=rate, spent=self._spending.seconds)
 
 
 def format_of(spec: ShardsSpec) -> str:
@@ -171,7 +178,7 @@ def encoder_of(spec: ShardsSpec) -> Encoder:
 
 def image_maker(desk: Desk, warm: WarmModels) -> ImageMaker:
     """What the task's spec asks for, of the model that it names.  Raises ConfigError when that cannot do it."""
-    spec = _spec_of(desk)
+    spec = spec_of(desk)
     assert desk.assignment.model is not None
     described = desk.assignment.model
     model = _load(desk, warm, described, spec)
@@ -193,7 +200,8 @@ def image_maker(desk: Desk, warm: WarmModels) -> ImageMaker:
     return Samples(spec, model, described.classes, classes)
 
 
-def _spec_of(desk: Desk) -> ShardsSpec:
+def spec_of(desk: Desk) -> ShardsSpec:
+    """What the job asks for."""
     spec = parse_spec(desk.assignment.spec)
     assert isinstance(spec, ShardsSpec)
     return spec

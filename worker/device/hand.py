@@ -1,13 +1,15 @@
 """A hand of a CPU's device process: one more process, of one thread, that makes batches of a generate task's images.
 
-An image is a function of model, seed and number alone, so that it does not matter who makes it. A hand is told its task
-and then numbers; it answers with pixels and writes nothing. It ends with its device process.
+An image is a function of model, seed and number alone, and its file one of the image, so that it does not matter who
+makes them. A hand is told its task and then numbers; it answers with files and their hashes, and writes nothing. It
+ends with its device process.
 """
 
 import argparse
 import logging
 import signal
 import socket
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ from worker.device.failures import explain
 from worker.device.wire import Array, Wire, WireClosed
 
 if TYPE_CHECKING:
+    from storage.png import Encoder
+    from worker.device.made import MadeFiles
     from worker.device.makers import ImageMaker
     from worker.device.warm import WarmModels
 
@@ -51,7 +55,7 @@ class _Hand:
         self._wire = wire
         prepare_torch(threads=1)
         self._warm = WarmModels("cpu", most_threads=1)
-        self._maker: ImageMaker | None = None
+        self._job: tuple[ImageMaker, Encoder] | None = None
         wire.send({"say": "hello"})
 
     def serve(self) -> None:
@@ -67,21 +71,29 @@ class _Hand:
 
     def _obey(self, order: Mapping[str, Any], arrays: tuple[Array, ...]) -> tuple[dict[str, Any], tuple[Array, ...]]:
         if order["do"] == "take":
-            self._maker = _maker_of(Assignment.from_json(order["assignment"]), self._warm)
+            self._job = _job_of(Assignment.from_json(order["assignment"]), self._warm)
             return {"say": "ready"}, ()
-        assert self._maker is not None
-        full = self._maker.batch_size
-        made = self._maker.made(arrays[0])
-        if self._maker.batch_size < full:
-            raise OutOfMemory(f"{full} images at a time did not fit into memory")
-        return {"say": "made", **made.kinds}, made.arrays
+        assert self._job is not None
+        made = _made(*self._job, arrays[0])
+        return {"say": "made", **made.facts}, made.arrays
 
 
-def _maker_of(assignment: Assignment, warm: "WarmModels") -> "ImageMaker":
+def _job_of(assignment: Assignment, warm: "WarmModels") -> "tuple[ImageMaker, Encoder]":
     from worker.device.desk import Desk
-    from worker.device.generate import image_maker
+    from worker.device.generate import encoder_of, image_maker, spec_of
 
-    return image_maker(Desk(assignment, None, lambda: False), warm)
+    desk = Desk(assignment, None, lambda: False)
+    return image_maker(desk, warm), encoder_of(spec_of(desk))
+
+
+def _made(maker: "ImageMaker", encoder: "Encoder", numbers: Array) -> "MadeFiles":
+    from worker.device.made import MadeFiles
+
+    began, full = time.perf_counter(), maker.batch_size
+    made = maker.made(numbers)
+    if maker.batch_size < full:
+        raise OutOfMemory(f"{full} images at a time did not fit into memory")
+    return MadeFiles.encoded(made, encoder, time.perf_counter() - began)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The hands of a CPU's device process: they make the images of a generate task, a batch each, on all cores.
+"""The hands of a CPU's device process: they make the image files of a generate task, a batch each, on all cores.
 
 One thread a process: the threads of one operation wait for each other more than they work, and all but stand still as
 soon as somebody else wants a core. The device process itself puts the batches in order and writes the shards.
@@ -18,7 +18,7 @@ from typing import Any
 
 from pixmill.interpreter import python_command
 from worker.assignment import Assignment
-from worker.device.made import Integers, Made
+from worker.device.made import Integers, Made, MadeFiles
 from worker.device.pinning import die_with_parent
 from worker.device.wire import Array, Wire, WireClosed
 
@@ -57,11 +57,11 @@ class Hand:
         self._ask({"do": "take", "assignment": assignment.to_json()})
         self._answer("ready")
 
-    def make(self, numbers: Integers) -> Made:
-        """Let it make the images of these numbers (N,).  Raises HandLost."""
+    def make(self, numbers: Integers) -> MadeFiles:
+        """Let it make the image files of these numbers (N,).  Raises HandLost."""
         self._ask({"do": "make"}, numbers)
         message, arrays = self._answer("made")
-        return Made.of(arrays, labelled=message["labelled"], chosen=message["chosen"])
+        return MadeFiles.of(message, arrays)
 
     def kill(self) -> None:
         """End it at once; whoever waits for its answer hears that."""
@@ -124,14 +124,14 @@ class Hands:
         batches: Iterable[Integers],
         make: Callable[[Integers], Made],
         check: Callable[[], None],
-    ) -> Iterator[Made]:
-        """Make the images of all batches, and give them in their order.
+    ) -> Iterator[Made | MadeFiles]:
+        """Make the images of all batches, and give them in their order, as files.
 
-        What a hand cannot make is made by `make`, here; what that raises is raised. `check` is called again and again,
-        and may raise to end all of it.
+        What a hand cannot make is made by `make`, here, and comes as pixels; what that raises is raised. `check` is
+        called again and again, and may raise to end all of it.
         """
         self._free = SimpleQueue()
-        waiting: deque[tuple[Integers, Future[Made]]] = deque()
+        waiting: deque[tuple[Integers, Future[MadeFiles]]] = deque()
         is_done = False
         try:
             for hand in self._alive:
@@ -167,7 +167,7 @@ class Hands:
         else:
             self._free.put(hand)
 
-    def _made(self, numbers: Integers) -> Made:
+    def _made(self, numbers: Integers) -> MadeFiles:
         hand = self._free.get()
         try:
             if hand is None:
@@ -185,8 +185,8 @@ class Hands:
 
 
 def _next(
-    waiting: deque[tuple[Integers, Future[Made]]], make: Callable[[Integers], Made], check: Callable[[], None]
-) -> Made:
+    waiting: deque[tuple[Integers, Future[MadeFiles]]], make: Callable[[Integers], Made], check: Callable[[], None]
+) -> Made | MadeFiles:
     numbers, future = waiting.popleft()
     while True:
         check()
