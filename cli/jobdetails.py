@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.formatting import age, count, duration, percent, plural, size, utc
-from cli.jobs import device_text, done_images, job_json, model_of, progress_text, run_time
+from cli.formatting import age, duration, percent, plural, size, utc
+from cli.jobpace import pace_fields
+from cli.jobs import device_text, done_images, job_json, model_of
 from cli.metrics import metric_table, stored_metrics
 from cli.output import Column, print_fields, print_table, print_title
 from cli.reasons import reason_of, reason_text
@@ -124,7 +125,7 @@ def _head_fields(details: JobDetails) -> dict[str, str]:
     fields = {
         "state": job.state.value,
         "reason": reason_text(reason_of(line, details.situation)),
-        "progress": _progress(line, at),
+        **pace_fields(line, at),
         "device": device_text(line.devices) if line.devices else "",
         "submitted": f"{utc(job.submitted_at)} by {job.user_name}, {age(job.submitted_at, at)} ago",
         "started": utc(job.started_at) if job.started_at else "",
@@ -162,17 +163,6 @@ def _counters(tasks: Sequence["Task"]) -> str:
 def _time_limit(tasks: Sequence["Task"]) -> str:
     limits = [task.time_limit_seconds for task in tasks if task.time_limit_seconds is not None]
     return f"{duration(max(limits))} for an attempt" if limits else ""
-
-
-def _progress(line: "JobLine", at: "datetime") -> str:
-    if not line.job.progress_total:
-        return ""
-    images = f"{count(line.job.progress_total)} images"
-    if line.job.started_at is None:
-        return f"not started, {images}"
-    rate = line.progress.get("rate")
-    speed = f", {rate:,.0f} images a second" if isinstance(rate, int | float) else ""
-    return f"{progress_text(line)} of {images} in {run_time(line, at)}{speed}"
 
 
 def _spec_fields(job: "Job") -> dict[str, str]:

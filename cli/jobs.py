@@ -9,6 +9,7 @@ from cli.formatting import age, duration, percent
 from cli.output import Column
 from cli.reasons import reason_of, reason_text
 from cli.situation import Situation
+from pixmill.stages import bound_by
 from pixmill.states import State
 
 if TYPE_CHECKING:
@@ -22,8 +23,11 @@ COLUMNS = [
     Column(title="STATE"),
     Column(title="PROG", align="right", dropped=1),
     Column(title="DEVICE", shrinks=True, least=6, dropped=3),
-    Column(title="AGE", align="right", dropped=6),
+    Column(title="AGE", align="right", dropped=7),
     Column(title="TIME", align="right", dropped=2),
+    Column(title="RATE", align="right", dropped=8),
+    Column(title="ETA", align="right", dropped=6),
+    Column(title="BOUND", dropped=9),
     Column(title="REASON", shrinks=True, least=16),
 ]
 WIDE_COLUMNS = [
@@ -52,6 +56,9 @@ def job_row(line: "JobLine", situation: Situation) -> list[str]:
         device_text(line.devices),
         age(job.submitted_at, situation.at),
         run_time(line, situation.at),
+        rate_text(line),
+        eta_text(line),
+        bound_by(line.spent) or "–",
         reason_text(reason_of(line, situation)),
     ]
 
@@ -92,6 +99,10 @@ def job_json(line: "JobLine", situation: Situation) -> dict[str, Any]:
         "key": job.key,
         "labels": job.labels,
         "progress": {"done": done_images(line), "total": job.progress_total, "unit": "images"},
+        "rate": line.rate,
+        "eta_seconds": eta_seconds(line),
+        "bound_by": bound_by(line.spent),
+        "spent_seconds": line.spent,
         "tasks": {"total": line.tasks, "done": line.tasks_done},
         "devices": list(line.devices),
         "waits_for": list(line.waits_for),
@@ -124,6 +135,23 @@ def progress_text(line: "JobLine") -> str:
     if line.job.started_at is None or not line.job.progress_total:
         return "–"
     return percent(done_images(line), line.job.progress_total)
+
+
+def rate_text(line: "JobLine") -> str:
+    """Images a second, or – where nobody knows."""
+    return "–" if line.rate is None else f"{line.rate:,.{0 if line.rate >= 10 else 1}f}/s"
+
+
+def eta_seconds(line: "JobLine") -> float | None:
+    """Until its images are there, if it goes on as it does now; None: nobody knows, or it is not running."""
+    left = line.job.progress_total - done_images(line)
+    return round(left / line.rate, 1) if line.rate and left > 0 and line.job.state is State.RUNNING else None
+
+
+def eta_text(line: "JobLine") -> str:
+    """`eta_seconds` as a cell."""
+    seconds = eta_seconds(line)
+    return "–" if seconds is None else duration(seconds)
 
 
 def device_text(devices: tuple[str, ...]) -> str:

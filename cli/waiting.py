@@ -133,9 +133,8 @@ def progress_words(line: "JobLine", situation: Situation) -> str:
     job = line.job
     if job.state is not State.RUNNING:
         return reason_text(reason_of(line, situation)) or job.state.value
-    rate = line.progress.get("rate")
     losses = line.progress.get("losses") or {}
-    words = [str(line.progress.get("phase") or ""), f"{rate:,.0f} img/s" if isinstance(rate, int | float) else ""]
+    words = [str(line.progress.get("phase") or ""), "" if line.rate is None else f"{line.rate:,.0f} img/s"]
     words += [f"{name} {value:.3g}" for name, value in losses.items() if isinstance(value, int | float)]
     return "  ".join(word for word in words if word)
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from db.jobs import get_job
 from db.outputs import FILE_ROLES
+from db.progress import image_rate, seconds_by_stage
 from db.tables import (
     Attempt,
     Checkpoint,
@@ -23,6 +24,7 @@ from db.tables import (
     Task,
     Worker,
 )
+from pixmill.specs import DATASET_MAKERS
 from pixmill.states import ACTIVE, TERMINAL, State
 
 _BATCH = 5000  # jobs asked about in one statement; SQLite takes no more than 32,766 values
@@ -51,6 +53,8 @@ class JobLine:
     tasks_done: int
     devices: tuple[str, ...]  # where it runs at present
     progress: Mapping[str, Any]  # of its running task, the last if several run
+    rate: float | None  # images a second, of all its tasks together
+    spent: Mapping[str, float]  # seconds of its tasks by stage, of a job that makes a data set
     waits_for: tuple[int, ...]  # unfinished jobs
 
 
@@ -115,6 +119,7 @@ def _batch_lines(session: Session, jobs: Sequence[Job]) -> list[JobLine]:
     devices = _devices(session, ids)
     progress = _progress(session, ids)
     waits = _waits(session, ids)
+    spent = seconds_by_stage(session, [job.id for job in jobs if job.kind in DATASET_MAKERS])
     return [
         JobLine(
             job=job,
@@ -123,6 +128,8 @@ def _batch_lines(session: Session, jobs: Sequence[Job]) -> list[JobLine]:
             tasks_done=totals[job.id][2],
             devices=tuple(devices.get(job.id, ())),
             progress=progress.get(job.id, {}),
+            rate=image_rate(session, job) if job.kind in DATASET_MAKERS else progress.get(job.id, {}).get("rate"),
+            spent=spent.get(job.id, {}),
             waits_for=tuple(waits.get(job.id, ())),
         )
         for job in jobs

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cli.bars import JobBars
 from cli.context import Workspace
 from cli.formatting import duration
-from cli.jobs import progress_text
+from cli.jobs import eta_seconds, progress_text
 from cli.local.service_logs import last_lines
 from cli.logfiles import log_sources
 from cli.output import can_animate, say
@@ -66,8 +66,8 @@ class _PlainLines:
 
 
 def _eta(line: "JobLine") -> str:
-    seconds = line.progress.get("eta_seconds")
-    return f"  {duration(seconds)} left" if isinstance(seconds, int | float) else ""
+    seconds = eta_seconds(line)
+    return "" if seconds is None else f"  {duration(seconds)} left"
 
 
 def _say_last_words(workspace: Workspace, line: "JobLine") -> None:

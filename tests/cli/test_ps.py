@@ -39,7 +39,21 @@ def test_an_empty_list_is_no_error(run: Runner) -> None:
 def test_a_job_is_listed_at_once(run: Runner) -> None:
     run("submit", "train", "--model", "vae", "--dataset", "digits", "--name", "mine")
     title, line = run("ps").lines
-    assert title.split() == ["ID", "NAME", "KIND", "MODEL", "STATE", "PROG", "DEVICE", "AGE", "TIME", "REASON"]
+    assert title.split() == [
+        "ID",
+        "NAME",
+        "KIND",
+        "MODEL",
+        "STATE",
+        "PROG",
+        "DEVICE",
+        "AGE",
+        "TIME",
+        "RATE",
+        "ETA",
+        "BOUND",
+        "REASON",
+    ]
     assert line.split()[:5] == ["1", "mine", "train", "vae", "pending"]
 
 
@@ -53,6 +67,26 @@ def test_a_running_job_shows_its_progress_and_device(run: Runner, world: World) 
     item = run("ps", "-o", "json").json["items"][0]
     assert item["progress"] == {"done": 4350, "total": 10_000, "unit": "images"}
     assert item["reason"] is None
+
+
+def test_a_running_generate_job_shows_its_rate_and_what_it_is_bound_by(run: Runner, world: World) -> None:
+    worker = world.worker()
+    world.trained(worker, name="digits-vae")
+    job_id = world.generate("digits-vae", 60_000)
+    assert [run("ps", "-o", "json").json["items"][-1][name] for name in ("rate", "eta_seconds", "bound_by")] == [
+        None
+    ] * 3
+    lease = world.claim(worker)
+    world.progress(lease, 4300, spent={"device": 3.0, "encode": 1.0})
+
+    item = run("ps", "-o", "json").json["items"][-1]
+    assert (item["bound_by"], item["spent_seconds"]) == ("device", {"device": 3.0, "encode": 1.0})
+    assert item["rate"] > 4300 / 60  # it began less than a minute ago
+    assert item["eta_seconds"] == pytest.approx((60_000 - 4300) / item["rate"], abs=0.1)
+    shown = run("job", "show", job_id).out
+    assert "images a second of the last minute" in shown
+    assert "device (device 75%, encode 25%)" in shown
+    assert "device" in run("ps").lines[-1].split()
 
 
 def test_a_device_of_another_host_is_shown_with_its_host(run: Runner, world: World) -> None:
