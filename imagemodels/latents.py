@@ -1,5 +1,8 @@
 """The latents of numbered images: each a function of prior, seed, index and class. Drawn on the CPU."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,6 +11,7 @@ from imagemodels.networks.architectures import Decoder
 
 SHORTEST = 1e-12  # product of two lengths
 SMALLEST_SINE = 1e-6
+THREADS = 4  # numpy computes without holding its interpreter's lock
 PIECE_VALUES = 262_144  # of factors at a time: each image takes a copy of its Gaussian's, Z×Z values
 
 
@@ -41,6 +45,18 @@ class LatentSource:
         if decoder.prior is not None:
             buffers = (decoder.prior.weights, decoder.prior.means, decoder.prior.factors)
             self._prior = tuple(buffer.cpu().numpy() for buffer in buffers)
+
+    def draw_with_threads(
+        self, seed: int, indices: NDArray[np.int64], labels: NDArray[np.int64] | None
+    ) -> NDArray[np.float32]:
+        """Return what ``draw`` returns, sooner: a GPU may make images faster than one thread draws their latents."""
+        parts = np.array_split(np.arange(len(indices)), THREADS)
+        with_labels = [(indices[part], None if labels is None else labels[part]) for part in parts]
+        return np.concatenate(list(self._threads.map(lambda part: self.draw(seed, *part), with_labels)))
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(THREADS, thread_name_prefix="latents")
 
     def draw(
         self, seed: int, indices: NDArray[np.int64], labels: NDArray[np.int64] | None, truncation: float = 1.0

@@ -1,6 +1,10 @@
 """The one normaliser between stored pixels (uint8, 0 to 255) and what networks see (float, -1 to 1)."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 NORMALISER = "x / 127.5 - 1"  # written into every exported model
@@ -26,3 +30,11 @@ def to_uint8(images: Tensor) -> Tensor:
     """
     scaled = images.float().add(1.0).mul_(HALF_RANGE)
     return scaled.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def copy_into(places: Sequence[NDArray[np.uint8]], images: NDArray[np.uint8]) -> None:
+    """Copy images (N, H, W, C) into arrays (N₁, H, W, C), (N₂, H, W, C), … of N images in all, in this order."""
+    start = 0
+    for place in places:
+        place[...] = images[start : start + len(place)]
+        start += len(place)

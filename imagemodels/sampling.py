@@ -1,5 +1,6 @@
 """Images from a trained network: each a function of model, seed, index and class, whatever the batches were."""
 
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 
 import numpy as np
@@ -10,12 +11,13 @@ from torch import Tensor
 from imagemodels import random
 from imagemodels.batched import BatchedModel, full_batch
 from imagemodels.errors import ConfigError, DataError
+from imagemodels.lanes import Lanes
 from imagemodels.latents import LatentSource
 from imagemodels.memory import in_batches_that_fit
 from imagemodels.networks.architectures import Decoder
 from imagemodels.networks.blocks import weighted_layers
 from imagemodels.networks.features import FeatureEncoder
-from imagemodels.pixels import to_float, to_uint8
+from imagemodels.pixels import copy_into, to_float, to_uint8
 from imagemodels.runtime import Runtime
 
 CPU_BATCH = 64  # images
@@ -40,6 +42,7 @@ class Generator(BatchedModel):
         super().__init__(network, runtime, full_batch(runtime, batch_size, cpu=CPU_BATCH, cuda=CUDA_BATCH))
         self._latents = LatentSource(network)
         self._fast = _inference_copy(network, runtime)
+        self._lanes: Lanes | None = None  # of a GPU, for batches of the present size
 
     @property
     def num_classes(self) -> int:
@@ -58,6 +61,34 @@ class Generator(BatchedModel):
         indices = np.asarray(indices, dtype=np.int64)
         labels = self._labels(indices, labels)
         return self._decoded(self._latents.draw(seed, indices, labels), labels)
+
+    def sample_into(
+        self,
+        places: Sequence[NDArray[np.uint8]],
+        seed: int,
+        indices: NDArray[np.int64],
+        labels: NDArray[np.int64] | None = None,
+    ) -> Callable[[], None]:
+        """Begin to make the images that ``sample`` returns, into arrays (N₁, H, W, C), (N₂, H, W, C), … of N in all.
+
+        They are there when the function that is returned has been called. Meanwhile a GPU goes on by itself, with two
+        batches at most: the call after the next one waits for it. Raises as ``sample`` does.
+        """
+        indices = np.asarray(indices, dtype=np.int64)
+        labels = self._labels(indices, labels)
+        if self.runtime.torch_device.type != "cuda":
+            copy_into(places, self._decoded(self._latents.draw(seed, indices, labels), labels))
+            return nothing
+        latents = self._latents.draw_with_threads(seed, indices, labels)
+        with torch.inference_mode(), self.runtime.activated():
+            wait, self.batch_size = in_batches_that_fit(
+                lambda size: self._lanes_of(size).start(places, latents, labels),
+                self.batch_size,
+                "the making of images",
+                self.runtime.torch_device,
+                undo=self._forget_lanes,
+            )
+        return wait
 
     def latents(
         self,
@@ -122,6 +153,15 @@ class Generator(BatchedModel):
         means_NZ: Tensor = encoder(pixels_NCHW, labels_N).chunk(2, dim=1)[0]
         return means_NZ[: len(images)].float().cpu()
 
+    def _lanes_of(self, size: int) -> Lanes:
+        if self._lanes is None or self._lanes.batch_size != size:
+            self._forget_lanes()
+            self._lanes = Lanes(self._pixels, self.network.spec, size, self.runtime.torch_device)
+        return self._lanes
+
+    def _forget_lanes(self) -> None:
+        self._lanes = None
+
     def _decoded(self, latents: NDArray[np.float32], labels: NDArray[np.int64] | None) -> NDArray[np.uint8]:
         with torch.inference_mode(), self.runtime.activated():
             images, self.batch_size = in_batches_that_fit(
@@ -145,9 +185,12 @@ class Generator(BatchedModel):
     def _batch(self, latents: NDArray[np.float32], labels: NDArray[np.int64] | None, size: int) -> NDArray[np.uint8]:
         latents_NZ = self.runtime.put(_padded(torch.from_numpy(latents), size))
         labels_N = self.runtime.put(_padded(torch.from_numpy(labels), size)) if labels is not None else None
-        pixels_NCHW = to_uint8(self._fast(latents_NZ, labels_N))[: len(latents)]
-        pixels: NDArray[np.uint8] = pixels_NCHW.permute(0, 2, 3, 1).cpu().numpy()
+        pixels: NDArray[np.uint8] = self._pixels(latents_NZ, labels_N)[: len(latents)].cpu().numpy()
         return pixels
+
+    def _pixels(self, latents_NZ: Tensor, labels_N: Tensor | None) -> Tensor:
+        """The images (N, H, W, C), uint8, of one batch, where it is computed."""
+        return to_uint8(self._fast(latents_NZ, labels_N)).permute(0, 2, 3, 1)
 
     def _labels(self, indices: NDArray[np.int64], labels: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
         if not self.num_classes:
@@ -163,6 +206,10 @@ class Generator(BatchedModel):
             found = f"{labels.min()} to {labels.max()}"
             raise ConfigError(f"labels lie between 0 and {self.num_classes - 1}, got {found}")
         return labels
+
+
+def nothing() -> None:
+    """Wait for what is there already."""
 
 
 def _padded(rows: Tensor, count: int) -> Tensor:

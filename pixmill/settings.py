@@ -82,6 +82,9 @@ class WorkerSettings(Section):
     stop_grace_seconds: Seconds = 60.0  # time to reach a checkpoint after a stop or cancel
     checkpoint_seconds: Seconds = 30.0  # between two checkpoints of a train job
     threads: Annotated[int, Field(ge=1)] | None = None  # torch threads; default: every core this worker may use
+    # Processes that write the shards of generate jobs; default: on a GPU one for each core but one, 16 at most; on a
+    # CPU none, since the processes that make images there need all cores.
+    encoders: Annotated[int, Field(ge=0, le=256)] | None = None
 
 
 class _Variables(EnvSettingsSource):

@@ -8,6 +8,7 @@ Equal images and equal ShardMeta give equal bytes in the first two, so that an a
 """
 
 import hashlib
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pixmill.errors import CorruptFile, StorageError
-from storage.atomic import FileDigest, write_atomic
+from storage.atomic import TEMPORARY_SUFFIX, FileDigest, write_atomic
 from storage.batches import CHUNK_BYTES, FileBatch, ImageBatch, digests_of
 from storage.encoders import decode
 from storage.faults import named_faults
@@ -41,6 +42,7 @@ __all__ = [
     "ShardRow",
     "ShardWriter",
     "default_shard_size",
+    "discard_torn",
     "find_markers",
     "read_images",
     "read_marker",
@@ -101,6 +103,10 @@ class ShardWriter:
         for chunk in batch.chunks():
             self._append(self._encoded(chunk))
         return None
+
+    def note(self, seconds: Mapping[str, float]) -> None:
+        """Add what others have spent on the shard to the marker's timings."""
+        self._seconds.update(seconds)
 
     def commit(self) -> ShardRecord:
         """Give the files their names: images, table, marker, in this order.
@@ -195,9 +201,11 @@ def write_shard(
     expected_count: int | None = None,
     encoder: Encoder = ENCODER,
     format_name: str = WEBDATASET,
+    further_seconds: Mapping[str, float] | None = None,
 ) -> ShardRecord:
     """Write a whole shard from a stream of batches, of which one at a time is held.
 
+    `further_seconds` go into the marker's timings, as they are when all images have come.
     Raises StorageError if the batches do not follow one another or are not `expected_count` images, which format `raw`
     has to be told, DiskFull if there is no room; the folder then holds no part of the shard.
     """
@@ -210,7 +218,18 @@ def write_shard(
             count += len(batch)
         if expected_count is not None and count != expected_count:
             raise StorageError(f"{shard_stem(number)} must hold {expected_count} images, {count} came")
+        writer.note(further_seconds or {})
         return writer.commit()
+
+
+def discard_torn(folder: Path, number: int) -> None:
+    """Remove what a process that was killed has left of a shard, under names that are not final."""
+    with named_faults(folder, "remove"):
+        for path in folder.glob(f".{shard_stem(number)}.*{TEMPORARY_SUFFIX}"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def read_rows(folder: Path, number: int) -> list[ShardRow]:

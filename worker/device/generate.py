@@ -24,6 +24,7 @@ from worker.assignment import ModelInput
 from worker.device.choosing import Chosen, chooses
 from worker.device.classes import class_numbers, classes_of
 from worker.device.desk import Desk
+from worker.device.dictation import Commission, Dictation
 from worker.device.editing import EditTask
 from worker.device.made import Integers, Made, MadeFiles
 from worker.device.makers import Forecasts, ImageMaker, Samples, Walks
@@ -37,6 +38,7 @@ from worker.device.warm import WarmModels
 ShardsSpec = GenerateSpec | AnimateSpec | EditSpec | RestoreSpec
 
 WORTH_HANDS_SECONDS = 8.0  # of work that is left of the job: each hand needs two or three to import torch
+WORTH_SCRIBES_SECONDS = 3.0  # likewise; each needs some tenths of a second to import what it needs
 
 log = logging.getLogger("job")
 
@@ -45,8 +47,7 @@ def run_generate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     """Write the shards of the task that are not published yet, and report each as soon as it is on disk."""
     started = time.monotonic()
     with closing(_Task(desk, warm)) as task:
-        for shard in task.missing:
-            record = task.write(shard)
+        for record in task.records():
             desk.publish_shard(record)
             log.info("shard %d: %d images, tar sha256 %s", record.number, record.count, record.tar_sha256)
     desk.progress("written", task.total, task.total)
@@ -75,11 +76,21 @@ class _Task:
         self.missing = [shard for shard in self.planned if shard.number not in published]
         self._left = sum(shard.count for shard in self.missing)
         self._hands = warm.hands if isinstance(spec, GenerateSpec) else None
+        self._scribes = warm.scribes if isinstance(spec, GenerateSpec) else None
         self._batch_images = self._maker.shared_batch_images if self._hands else self._maker.batch_images
         self._made = self._make(numbers for shard in self.missing for numbers in self._batches(shard))
         self._started = time.monotonic()
         self._spending, self._rate = Spending(), Rate()
         self._made_here = 0
+
+    def records(self) -> Iterator[ShardRecord]:
+        """Write the missing shards, and give each when it is on disk; by scribes as soon as they are there."""
+        for place, shard in enumerate(self.missing):
+            if self._has_scribes():
+                assert self._scribes is not None
+                yield from Dictation(self._scribes, self._commission(), self.missing[place:]).records()
+                return
+            yield self.write(shard)
 
     def write(self, shard: ShardRange) -> ShardRecord:
         """Make the images of the next missing shard, and write them as the spec wants them."""
@@ -137,6 +148,32 @@ class _Task:
         """Let go of whoever still makes images."""
         self._made.close()
 
+    def _has_scribes(self) -> bool:
+        """Whether scribes are ready; they are started when it will still take long without them."""
+        if self._scribes is None:
+            return False
+        slot_bytes = self._commission().slot_bytes
+        seconds_each = (time.monotonic() - self._started) / max(1, self._made_here)
+        if self._made_here and self._left * seconds_each > WORTH_SCRIBES_SECONDS:
+            self._scribes.begin(slot_bytes)
+        return self._scribes.are_ready(slot_bytes)
+
+    def _commission(self) -> Commission:
+        assert self._desk.assignment.model is not None
+        model = self._desk.assignment.model
+        return Commission(
+            folder=self._desk.folder,
+            shape=(model.image_size, model.image_size, model.channels),
+            seed=self._spec.seed,
+            encoder=encoder_name_of(self._spec),
+            format_name=format_of(self._spec),
+            batch_images=self._batch_images,
+            meta=self.meta,
+            make_into=self._maker.make_into,
+            check=self._desk.check_stop,
+            advance=self._advance,
+        )
+
     def _batches(self, shard: ShardRange) -> Iterator[Integers]:
         last = shard.first_index + shard.count
         for first in range(shard.first_index, last, self._batch_images):
@@ -171,9 +208,14 @@ def format_of(spec: ShardsSpec) -> str:
 
 def encoder_of(spec: ShardsSpec) -> Encoder:
     """What makes the image files of a job."""
+    return find_encoder(encoder_name_of(spec))
+
+
+def encoder_name_of(spec: ShardsSpec) -> str | None:
+    """Its name, as people ask for it; None: the default."""
     if not isinstance(spec, GenerateSpec):
-        return find_encoder(None)
-    return find_encoder(PIXELS if spec.format == "raw" else spec.encoder)
+        return None
+    return PIXELS if spec.format == "raw" else spec.encoder
 
 
 def image_maker(desk: Desk, warm: WarmModels) -> ImageMaker:

@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from pixmill.interpreter import python_command
 from worker.assignment import Assignment
 from worker.device.made import Integers, Made, MadeFiles
+from worker.device.memory import memory_available
 from worker.device.pinning import die_with_parent
 from worker.device.wire import Array, Wire, WireClosed
 
@@ -100,7 +100,7 @@ class Hands:
 
     def begin(self) -> None:
         """Start them, unless they run or there is no memory for two; the device process can work on meanwhile."""
-        count = min(self.most, _memory_available() // BYTES_EACH)
+        count = min(self.most, memory_available() // BYTES_EACH)
         if self._alive or count < 2:
             return
         log.info("starting %d processes that make images", count)
@@ -197,10 +197,3 @@ def _next(
         except HandLost as error:
             log.warning("images %d to %d are made without help: %s", numbers[0], numbers[-1], error)
             return make(numbers)
-
-
-def _memory_available() -> int:
-    """Bytes that can be had without swapping."""
-    facts = Path("/proc/meminfo").read_text(encoding="ascii")
-    (line,) = (line for line in facts.splitlines() if line.startswith("MemAvailable:"))
-    return int(line.split()[1]) * 1024

@@ -9,13 +9,14 @@ import numpy as np
 from imagemodels.classifier import Classifier
 from imagemodels.data import SequenceDataset
 from imagemodels.latents import between
+from imagemodels.pixels import copy_into
 from imagemodels.prediction import Predictor
 from imagemodels.random import labels as labels_in_turn
 from imagemodels.restoration import Restorer
 from imagemodels.sampling import Generator
 from pixmill.specs import AnimateSpec, GenerateSpec
 from storage.manifest import Edit
-from worker.device.made import Images, Integers, Made
+from worker.device.made import Begun, Images, Integers, Made
 
 ClassesOf = Callable[[Integers], Integers | None]  # the class (N,) of each number, None where there are none
 
@@ -74,6 +75,15 @@ class ImageMaker(ABC):
         """Return the images of these numbers (N,), and what is to be recorded of them."""
         return Made(*self.make(indices))
 
+    def make_into(self, indices: Integers, places: Sequence[Images]) -> Begun:
+        """Begin to make the images of these numbers (N,), the first ones into the first of `places`, and so on.
+
+        Any memory will do: arrays (N₁, H, W, C), (N₂, H, W, C), …, of N images in all.
+        """
+        made = self.made(indices)
+        copy_into(places, made.images)
+        return Begun.into(places, made.labels, made.choices)
+
     @abstractmethod
     def make(self, indices: Integers) -> tuple[Images, Integers | None]:
         """Return the images (N, H, W, C) of these numbers (N,), and their labels (N,) where there are any."""
@@ -97,6 +107,12 @@ class Samples(ImageMaker):
         """Images of the classes that their numbers have."""
         labels = self._classes(indices)
         return self._generator.sample(self._spec.seed, indices, labels), labels
+
+    def make_into(self, indices: Integers, places: Sequence[Images]) -> Begun:
+        """The same, while the device goes on."""
+        labels = self._classes(indices)
+        wait = self._generator.sample_into(places, self._spec.seed, indices, labels)
+        return Begun.into(places, labels, wait=wait)
 
 
 class _Frames(ImageMaker):

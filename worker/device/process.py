@@ -25,7 +25,7 @@ from worker.device.slots import parse_slot
 log = logging.getLogger("job")
 
 DEVICE_SPOILED = 75  # exit status: try again, with a new process
-IDLE_HANDS_SECONDS = 30.0  # for which they wait for the next generate task
+IDLE_HELPERS_SECONDS = 30.0  # for which hands or scribes wait for the next generate task
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
         for lock in arguments.lock:
             hold_device(lock)
         meeting = arguments.lock[0].with_suffix(".ranks")  # the lock's holder has it to itself
-        process = DeviceProcess(channel, arguments.device, arguments.threads, meeting)
+        process = DeviceProcess(channel, arguments, meeting)
     except PixmillError as error:
         channel.send({"say": "refused", "message": error.message, "hint": error.hint})
         sys.exit(error.exit_code)
@@ -50,6 +50,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="worker.device.process")
     parser.add_argument("--device", required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--encoders", type=int, required=True)
     parser.add_argument("--socket", type=int, required=True)
     parser.add_argument("--lock", type=Path, required=True, action="append", help="of each device")
     return parser.parse_args()
@@ -58,7 +59,7 @@ def _arguments() -> argparse.Namespace:
 class DeviceProcess:
     """Reads assignments, runs them, and says how they ended."""
 
-    def __init__(self, channel: Channel, device: str, threads: int, meeting: Path) -> None:
+    def __init__(self, channel: Channel, arguments: argparse.Namespace, meeting: Path) -> None:
         with importing():
             import worker.device.attempt  # noqa: F401  all job kinds now: the first task need not wait for them
             from worker.device.facts import device_facts, prepare_torch
@@ -67,19 +68,19 @@ class DeviceProcess:
         self._channel = channel
         self._orders = Orders(channel)
         self._meeting = meeting
-        kind, numbers = parse_slot(device)
-        self._threads_each = max(1, threads // len(numbers))
-        prepare_torch(threads)
-        self._warm = WarmModels(kind, threads)
-        channel.send({"say": "hello", **device_facts(device)})
+        kind, numbers = parse_slot(arguments.device)
+        self._threads_each = max(1, arguments.threads // len(numbers))
+        prepare_torch(arguments.threads)
+        self._warm = WarmModels(kind, arguments.threads, most_scribes=arguments.encoders)
+        channel.send({"say": "hello", **device_facts(arguments.device)})
 
     def serve(self) -> None:
         """Work until the parent closes the line."""
-        hands = self._warm.hands
+        helpers = self._warm.helpers
         while True:
-            message = self._orders.next(IDLE_HANDS_SECONDS if hands and hands.are_alive else None)
-            if hands and (message is None or not _needs_hands(message)):
-                hands.end()
+            message = self._orders.next(IDLE_HELPERS_SECONDS if helpers and helpers.are_alive else None)
+            if helpers and (message is None or not _needs_helpers(message)):
+                helpers.end()
             if message is not None and message["do"] == "run":
                 self._run(Assignment.from_json(message["assignment"]))
 
@@ -109,7 +110,7 @@ class DeviceProcess:
             os._exit(RANK_LOST)
 
 
-def _needs_hands(message: dict[str, Any]) -> bool:
+def _needs_helpers(message: dict[str, Any]) -> bool:
     return bool(message["do"] == "run" and message["assignment"]["role"] == "generate")
 
 

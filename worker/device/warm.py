@@ -7,11 +7,13 @@ from pathlib import Path
 import torch
 
 from imagemodels.export import load_model
+from imagemodels.lanes import lock_pages
 from imagemodels.memory import free_memory
 from imagemodels.model import Model
 from imagemodels.runtime import Runtime
 from imagemodels.training.ranks import Ranks
 from worker.device.hands import Hands
+from worker.device.scribes import Scribes
 
 KEPT_MODELS = 2
 SMALL_IMAGE = 32  # pixels a side
@@ -19,18 +21,27 @@ SMALL_IMAGE = 32  # pixels a side
 
 @dataclass
 class WarmModels:
-    """The most recently used models, by digest, precision and threads; and the hands, where there are any."""
+    """The most recently used models, by digest, precision and threads; and the processes that help with images."""
 
     device: str  # torch's name: "cpu" or "cuda"
     most_threads: int
-    hands: Hands | None = None  # of a CPU with several cores
+    most_scribes: int = 0
+    hands: Hands | None = None  # of a CPU with several cores, unless it has scribes
+    scribes: Scribes | None = None
     ranks: Ranks = field(default_factory=Ranks)  # the processes that share the running task
     _threads: int = 1
     _models: OrderedDict[tuple[str, str, int], Model] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
-        if self.device == "cpu" and self.most_threads > 1:
+        if self.most_scribes:
+            self.scribes = Scribes(self.most_scribes, lock_pages if self.device == "cuda" else None)
+        elif self.device == "cpu" and self.most_threads > 1:
             self.hands = Hands(self.most_threads)
+
+    @property
+    def helpers(self) -> Hands | Scribes | None:
+        """Processes that help with the images of generate tasks, and live on from task to task."""
+        return self.hands or self.scribes
 
     def prepare(self, image_size: int, *, is_shared_out: bool = False) -> None:
         """Choose the CPU threads for images of this size (pixels a side), before anything is computed with them.

@@ -1,4 +1,4 @@
-"""The line between a device process and its hands: a JSON object with the arrays that belong to it, over a socket."""
+"""The line between a device process and its hands or scribes: JSON objects with the arrays that belong to them."""
 
 import json
 import socket
@@ -22,6 +22,11 @@ class Wire:
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
+
+    @property
+    def descriptor(self) -> int:
+        """What can be read from when a message is there."""
+        return self._socket.fileno()
 
     def send(self, message: dict[str, Any], *arrays: Array) -> None:
         """Write one message.  Raises WireClosed."""

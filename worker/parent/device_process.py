@@ -35,9 +35,10 @@ class DeviceProcess:
     thread must outlive the process.
     """
 
-    def __init__(self, device: str, threads: int, *locks: Path) -> None:
+    def __init__(self, device: str, threads: int, *locks: Path, encoders: int = 0) -> None:
         self.device = device
         self.threads = threads
+        self.encoders = encoders
         self._locks = locks
         self._environment = with_our_code(environment_for(device, threads))
         ours, self._theirs = socket.socketpair()
@@ -144,6 +145,7 @@ class DeviceProcess:
         options = [
             ("--device", self.device),
             ("--threads", str(self.threads)),
+            ("--encoders", str(self.encoders)),
             ("--socket", str(descriptor)),
             *(("--lock", str(lock)) for lock in self._locks),
         ]

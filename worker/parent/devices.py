@@ -8,9 +8,10 @@ from typing import Any, Self
 from pixmill.errors import Unavailable
 from pixmill.interpreter import python_command, with_our_code
 from pixmill.settings import Settings
-from worker.device.slots import slot_name
+from worker.device.slots import parse_slot, slot_name
 
 AUTO = "auto"
+MOST_ENCODERS = 16  # that are started where nobody has said how many
 PROBE_SECONDS = 120.0  # importing torch from a cold disk, and starting CUDA
 
 
@@ -61,6 +62,14 @@ class DeviceProbe:
 def threads_of(settings: Settings) -> int:
     """How many CPU threads a device process may use."""
     return settings.worker.threads or len(os.sched_getaffinity(0))
+
+
+def encoders_of(settings: Settings, device: str) -> int:
+    """How many processes a device process may start that write shards; `device` is the name of one or several."""
+    if settings.worker.encoders is not None:
+        return settings.worker.encoders
+    kind, _ = parse_slot(device)
+    return 0 if kind == "cpu" else min(MOST_ENCODERS, max(1, len(os.sched_getaffinity(0)) - 1))
 
 
 def choose_device(name: str) -> str:

@@ -23,7 +23,7 @@ from scheduler.messages import make_celery
 from scheduler.names import HEAR_CANARY, RUN_TASK, canary_queue, celery_queue
 from worker.device.slots import parse_slot
 from worker.parent.device_process import DeviceProcess, DeviceProcessRefused, lock_paths
-from worker.parent.devices import choose_device, threads_of
+from worker.parent.devices import choose_device, encoders_of, threads_of
 from worker.parent.heart import Heart
 from worker.parent.pool import PromptPool
 from worker.parent.runner import Runner
@@ -45,7 +45,8 @@ def run_worker(settings: Settings, device: str) -> None:
     require_current_schema(database)
     threads = threads_of(settings)
     device = choose_device(device)
-    process = DeviceProcess(device, threads, *lock_paths(settings.run_folder, device))
+    locks = lock_paths(settings.run_folder, device)
+    process = DeviceProcess(device, threads, *locks, encoders=encoders_of(settings, device))
     facts = _facts(process.wait_ready())
     worker = database.transact(lambda session: _registered(session, facts))
     runner = Runner(database, settings, worker, process)

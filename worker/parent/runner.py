@@ -130,8 +130,8 @@ class Runner:
         self._holding.put_down()  # a start takes seconds, for which nothing else has to wait
         log.info("starting a new device process", extra={"device": self._process.device})
         self._process.close()
-        locks = lock_paths(self._settings.run_folder, self._process.device)
-        self._process = DeviceProcess(self._process.device, self._process.threads, *locks)
+        old, locks = self._process, lock_paths(self._settings.run_folder, self._process.device)
+        self._process = DeviceProcess(old.device, old.threads, *locks, encoders=old.encoders)
         self._process.wait_ready()
 
     def _follow(self, lease: Lease, watch: Watch) -> None:
