@@ -34,7 +34,7 @@ class Lanes:
     def __init__(self, pixels: Pixels, network: Decoder, batch_size: int, device: torch.device) -> None:
         self.batch_size = batch_size
         self._pixels = pixels
-        self._computing, self._copying = torch.cuda.Stream(device), torch.cuda.Stream(device)
+        self._computing, self._copying = (torch.cuda.Stream(device) for _ in range(2))  # type: ignore[no-untyped-call]
         spec = network.spec
         self._latents = torch.linspace(-2, 2, batch_size * spec.latent_size, device=device).view(batch_size, -1)
         self._labels = torch.zeros(batch_size, dtype=torch.int64, device=device) if spec.num_classes else None
@@ -62,6 +62,11 @@ class Lanes:
                 copy.wait()
 
         return wait
+
+    def settle(self) -> None:
+        """Return when nothing is under way any more: only then may the memory be used for something else."""
+        for lane in self._lanes:
+            lane.copy.wait()
 
     def _start(
         self, places: Sequence[Images], latents: NDArray[np.float32], labels: NDArray[np.int64] | None
@@ -183,7 +188,7 @@ def lock_pages(memory: Images) -> Callable[[], None]:
 
     Where the driver refuses, a line is logged, and images take the way past memory that is locked.
     """
-    runtime = torch.cuda.cudart()
+    runtime = torch.cuda.cudart()  # type: ignore[no-untyped-call]
     refused = runtime.cudaHostRegister(memory.ctypes.data, memory.nbytes, 0)
     if int(refused) != 0:
         log.warning("the pages of %d MB are not locked (CUDA error %s)", memory.nbytes // 2**20, int(refused))

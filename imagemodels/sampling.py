@@ -156,10 +156,12 @@ class Generator(BatchedModel):
     def _lanes_of(self, size: int) -> Lanes:
         if self._lanes is None or self._lanes.batch_size != size:
             self._forget_lanes()
-            self._lanes = Lanes(self._pixels, self.network.spec, size, self.runtime.torch_device)
+            self._lanes = Lanes(self._pixels, self.network, size, self.runtime.torch_device)
         return self._lanes
 
     def _forget_lanes(self) -> None:
+        if self._lanes is not None:
+            self._lanes.settle()
         self._lanes = None
 
     def _decoded(self, latents: NDArray[np.float32], labels: NDArray[np.int64] | None) -> NDArray[np.uint8]:

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,15 +8,16 @@ import psutil
 import pytest
 
 from pixmill.errors import UserError
+from pixmill.settings import load_settings
 from tests.waiting import is_alive, wait_until
 from tests.worker.line import REPOSITORY
 from worker.parent.device_process import DeviceProcess, DeviceProcessRefused, lock_path
-from worker.parent.devices import choose_device
+from worker.parent.devices import MOST_ENCODERS, choose_device, encoders_of
 
 
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[DeviceProcess]:
-    made = DeviceProcess("cpu", 1, tmp_path / "device.lock")
+    made = DeviceProcess("cpu", 1, tmp_path / "device.lock", encoders=3)
     yield made
     made.close()
 
@@ -28,6 +30,7 @@ def child(process: DeviceProcess) -> psutil.Process:
 def test_it_says_what_its_device_is_and_sees_no_other(process: DeviceProcess) -> None:
     variables = child(process).environ()  # as the process was started, before torch was imported
     assert variables["CUDA_VISIBLE_DEVICES"] == ""
+    assert "--encoders 3" in " ".join(child(process).cmdline())
     assert variables["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     assert variables["OMP_NUM_THREADS"] == "1"
     hello = process.wait_ready()
@@ -83,6 +86,14 @@ def test_a_process_that_cannot_be_started_is_told(tmp_path: Path, monkeypatch: p
 def test_auto_takes_what_is_there() -> None:
     assert choose_device("auto") in {"cpu", "cuda:0"}
     assert choose_device("cuda:7") == "cuda:7"
+
+
+def test_a_gpu_has_encoders_unless_somebody_says_otherwise() -> None:
+    cores = len(os.sched_getaffinity(0))
+    assert encoders_of(load_settings(), "cpu") == 0
+    assert encoders_of(load_settings(), "cuda:0-1") == min(MOST_ENCODERS, max(1, cores - 1))
+    assert encoders_of(load_settings(flags={"worker.encoders": 0}), "cuda:0") == 0
+    assert encoders_of(load_settings(flags={"worker.encoders": 2}), "cpu") == 2
 
 
 def test_each_device_has_a_lock_of_its_own(tmp_path: Path) -> None:
