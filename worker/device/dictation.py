@@ -8,7 +8,7 @@ import logging
 import selectors
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec
@@ -136,7 +136,7 @@ class Dictation:
         self._is_sound = True
         self._waited = 0.0  # seconds for which the device found no room, since the last batch
 
-    def records(self) -> Iterator[ShardRecord]:
+    def records(self) -> Generator[ShardRecord]:
         """Write all shards, and give each as soon as it is on disk, in any order.
 
         The shard of a scribe that dies is written anew by another one. Raises ScribesLost when none is left, what a

@@ -46,8 +46,8 @@ log = logging.getLogger("job")
 def run_generate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     """Write the shards of the task that are not published yet, and report each as soon as it is on disk."""
     started = time.monotonic()
-    with closing(_Task(desk, warm)) as task:
-        for record in task.records():
+    with closing(_Task(desk, warm)) as task, closing(task.records()) as records:
+        for record in records:
             desk.publish_shard(record)
             log.info("shard %d: %d images, tar sha256 %s", record.number, record.count, record.tar_sha256)
     desk.progress("written", task.total, task.total)
@@ -83,7 +83,7 @@ class _Task:
         self._spending, self._rate = Spending(), Rate()
         self._made_here = 0
 
-    def records(self) -> Iterator[ShardRecord]:
+    def records(self) -> Series[ShardRecord]:
         """Write the missing shards, and give each when it is on disk; by scribes as soon as they are there."""
         for place, shard in enumerate(self.missing):
             if self._has_scribes():

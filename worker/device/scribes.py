@@ -19,7 +19,7 @@ from worker.device.pinning import die_with_parent
 from worker.device.ring import Images, Ring
 from worker.device.wire import Array, Wire, WireClosed
 
-BYTES_EACH = 150_000_000  # of memory that a scribe needs beside its slots, about
+BYTES_EACH = 100_000_000  # of memory that a scribe needs beside its slots, about
 SLOTS_EACH = 2  # one that is written, and one that waits: what bounds the memory
 
 LockPages = Callable[[Images], Callable[[], None]]  # keeps memory in its place; gives what lets go of it again
