@@ -83,7 +83,7 @@ class WorkerSettings(Section):
     checkpoint_seconds: Seconds = 30.0  # between two checkpoints of a train job
     threads: Annotated[int, Field(ge=1)] | None = None  # torch threads; default: every core this worker may use
     # Processes that write the shards of generate jobs; default: on a GPU one for each core but one, 16 at most; on a
-    # CPU none, since the processes that make images there need all cores.
+    # CPU none, but processes that make images on all cores, which there are only without these.
     encoders: Annotated[int, Field(ge=0, le=256)] | None = None
 
 
