@@ -193,6 +193,7 @@ class Bench:
             make_into=_made_already,
             check=lambda: None,
             advance=lambda _count: None,
+            waited=lambda _seconds, _shares: None,
         )
 
 

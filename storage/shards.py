@@ -201,11 +201,9 @@ def write_shard(
     expected_count: int | None = None,
     encoder: Encoder = ENCODER,
     format_name: str = WEBDATASET,
-    further_seconds: Mapping[str, float] | None = None,
 ) -> ShardRecord:
     """Write a whole shard from a stream of batches, of which one at a time is held.
 
-    `further_seconds` go into the marker's timings, as they are when all images have come.
     Raises StorageError if the batches do not follow one another or are not `expected_count` images, which format `raw`
     has to be told, DiskFull if there is no room; the folder then holds no part of the shard.
     """
@@ -218,7 +216,6 @@ def write_shard(
             count += len(batch)
         if expected_count is not None and count != expected_count:
             raise StorageError(f"{shard_stem(number)} must hold {expected_count} images, {count} came")
-        writer.note(further_seconds or {})
         return writer.commit()
 
 

@@ -16,6 +16,7 @@ from imagemodels.sampling import Generator
 from pixmill.errors import StorageError
 from pixmill.interpreter import python_command
 from pixmill.specs import GenerateSpec
+from pixmill.stages import Stage, bound_by
 from storage.formats.table import FORMATS
 from storage.records import CONTAINERS
 from storage.shards import ImageBatch, ShardMeta, ShardRange, ShardRecord, read_marker, shard_plan, write_shard
@@ -27,6 +28,7 @@ from worker.device import dictation, generate
 from worker.device.dictation import Commission, Dictation
 from worker.device.made import Begun, Images, Integers
 from worker.device.scribes import SLOTS_EACH, Scribes, ScribesLost
+from worker.device.spending import Spending
 from worker.device.warm import WarmModels
 
 Record = dict[str, Any]
@@ -172,7 +174,7 @@ class Job:
     """Shards for scribes, and how far they are."""
 
     def __init__(self, folder: Path, count: int, check: Callable[[], None] = lambda: None) -> None:
-        self.device, self.written = Device(), 0
+        self.device, self.written, self.spending = Device(), 0, Spending()
         self.shards = shard_plan(count, 200)
         self.commission = Commission(
             folder=folder,
@@ -185,6 +187,7 @@ class Job:
             make_into=self.device.make_into,
             check=check,
             advance=self._advance,
+            waited=self.spending.waited,
         )
 
     def _advance(self, count: int) -> None:
@@ -230,6 +233,8 @@ def test_a_device_that_is_faster_waits(
     assert psutil.Process().memory_info().shared - memory < scribes.ring.slots * scribes.ring.slot_bytes + 2**22
     assert records == job.alone(tmp_path / "alone")
     assert (job.written, job.device.made) == (1_500, 1_500)
+    spent = job.spending.seconds
+    assert bound_by(spent) in {Stage.ENCODE, Stage.DISK}, spent  # whoever waits for scribes does not wait for a device
 
 
 def test_one_that_dies_leaves_its_shard_to_another_one(tmp_path: Path, scribes: Scribes) -> None:

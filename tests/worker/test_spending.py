@@ -20,7 +20,7 @@ LIGHT = ConvDecoderSpec(image_size=128, channels=3, latent_size=4, width=2)
 
 @pytest.mark.parametrize(
     ("network", "asked", "stage"),
-    [(HEAVY, {"n": 200}, Stage.DEVICE), (LIGHT, {"n": 20, "encoder": "webp"}, Stage.ENCODE)],
+    [(HEAVY, {"n": 200}, Stage.DEVICE), (LIGHT, {"n": 120, "encoder": "webp"}, Stage.ENCODE)],
     ids=["slow network", "slow encoder"],
 )
 def test_a_task_is_bound_by_what_takes_longest(

@@ -16,6 +16,7 @@ from typing import ParamSpec
 import numpy as np
 
 from pixmill.errors import CorruptFile, DiskFull, PermissionDenied, PixmillError, StorageError
+from pixmill.stages import Stage
 from storage.shards import ShardMeta, ShardRange, ShardRecord, discard_torn
 from worker.device.made import Begun, Images, Integers, Made
 from worker.device.scribes import Scribe, ScribeLost, Scribes, ScribesLost
@@ -43,6 +44,7 @@ class Commission:
     make_into: Callable[[Integers, Sequence[Images]], Begun]  # begins to make images of these numbers (N,)
     check: Callable[[], None]  # called again and again; may raise to end all of it
     advance: Callable[[int], None]  # called with how many images more, or fewer, are written
+    waited: Callable[[float, Mapping[str, float]], None]  # with seconds, and the shares that stages had in them
 
     @property
     def slot_images(self) -> int:
@@ -135,6 +137,7 @@ class Dictation:
             self._selector.register(seat.scribe, selectors.EVENT_READ, seat)
         self._is_sound = True
         self._waited = 0.0  # seconds for which the device found no room, since the last batch
+        self._unexplained = 0.0  # the same, since a scribe last said what it spends its own on
 
     def records(self) -> Generator[ShardRecord]:
         """Write all shards, and give each as soon as it is on disk, in any order.
@@ -190,7 +193,9 @@ class Dictation:
         """Wait until the images of a batch are where they shall be, and tell the scribes."""
         began = time.monotonic()
         batch.begun.wait()
-        seconds = {"make_seconds": batch.make_seconds + time.monotonic() - began, "slot_seconds": batch.slot_seconds}
+        make_seconds = batch.make_seconds + time.monotonic() - began
+        self._commission.waited(make_seconds, {Stage.DEVICE: 1.0})
+        seconds = {"make_seconds": make_seconds, "slot_seconds": batch.slot_seconds}
         whole = sum(len(piece.numbers) for piece in batch.pieces)
         for piece, made in zip(batch.pieces, batch.begun.pieces, strict=True):
             share = {name: value * len(piece.numbers) / whole for name, value in seconds.items()}
@@ -201,7 +206,9 @@ class Dictation:
         began = time.monotonic()
         spoken = self._selector.select(seconds)
         if seconds:
-            self._waited += time.monotonic() - began
+            waited = time.monotonic() - began
+            self._waited += waited
+            self._unexplained += waited
         for key, _ in spoken:
             try:
                 record = self._heard(key.data, key.data.scribe.hear())
@@ -217,8 +224,10 @@ class Dictation:
                 seat.free.append(slot)
                 seat.written += count
                 self._commission.advance(count)
-            case {"say": "shard", "record": dict(record)}:
+            case {"say": "shard", "record": dict(record), "spent": dict(shares)}:
                 seat.shard = None
+                self._commission.waited(self._unexplained, shares)
+                self._unexplained = 0.0
                 return ShardRecord.from_json(record)
             case {"say": "failed", "kind": kind, "message": text, "hint": hint}:
                 raise _failure(str(kind), str(text), None if hint is None else str(hint))

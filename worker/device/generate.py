@@ -172,6 +172,7 @@ class _Task:
             make_into=self._maker.make_into,
             check=self._desk.check_stop,
             advance=self._advance,
+            waited=self._spending.waited,
         )
 
     def _batches(self, shard: ShardRange) -> Iterator[Integers]:

@@ -20,9 +20,10 @@ from pixmill.errors import PixmillError
 from pixmill.interpreter import begin_quickly
 from pixmill.logs import log_to_stderr
 from storage.encoders import find_encoder
-from storage.shards import ImageBatch, ShardMeta, ShardRecord, write_shard
+from storage.shards import ImageBatch, ShardMeta, ShardRecord, ShardWriter
 from worker.device.made import Made
 from worker.device.ring import Ring
+from worker.device.spending import Spending
 from worker.device.wire import Wire, WireClosed
 
 log = logging.getLogger("job")
@@ -58,8 +59,10 @@ class _Scribe:
         """Work until the line is closed, or something fails.  Raises WireClosed."""
         while True:
             order, _ = self._wire.receive()
+            spending = Spending()
             try:
-                answer = {"say": "shard", "record": self._written(order).to_json()}
+                record = self._written(order, spending)
+                answer = {"say": "shard", "record": record.to_json(), "spent": spending.seconds}
             except PixmillError as error:
                 answer = _failure(type(error).__name__, error.message, error.hint)
             except Exception as error:  # the device process makes it the task's failure
@@ -69,18 +72,22 @@ class _Scribe:
             if answer["say"] == "failed":
                 return
 
-    def _written(self, order: Mapping[str, Any]) -> ShardRecord:
+    def _written(self, order: Mapping[str, Any], spending: Spending) -> ShardRecord:
         self._seconds.clear()
-        return write_shard(
+        with ShardWriter(
             Path(order["folder"]),
             order["number"],
-            self._batches(order),
             ShardMeta.from_json(order["meta"]),
-            expected_count=order["count"],
             encoder=find_encoder(order["encoder"]),
             format_name=order["format"],
-            further_seconds=self._seconds,
-        )
+            expected_count=order["count"],
+        ) as writer:
+            for batch in self._batches(order):
+                with spending.writing(writer.seconds):
+                    writer.add(batch)
+            writer.note(self._seconds)
+            with spending.writing(writer.seconds):
+                return writer.commit()
 
     def _batches(self, order: Mapping[str, Any]) -> Iterator[ImageBatch]:
         """The images of a shard, as they come; whoever asks for the next ones needs the last ones no more."""
