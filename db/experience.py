@@ -42,6 +42,7 @@ def rates_by_device(session: Session, job_ids: Collection[int], kind: DeviceKind
     images: Counter[int] = Counter()
     seconds: dict[int, float] = {}
     for device_id, result in session.execute(statement):
-        images[device_id] += result.get("made", 0)
-        seconds[device_id] = seconds.get(device_id, 0.0) + result.get("making_seconds", 0.0)
+        facts = result or {}
+        images[device_id] += facts.get("made", 0)
+        seconds[device_id] = seconds.get(device_id, 0.0) + facts.get("making_seconds", 0.0)
     return {device_id: made / seconds[device_id] for device_id, made in images.items() if made and seconds[device_id]}

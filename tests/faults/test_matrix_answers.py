@@ -161,7 +161,7 @@ def test_row_18_a_worker_that_loses_every_fourth_answer_makes_everything_once(
     assert line.job(job).state is State.SUCCEEDED, line.story(job)
     assert standing_cutter.cuts - before >= 1
     assert [shard.number for shard in line.shards(job)] == list(range(6))
-    assert [task.lease_epoch for task in line.tasks(job)] == [1, 1]
+    assert {task.lease_epoch for task in line.tasks(job)} == {1}
 
 
 def test_row_18_short_tasks_lose_no_lease_to_lost_answers(

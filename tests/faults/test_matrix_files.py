@@ -52,10 +52,10 @@ def test_row_20_a_disk_that_is_full_for_a_while_delays_a_generate_job(rough_sqli
     job = line.submit(spec, **RETRY)
     line.wait_for(lambda: len(line.shards(job)) >= 2, job)
     with full_disk(line.holder(job).child):
-        line.wait_for(lambda: line.task(job).failures == 1, job)
+        line.wait_for(lambda: any(task.failures for task in line.tasks(job)), job)
         published = {shard.number: shard.lease_epoch for shard in line.shards(job)}
     assert line.wait(job) is State.SUCCEEDED, line.story(job)
-    assert line.attempts(job)[0].reason == "DiskFull"
+    assert {attempt.reason for attempt in line.attempts(job)} == {"DiskFull", None}
     assert published.items() <= {shard.number: shard.lease_epoch for shard in line.shards(job)}.items()
 
 

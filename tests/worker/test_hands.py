@@ -1,5 +1,6 @@
 """Processes that make the images of a generate task: who makes an image leaves no trace in it."""
 
+import shutil
 import signal
 import subprocess
 import threading
@@ -52,10 +53,14 @@ def processes() -> list[psutil.Process]:
 
 
 def generated(
-    root: Path, model: Generator, warm: WarmModels | None = None, stop: Judge = lambda _shard: False
+    root: Path,
+    model: Generator,
+    warm: WarmModels | None = None,
+    stop: Judge = lambda _shard: False,
+    **asked: Any,
 ) -> tuple[str, list[Record]]:
     """How a task of 2,000 images ended, and its shards; `stop` decides after each whether the task is to end."""
-    spec = GenerateSpec(model="one@1", n=2_000, shard_size=500, seed=3)
+    spec = GenerateSpec(**{"model": "one@1", "n": 2_000, "shard_size": 500, "seed": 3, **asked})
     fields: dict[str, Any] = {"spec": spec.model_dump(), "params": {"first_shard": 0, "shards": 4}}
     fields["model"] = exported(root, model)
     is_enough = lambda message: message["say"] == "shard" and stop(message["record"])  # noqa: E731
@@ -78,6 +83,16 @@ def test_whoever_makes_them_the_images_are_the_same(tmp_path: Path, model: Gener
 
     assert generated(tmp_path / "killed", model, warm, kill) == alone
     assert not hands_of(warm).are_alive  # the next task begins with sound ones
+
+
+def test_whoever_makes_their_files_they_are_the_same(tmp_path: Path, model: Generator, warm: WarmModels) -> None:
+    for asked in ({"format": "raw"}, {"encoder": "webp", "format": "parquet"}, {"truncation": 0.5, "format": "files"}):
+        alone = generated(tmp_path / "alone", model, n=600, **asked)
+        assert generated(tmp_path / "shared", model, warm, n=600, **asked) == alone
+        assert [shard["count"] for shard in alone[1]] == [500, 100]
+        shutil.rmtree(tmp_path / "alone")
+        shutil.rmtree(tmp_path / "shared")
+    assert hands_of(warm).are_ready
 
 
 def test_a_task_that_is_stopped_lets_go_of_them(tmp_path: Path, model: Generator, warm: WarmModels) -> None:
