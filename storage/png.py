@@ -2,7 +2,8 @@
 
 Pillow needs about 340 µs for a 64 × 64 RGB image, most of it choosing a filter for every row and searching matches
 that generated images do not have. Here every row gets the UP filter (the difference to the row above, PNG
-specification 9.2), computed with numpy for many images at once, and ISA-L deflates. Any PNG reader decodes the files.
+specification 9.2), computed with numpy for many images at once, and ISA-L deflates what can become smaller. Any PNG
+reader decodes the files.
 """
 
 import struct
@@ -27,11 +28,21 @@ _END = b"\0\0\0\0IEND\xaeB`\x82"
 _UP = 2  # the filter type that starts every row
 _FILTER_BYTES = 256 * 1024  # filtered at a time: the rows are still in the cache when they are deflated
 
-# Matches reach back 512 bytes at most. After the UP filter a match is a run or a short pattern, hardly ever a repeat
-# from far above: on smooth images the short window is smaller and faster than 32 KiB, on noise equal.
-_HISTORY_BITS = 9
+_VERSION = 2  # of what is below; 1 looked 512 bytes back, and deflated noise too
+
+# Matches reach back 4 bytes at most: to the pixel on the left. After the UP filter a match is a run of equal pixels,
+# or chance; to follow up chance takes a third of the time, and its matches are longer than the literals they replace.
+_HISTORY_BITS = 2
 _ISAL_LEVEL = 1
 _ISAL_MEMORY = 3  # MEM_LEVEL_MEDIUM: below it ISA-L is three times slower
+
+_GRID = 16  # rows, and bytes of each, that are looked at
+_NOISE_PAIRS = 120  # noise has at most one pair of equal values in so many
+_ZLIB_HEADER = b"\x78\x01"  # of a stream with a window of 32 KiB, deflated quickly if at all
+_STORED_BYTES = 2**16 - 1  # in a block
+
+Deflate = Callable[[memoryview], bytes]
+Checksum = Callable[..., int]
 
 
 @dataclass(frozen=True)
@@ -51,9 +62,9 @@ def _zlib_encoder() -> Encoder:
         return stream.compress(data) + stream.flush()
 
     def encode(images_NHWC: Images) -> list[bytes]:
-        return _encode(images_NHWC, deflate, zlib.crc32)
+        return _encode(images_NHWC, deflate, zlib.crc32, zlib.adler32)
 
-    return Encoder("png-up-zlib", f"1+zlib-{zlib.ZLIB_RUNTIME_VERSION}", encode)
+    return Encoder("png-up-zlib", f"{_VERSION}+zlib-{zlib.ZLIB_RUNTIME_VERSION}", encode)
 
 
 def _isal_encoder() -> Encoder:
@@ -65,9 +76,9 @@ def _isal_encoder() -> Encoder:
         return packed
 
     def encode(images_NHWC: Images) -> list[bytes]:
-        return _encode(images_NHWC, deflate, isal_zlib.crc32)
+        return _encode(images_NHWC, deflate, isal_zlib.crc32, isal_zlib.adler32)
 
-    return Encoder("png-up-isal", f"1+isal-{isal.__version__}", encode)
+    return Encoder("png-up-isal", f"{_VERSION}+isal-{isal.__version__}", encode)
 
 
 def _fastest_encoder() -> Encoder:
@@ -120,34 +131,60 @@ def check_images(images_NHWC: npt.NDArray[Any]) -> None:
         )
 
 
-def _encode(images_NHWC: Images, deflate: Callable[[memoryview], bytes], crc32: Callable[..., int]) -> list[bytes]:
+def _encode(images_NHWC: Images, deflate: Deflate, crc32: Checksum, adler32: Checksum) -> list[bytes]:
     _, height, width, channels = images_NHWC.shape
     header = struct.pack(">IIBBBBB", width, height, 8, COLOR_TYPES[channels], 0, 0, 0)
     # Up to and with the type of the IDAT chunk, all but its length is the same in every file.
     head = _SIGNATURE + len(header).to_bytes(4) + b"IHDR" + header + crc32(b"IHDR" + header).to_bytes(4)
     seed = crc32(b"IDAT")
     files = []
-    for row in _filtered_rows(images_NHWC):
-        packed = deflate(row)
-        crc = crc32(packed, seed)
-        files.append(b"".join((head, len(packed).to_bytes(4), b"IDAT", packed, crc.to_bytes(4), _END)))
+    for rows_NHB in _filtered(images_NHWC):
+        for image, is_noise in zip(rows_NHB.reshape(len(rows_NHB), -1), _are_noise(rows_NHB), strict=True):
+            packed = _stored(image.data, adler32) if is_noise else deflate(image.data)
+            crc = crc32(packed, seed)
+            files.append(b"".join((head, len(packed).to_bytes(4), b"IDAT", packed, crc.to_bytes(4), _END)))
     return files
 
 
-def _filtered_rows(images_NHWC: Images) -> Iterator[memoryview]:
-    """One buffer an image: its rows, each led by the filter type; valid until the next one is asked for."""
+def _filtered(images_NHWC: Images) -> Iterator[Images]:
+    """Rows of some images, (N, H, 1 + W·C), each led by the filter type; valid until the next ones are asked for."""
     count, height, width, channels = images_NHWC.shape
     rows = images_NHWC.reshape(count, height, width * channels)
     row_bytes = 1 + width * channels
     block = max(1, _FILTER_BYTES // (height * row_bytes))
-    filtered = np.empty((block, height, row_bytes), np.uint8)
+    filtered = np.empty((min(block, count), height, row_bytes), np.uint8)
     filtered[:, :, 0] = _UP
     for start in range(0, count, block):
         part = rows[start : start + block]
         filtered[: len(part), 0, 1:] = part[:, 0]  # the row above the first is zero
         np.subtract(part[:, 1:], part[:, :-1], out=filtered[: len(part), 1:, 1:])  # wraps modulo 256, as PNG wants
-        for image in filtered[: len(part)]:
-            yield image.data.cast("B")
+        yield filtered[: len(part)]
+
+
+def _are_noise(rows_NHB: Images) -> list[bool]:
+    """Whether deflate would hardly save a tenth of each image, judged by the values on a grid of some 256 bytes.
+
+    In noise two values are seldom equal: one pair in 120 are 6.9 bits a byte (Rényi's entropy of order 2, from which
+    that of a Huffman code is at most a little higher). ISA-L needs longer for it than for all the rest of the path.
+    """
+    count, height, row_bytes = rows_NHB.shape
+    grid = rows_NHB[:, :: -(-height // _GRID), 1 :: -(-row_bytes // _GRID)].reshape(count, -1)
+    numbered = grid + np.arange(0, 256 * count, 256)[:, np.newaxis]  # each image has its 256 values
+    found = np.bincount(numbered.ravel(), minlength=256 * count).reshape(count, 256)
+    size = grid.shape[1]
+    equal_pairs = np.einsum("nv,nv->n", found, found) - size
+    noise: list[bool] = (equal_pairs * _NOISE_PAIRS < size * (size - 1)).tolist()
+    return noise
+
+
+def _stored(data: memoryview, adler32: Checksum) -> bytes:
+    """A zlib stream of blocks that are not compressed (RFC 1950; RFC 1951, 3.2.4)."""
+    parts: list[bytes | memoryview] = [_ZLIB_HEADER]
+    for start in range(0, len(data), _STORED_BYTES):
+        block = data[start : start + _STORED_BYTES]
+        is_last = start + len(block) == len(data)
+        parts += (struct.pack("<?HH", is_last, len(block), len(block) ^ 0xFFFF), block)
+    return b"".join((*parts, adler32(data).to_bytes(4)))
 
 
 def _refuse_bomb(data: bytes) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import struct
 import zlib
 from io import BytesIO
@@ -60,6 +61,34 @@ def test_isal_is_the_default_where_it_is_installed() -> None:
     assert ENCODER.name == "png-up-isal"
     assert ENCODER.version.endswith(isal.__version__)
     assert ZLIB_ENCODER.version.endswith(zlib.ZLIB_RUNTIME_VERSION)
+
+
+def test_another_version_names_every_change_of_bytes() -> None:
+    rng = np.random.default_rng(1)
+    images = np.concatenate([random_images(1, 40, 24, 3), rng.integers(0, 256, (1, 40, 24, 3), dtype=np.uint8)])
+    known = {
+        "2+isal-1.9.1": "e76af5c3e2540ea9bd204822452e68e20760bd02a08d000fc090d1aac1403586",
+        "2+zlib-1.2.13": "75d82e65b9233c224f57230a4191c1337a7c263200080950af1f3dea4799a3e3",
+    }
+    for encoder in (ENCODER, ZLIB_ENCODER):
+        digest = hashlib.sha256(b"".join(encode_batch(images, encoder))).hexdigest()
+        assert digest == known.get(encoder.version, digest), f"other bytes: {encoder.name} needs another version"
+
+
+@ENCODERS
+@pytest.mark.parametrize("shape", [(28, 28, 1), (64, 64, 3), (190, 150, 3), (256, 256, 3)])  # some, of several blocks
+def test_noise_is_stored_as_it_is_and_what_can_be_deflated_is_deflated(
+    encoder: Encoder, shape: tuple[int, int, int]
+) -> None:
+    rng = np.random.default_rng(2)
+    noise = rng.integers(0, 256, (4, *shape), dtype=np.uint8)
+    faint = (128 + rng.normal(0, 5, (4, *shape))).astype(np.uint8)
+    raw_bytes = shape[0] * (1 + shape[1] * shape[2])
+    for image, file in zip(noise, encode_batch(noise, encoder), strict=True):
+        blocks = -(-raw_bytes // 65535)
+        assert len(file) == raw_bytes + 57 + 6 + 5 * blocks  # chunks of PNG, frame of zlib, heads of blocks
+        np.testing.assert_array_equal(decode_png(file), image)
+    assert all(len(file) < 0.9 * raw_bytes for file in encode_batch(faint, encoder))
 
 
 def test_smooth_images_are_compressed() -> None:

@@ -1,6 +1,7 @@
 """What each job kind leaves behind, in the database and on disk, when real processes run it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,11 @@ from pixmill.errors import SpecError
 from pixmill.specs import EvaluateSpec, TrainSpec
 from pixmill.states import State
 from storage.checkpoints import open_verified
+from storage.encoders import find_encoder
 from storage.outputs import verify_output
+from storage.png import ENCODER
 from storage.records import ShardRecord
+from storage.shards import ImageBatch, read_images, read_marker, write_shard
 from tests.worker.conftest import SMALL_CLASSIFIER, digits_model, small_generate, small_train
 from tests.worker.line import Line
 
@@ -79,6 +83,13 @@ def test_tables_of_images_are_a_data_set_whose_images_can_be_made_again(sqlite_l
     records = [ShardRecord.from_json(shard.record) for shard in sqlite_line.shards(job)]
     assert verify_output(output, records).problems == ()
 
+    # Files of another version of the encoder are other bytes; the images are the same but for one pixel.
+    images, labels = read_images(output, 0)
+    images[5, 0, 0] ^= 1
+    older = replace(ENCODER, version="1+of-before", encode=find_encoder("png-small").encode)
+    batch = ImageBatch(0, images, np.full(100, 1), labels)
+    write_shard(output, 0, [batch], read_marker(output, 0).meta, encoder=older, format_name="parquet")
+
     path = output / "shard-000001.parquet"
     table = pq.read_table(path)
     place = table.schema.get_field_index("sha256")
@@ -90,7 +101,8 @@ def test_tables_of_images_are_a_data_set_whose_images_can_be_made_again(sqlite_l
     answer = CliRunner().invoke(command, asked, env=settings)
     assert answer.exit_code == 1, answer.stderr
     item = json.loads(answer.stdout)["item"]
-    assert (item["images"], [image["index"] for image in item["differing"]]) == (120, [100])
+    versions = {image["index"]: image["recorded_version"] for image in item["differing"]}
+    assert (item["images"], versions) == (120, {5: "1+of-before", 100: ENCODER.version})
 
 
 def test_a_generate_job_publishes_shards_and_one_data_set(line: Line) -> None:

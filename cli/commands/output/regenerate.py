@@ -3,6 +3,7 @@
 import base64
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,18 @@ from pixmill.errors import NotFound
 
 if TYPE_CHECKING:
     from storage.manifest import ShardRow
+    from storage.markers import ShardMarker
     from storage.records import ShardRecord
 
 MOST_SAMPLES = 10_000  # what is made is held in memory
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One image as it lies there."""
+
+    row: "ShardRow"
+    marker: "ShardMarker"  # of its shard
 
 
 @click.command(
@@ -54,7 +64,8 @@ def command(
     """Make images of a data set once more, from model, seed and number, and compare them with their hashes.
 
     rc 1 if one is not the same. Images that a GPU has made come out the same on such a GPU, not on a CPU; and a
-    worker that ran short of memory made them in smaller batches, which may move a pixel.
+    worker that ran short of memory made them in smaller batches, which may move a pixel. Where another version of an
+    encoder without loss wrote the files, their pixels are compared.
     """
     if bool(indexes) == (sample is not None):
         raise click.UsageError("name images with --index, or have some drawn with --sample", ctx)
@@ -62,12 +73,13 @@ def command(
         raise click.UsageError("--to takes one image: name one --index", ctx)
     workspace = ctx.ensure_object(Workspace)
     output, records = read_dataset(workspace, job_id)
-    rows = _rows(output, records, indexes or _drawn(records, sample or 0))
-    result = _made_again(workspace, output, rows, device)
+    stored = _stored(output, records, indexes or _drawn(records, sample or 0))
+    result = _made_again(workspace, output, stored, device)
     if target is not None:
         _write(target.expanduser().absolute(), base64.b64decode(result["file"]))
-    differing = [image for image, (row, _encoder) in zip(result["images"], rows, strict=True) if _differs(image, row)]
-    _print(job_id, rows, differing, output_format)
+    both = zip(result["images"], stored, strict=True)
+    differing = [_difference(made, one) for made, one in both if _differs(made, one, output.folder)]
+    _print(job_id, len(stored), differing, output_format)
     if differing:
         ctx.exit(1)
 
@@ -77,18 +89,18 @@ def _drawn(records: "Sequence[ShardRecord]", sample: int) -> list[int]:
     return sorted(random.sample(range(total), min(sample, total, MOST_SAMPLES)))
 
 
-def _rows(output: Output, records: "Sequence[ShardRecord]", indexes: Sequence[int]) -> "list[tuple[ShardRow, str]]":
-    """The rows of images, and the encoders of their files.  Raises NotFound."""
+def _stored(output: Output, records: "Sequence[ShardRecord]", indexes: Sequence[int]) -> list[Stored]:
+    """The images of these numbers.  Raises NotFound."""
     from storage.shards import read_marker, read_rows
 
-    found: dict[int, tuple[ShardRow, str]] = {}
+    found: dict[int, Stored] = {}
     wanted = set(indexes)
     for record in records:
         here = wanted & set(range(record.first_index, record.first_index + record.count))
         if here:
-            encoder = read_marker(output.folder, record.number).encoder
+            marker = read_marker(output.folder, record.number)
             rows = read_rows(output.folder, record.number)
-            found |= {index: (rows[index - record.first_index], encoder) for index in here}
+            found |= {index: Stored(rows[index - record.first_index], marker) for index in here}
     unknown = next((index for index in indexes if index not in found), None)
     if unknown is not None:
         total = sum(record.count for record in records)
@@ -96,19 +108,49 @@ def _rows(output: Output, records: "Sequence[ShardRecord]", indexes: Sequence[in
     return [found[index] for index in indexes]
 
 
-def _made_again(
-    workspace: Workspace, output: Output, rows: "Sequence[tuple[ShardRow, str]]", device: str
-) -> dict[str, Any]:
+def _made_again(workspace: Workspace, output: Output, stored: Sequence[Stored], device: str) -> dict[str, Any]:
     from worker.parent.regenerating import regeneration, run_regeneration
 
-    images = [{"index": row.index, "encoder": encoder} for row, encoder in rows]
+    images = [{"index": one.row.index, "encoder": one.marker.encoder} for one in stored]
     with workspace.database.read() as session:
         assignment = regeneration(session, output.job, workspace.settings, images)
     return run_regeneration(assignment, device)
 
 
-def _differs(image: dict[str, Any], row: "ShardRow") -> bool:
-    return bool(image["sha256"] != row.sha256.hex())
+def _differs(made: dict[str, Any], stored: Stored, folder: Path) -> bool:
+    if made["sha256"] == stored.row.sha256.hex():
+        return False
+    return not _is_recoded(stored) or _pixels_sha256(stored, folder) != made["pixels_sha256"]
+
+
+def _is_recoded(stored: Stored) -> bool:
+    """Whether other bytes may be the same image: another version of the encoder wrote the file."""
+    from storage.encoders import LOSSY_ENDINGS
+
+    marker = stored.marker
+    return marker.record.ending not in LOSSY_ENDINGS and marker.encoder_version != _version_here(marker.encoder)
+
+
+def _version_here(encoder: str) -> str | None:
+    from storage.encoders import recorded_encoder
+
+    found = recorded_encoder(encoder)
+    return found.version if found else None
+
+
+def _pixels_sha256(stored: Stored, folder: Path) -> str:
+    from storage.filesets import pixels_digest
+    from storage.shards import read_images
+
+    record = stored.marker.record
+    images, _labels = read_images(folder, record.number, start=stored.row.index - record.first_index, count=1)
+    return pixels_digest(images[0])
+
+
+def _difference(made: dict[str, Any], stored: Stored) -> dict[str, Any]:
+    marker, here = stored.marker, _version_here(stored.marker.encoder)
+    recorded = {"recorded_sha256": stored.row.sha256.hex(), "encoder": marker.encoder}
+    return {**made, **recorded, "recorded_version": marker.encoder_version, "version": here}
 
 
 def _write(target: Path, content: bytes) -> None:
@@ -118,15 +160,14 @@ def _write(target: Path, content: bytes) -> None:
     say(f"wrote {target}")
 
 
-def _print(
-    job_id: int, rows: "Sequence[tuple[ShardRow, str]]", differing: Sequence[dict[str, Any]], output_format: str
-) -> None:
-    recorded = {row.index: row.sha256.hex() for row, _encoder in rows}
+def _print(job_id: int, images: int, differing: Sequence[dict[str, Any]], output_format: str) -> None:
     if output_format == "json":
-        facts = [{**image, "recorded_sha256": recorded[image["index"]]} for image in differing]
-        print_item("regeneration", {"job_id": job_id, "images": len(rows), "differing": facts})
+        print_item("regeneration", {"job_id": job_id, "images": images, "differing": differing})
         return
-    for image in differing:
-        click.echo(f"image {image['index']}: SHA-256 {image['sha256']}, recorded {recorded[image['index']]}")
+    for one in differing:
+        text = f"image {one['index']}: SHA-256 {one['sha256']}, recorded {one['recorded_sha256']}"
+        if one["version"] != one["recorded_version"]:
+            text += f" by {one['encoder']} {one['recorded_version']}; this is {one['version']}"
+        click.echo(text)
     same = "all the same" if not differing else f"{len(differing)} of them differ"
-    say(f"output {job_id}: {plural(len(rows), 'image')} made again, {same}")
+    say(f"output {job_id}: {plural(images, 'image')} made again, {same}")
