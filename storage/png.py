@@ -32,9 +32,9 @@ _VERSION = 2  # of what is below; 1 looked 512 bytes back, and deflated noise to
 
 # Matches reach back 4 bytes at most: to the pixel on the left. After the UP filter a match is a run of equal pixels,
 # or chance; to follow up chance takes a third of the time, and its matches are longer than the literals they replace.
-_HISTORY_BITS = 2
-_ISAL_LEVEL = 1
-_ISAL_MEMORY = 3  # MEM_LEVEL_MEDIUM: below it ISA-L is three times slower
+HISTORY_BITS = 2
+ISAL_LEVEL = 1
+ISAL_MEMORY = 3  # MEM_LEVEL_MEDIUM: below it ISA-L is three times slower
 
 _GRID = 16  # rows, and bytes of each, that are looked at
 _NOISE_PAIRS = 120  # noise has at most one pair of equal values in so many
@@ -72,7 +72,7 @@ def _isal_encoder() -> Encoder:
     from isal import igzip_lib, isal_zlib
 
     def deflate(data: memoryview) -> bytes:
-        packed: bytes = igzip_lib.compress(data, _ISAL_LEVEL, igzip_lib.COMP_ZLIB, _ISAL_MEMORY, _HISTORY_BITS)
+        packed: bytes = igzip_lib.compress(data, ISAL_LEVEL, igzip_lib.COMP_ZLIB, ISAL_MEMORY, HISTORY_BITS)
         return packed
 
     def encode(images_NHWC: Images) -> list[bytes]:
