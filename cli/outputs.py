@@ -50,7 +50,7 @@ def read_output(session: "Session", layout: Layout, job_id: int) -> Output:
     """The output of a job.  Raises NotFound for a job that makes none, Conflict for one that is not complete."""
     from db.jobs import get_job
     from db.outputs import removal_of
-    from db.views import job_tasks
+    from db.views import last_task
 
     job = get_job(session, job_id)
     if job.kind not in (*DATASET_MAKERS, *FILE_KINDS):
@@ -63,7 +63,7 @@ def read_output(session: "Session", layout: Layout, job_id: int) -> Output:
         why = f": {removal.detail}" if removal.detail else ""
         at = f"at {write_time(removal.at)} by {removal.actor}{why}"
         raise NotFound(f"the output of job {job_id} was removed {at}", hint=f"pixmill job show {job_id} --spec")
-    result = job_tasks(session, job_id)[-1].result or {}
+    result = last_task(session, job_id).result or {}
     folder = layout.resolve(result["manifest"]).parent if job.kind in FILE_KINDS else layout.output_folder(job_id)
     return Output(job, folder, result)
 

@@ -185,6 +185,11 @@ def job_tasks(session: Session, job_id: int) -> Sequence[Task]:
     return session.scalars(select(Task).where(Task.job_id == job_id).order_by(Task.number)).all()
 
 
+def last_task(session: Session, job_id: int) -> Task:
+    """The task that completes the job: it has the highest number."""
+    return session.scalars(select(Task).where(Task.job_id == job_id).order_by(Task.number.desc()).limit(1)).one()
+
+
 def job_attempts(session: Session, job_id: int) -> Sequence[tuple[Attempt, Task, Worker]]:
     """Attempts of the job's tasks, in order of time."""
     statement = (
