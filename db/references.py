@@ -100,7 +100,9 @@ def foreign_paths(session: Session) -> set[str]:
     of_task = (Task, Task.id == Checkpoint.task_id)
     statements = (
         select(Checkpoint.path).join(*of_task).where(_is_foreign(Checkpoint.path, Task.job_id)),
-        select(Shard.folder).where(_is_foreign(Shard.folder, Shard.job_id)).distinct(),
+        select(Shard.folder)
+        .where(Shard.folder.like(f"{RUNS}%"), _is_foreign(Shard.folder, Shard.job_id))  # others lie in a bucket
+        .distinct(),
         select(ModelVersion.folder).where(_is_foreign(ModelVersion.folder, ModelVersion.job_id)),
         select(Attempt.folder).join(Task, Task.id == Attempt.task_id).where(_is_foreign(Attempt.folder, Task.job_id)),
     )

@@ -17,7 +17,8 @@
     │   └── PathEscape                   a path leaves the configured root
     ├── Unavailable                 69
     │   ├── DatabaseUnreachable
-    │   └── BrokerUnreachable
+    │   ├── BrokerUnreachable
+    │   └── StoreUnreachable             the S3 server, or what it needs
     ├── PermissionDenied            77   a folder that cannot be written
     ├── ConfigError                 78   a settings file or variable
     │   └── SchemaMismatch               the database is empty, behind, or newer than this pixmill
@@ -117,6 +118,10 @@ class DatabaseUnreachable(Unavailable):
 
 class BrokerUnreachable(Unavailable):
     """The Redis server does not answer."""
+
+
+class StoreUnreachable(Unavailable):
+    """The S3 server does not answer, or not as it should."""
 
 
 class PermissionDenied(PixmillError):

@@ -9,6 +9,7 @@ holds the value.
 
 import hashlib
 import os
+import re
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ from typing import Annotated, Any, ClassVar, NoReturn, get_args
 from urllib.parse import quote
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -33,7 +34,25 @@ from pixmill.names import suggestion
 PROJECT_FILE = "pixmill.toml"
 SOCKET_PATH_BYTES = 107  # the kernel's limit for a Unix socket's path, without its closing zero
 
+_BUCKET_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_=][A-Za-z0-9._=-]*)*")
+_ENDPOINT_URL = re.compile(r"https?://[^/@?#\s]+")
+
+
+def _bucket_url(url: str) -> str:
+    if not _BUCKET_URL.fullmatch(url.rstrip("/")):
+        raise ValueError("write it like s3://BUCKET/PREFIX")
+    return url.rstrip("/")
+
+
+def _endpoint_url(url: str) -> str:
+    if not _ENDPOINT_URL.fullmatch(url.rstrip("/")):
+        raise ValueError("write it like https://HOST:PORT; credentials come from AWS_* variables or ~/.aws")
+    return url.rstrip("/")
+
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+BucketUrl = Annotated[str, AfterValidator(_bucket_url)]
+EndpointUrl = Annotated[str, AfterValidator(_endpoint_url)]
 
 
 class Section(BaseModel):
@@ -61,6 +80,8 @@ class StorageSettings(Section):
     """Where checkpoints, images and reports are kept."""
 
     root: Path | None = None  # default: the home
+    outputs: BucketUrl | None = None  # s3://BUCKET/PREFIX for finished data sets; default: below the root
+    endpoint: EndpointUrl | None = None  # of the S3 server; default: Amazon's
 
 
 class SchedulerSettings(Section):
@@ -338,5 +359,7 @@ def _raise_config_error(error: ValidationError) -> NoReturn:
         raise ConfigError(f"unknown setting '{dotted}'", hint=suggestion(dotted, known)) from None
     # What stands where a section or a secret belongs may hold a password: it is not repeated.
     found = problem["input"]
-    shown = repr(found) if known.get(dotted) is False else f"a value of type {type(found).__name__}"
-    raise ConfigError(f"setting '{dotted}': {problem['msg']} (found {shown})") from None
+    is_plain = known.get(dotted) is False and "@" not in str(found)
+    shown = repr(found) if is_plain else f"a value of type {type(found).__name__}"
+    message = problem["msg"].removeprefix("Value error, ")
+    raise ConfigError(f"setting '{dotted}': {message} (found {shown})") from None

@@ -27,7 +27,10 @@ def write_card(folder: Path, index: DatasetIndex) -> None:
     """
     if index.details.get("format") != "parquet":
         return
-    pattern = CONTAINERS["parquet"].format(stem="shard-*")
+    paths = [f"    path: {CONTAINERS['parquet'].format(stem='shard-*')}"]
+    if index.folders:
+        tables = (f"{below}/{shard.tar}" for below, shard in zip(index.folders, index.shards, strict=True))
+        paths = ["    path:", *(f"    - {table}" for table in tables)]
     lines = [
         "---",
         f"pretty_name: {json.dumps(index.name, ensure_ascii=False)}",
@@ -35,7 +38,7 @@ def write_card(folder: Path, index: DatasetIndex) -> None:
         "- config_name: default",
         "  data_files:",
         "  - split: train",
-        f"    path: {pattern}",
+        *paths,
         "---",
         "",
         f"{index.images:,} images of {index.width} × {index.height} pixels. Beside each table of images lies one with",

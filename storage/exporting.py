@@ -21,6 +21,7 @@ from storage.formats.table import FORMATS
 from storage.index import DatasetIndex, read_dataset_index, write_dataset_index
 from storage.manifest import ShardRow, retold_manifest
 from storage.markers import ShardMarker, read_marker, write_marker
+from storage.places import Place, at_hand, beside
 from storage.png import Encoder
 from storage.records import ShardRecord
 from storage.shards import decode_row, read_shard
@@ -41,7 +42,7 @@ class Wanted:
 
 
 def export_dataset(
-    source: Path, records: Sequence[ShardRecord], target: Path, wanted: Wanted, progress: Progress | None = None
+    source: Place, records: Sequence[ShardRecord], target: Path, wanted: Wanted, progress: Progress | None = None
 ) -> DatasetIndex:
     """Write a finished data set into `target`, every image checked by its hash; dataset.json comes last.
 
@@ -50,7 +51,7 @@ def export_dataset(
     """
     total = sum(record.count for record in records)
     _require_fit(target, wanted, total)
-    index = read_dataset_index(source)
+    index = read_dataset_index(beside(source))
     written: list[ShardRecord] = []
     for record in sorted(records, key=lambda record: record.number):
         written.append(_export_shard(source, record, target, wanted))
@@ -58,7 +59,7 @@ def export_dataset(
             progress(sum(done.count for done in written), total)
     details = {name: value for name, value in index.details.items() if name not in STORAGE_DETAILS}
     if "animations" in details:
-        _copy_animations(source, target)
+        _copy_animations(beside(source), target)
     copy = write_dataset_index(target, written, name=index.name, details=details | stored_as(written))
     write_card(target, copy)
     return copy
@@ -74,7 +75,7 @@ def _require_fit(target: Path, wanted: Wanted, images: int) -> None:
             raise UserError(f"{target} is not an empty folder", hint="name one that is not there yet")
 
 
-def _export_shard(source: Path, record: ShardRecord, target: Path, wanted: Wanted) -> ShardRecord:
+def _export_shard(source: Place, record: ShardRecord, target: Path, wanted: Wanted) -> ShardRecord:
     marker = read_marker(source, record.number)
     encoder = _new_encoder(marker, wanted)
     meta = replace(marker.meta, label_files=wanted.label_files)
@@ -94,7 +95,8 @@ def _export_shard(source: Path, record: ShardRecord, target: Path, wanted: Wante
         writer.discard()
     named = (encoder.name, encoder.version) if encoder else (marker.encoder, marker.encoder_version)
     facts = {"name": named[0], "version": named[1]}
-    table = retold_manifest(source / record.parquet, meta, facts, digests, offsets, sizes)
+    given = at_hand(source, record.number, "parquet") / record.parquet
+    table = retold_manifest(given, meta, facts, digests, offsets, sizes)
     parquet = write_atomic(target / record.parquet, table)
     new = replace(
         record,
@@ -118,7 +120,7 @@ def _new_encoder(marker: ShardMarker, wanted: Wanted) -> Encoder | None:
     return find_encoder(None) if marker.record.ending == PIXELS else None
 
 
-def _batches(source: Path, marker: ShardMarker, encoder: Encoder | None) -> Iterator[EncodedBatch]:
+def _batches(source: Place, marker: ShardMarker, encoder: Encoder | None) -> Iterator[EncodedBatch]:
     shape = (marker.height, marker.width, marker.channels)
     images = read_shard(source, marker.record.number)
     while chunk := list(islice(images, CHUNK_IMAGES)):

@@ -1,8 +1,9 @@
 """dataset.json: what a finished data set consists of and what it was made from."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,11 +11,14 @@ from pixmill.errors import CorruptFile, StorageError
 from storage.atomic import write_json
 from storage.faults import named_faults
 from storage.markers import ShardMarker, read_marker
+from storage.places import INDEX_FILE, BucketDataset, Place
 from storage.records import ShardRecord
 
-FILE_NAME = "dataset.json"
+FILE_NAME = INDEX_FILE
 FORMAT = "pixmill-dataset"
 VERSION = 1
+
+_FOLDER = re.compile(r"[1-9][0-9]*/[1-9][0-9]*")  # of the attempt that made a shard
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class DatasetIndex:
     encoders: tuple[str, ...]
     shards: tuple[ShardRecord, ...]
     details: Mapping[str, Any] = field(default_factory=dict)  # what the caller wants to be remembered
+    folders: tuple[str, ...] = ()  # of each shard, seen from dataset.json; empty: all lie beside it
 
     @property
     def images(self) -> int:
@@ -48,14 +53,24 @@ class DatasetIndex:
             "image": {"height": self.height, "width": self.width, "channels": self.channels},
             "made_from": {key: list(getattr(self, key)) for key in ("checkpoints", "precisions", "seeds", "encoders")},
             "class_names": list(self.class_names),
-            "shards": [record.to_json() for record in self.shards],
+            "shards": self._shards_json(),
             "details": dict(self.details),
         }
+
+    def _shards_json(self) -> list[dict[str, Any]]:
+        if not self.folders:
+            return [record.to_json() for record in self.shards]
+        return [
+            {"folder": folder, **record.to_json()} for folder, record in zip(self.folders, self.shards, strict=True)
+        ]
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Inverse of to_json; raises CorruptFile for anything else."""
         try:
+            folders = tuple(shard["folder"] for shard in value["shards"] if "folder" in shard)
+            if not all(_FOLDER.fullmatch(folder) for folder in folders):
+                raise ValueError(f"shards lie in {folders[0]!r}")
             index = cls(
                 name=value["name"],
                 **value["image"],
@@ -64,8 +79,9 @@ class DatasetIndex:
                 precisions=tuple(value["made_from"]["precisions"]),
                 seeds=tuple(value["made_from"]["seeds"]),
                 encoders=tuple(value["made_from"]["encoders"]),
-                shards=tuple(ShardRecord.from_json(record) for record in value["shards"]),
+                shards=tuple(ShardRecord.from_json(_without_folder(record)) for record in value["shards"]),
                 details=value["details"],
+                folders=folders,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CorruptFile(f"no {FORMAT} index: {error!r}") from error
@@ -75,9 +91,14 @@ class DatasetIndex:
 
 
 def write_dataset_index(
-    output_folder: Path, records: Sequence[ShardRecord], *, name: str, details: Mapping[str, Any] | None = None
+    output_folder: Path,
+    records: Sequence[ShardRecord],
+    *,
+    name: str,
+    details: Mapping[str, Any] | None = None,
+    place: Place | None = None,
 ) -> DatasetIndex:
-    """Write dataset.json for shards that lie in `output_folder`; equal shards and arguments give equal bytes.
+    """Write dataset.json for shards that lie in `output_folder`, or in `place`; equal shards, equal bytes.
 
     Raises StorageError if the shards leave a gap, overlap or hold images of several sizes, CorruptFile if a marker is
     missing or belongs to another shard.
@@ -86,8 +107,11 @@ def write_dataset_index(
     gaps = range_problems(ordered)
     if gaps or not ordered:
         raise StorageError(f"no complete data set in {output_folder}: {'; '.join(gaps) or 'it has no shards'}")
-    markers = [_marker_of(output_folder, record) for record in ordered]
+    place = place or output_folder
+    markers = [_marker_of(place, record) for record in ordered]
     index = _index(name, ordered, markers, details or {})
+    if isinstance(place, BucketDataset):
+        index = replace(index, folders=tuple(place.below(record.number) for record in ordered))
     write_json(output_folder / FILE_NAME, index.to_json())
     return index
 
@@ -118,10 +142,14 @@ def range_problems(ordered: Sequence[ShardRecord]) -> list[str]:
     return problems
 
 
-def _marker_of(folder: Path, record: ShardRecord) -> ShardMarker:
-    marker = read_marker(folder, record.number)
+def _without_folder(shard: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in shard.items() if name != "folder"}
+
+
+def _marker_of(place: Place, record: ShardRecord) -> ShardMarker:
+    marker = read_marker(place, record.number)
     if marker.record != record:
-        raise CorruptFile(f"{folder / record.marker} describes other bytes than the record of shard {record.number}")
+        raise CorruptFile(f"{place}/{record.marker} describes other bytes than the record of shard {record.number}")
     return marker
 
 

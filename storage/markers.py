@@ -10,6 +10,7 @@ from typing import Any, Self
 from pixmill.errors import CorruptFile
 from storage.atomic import write_json
 from storage.faults import named_faults
+from storage.places import Place, at_hand
 from storage.records import ShardRecord, shard_stem
 
 FORMAT = "pixmill-shard"
@@ -98,9 +99,9 @@ def write_marker(folder: Path, marker: ShardMarker) -> Path:
     return path
 
 
-def read_marker(folder: Path, number: int) -> ShardMarker:
+def read_marker(place: Place, number: int) -> ShardMarker:
     """Read the marker of shard `number`; raises CorruptFile if it is missing or damaged."""
-    path = folder / f"{shard_stem(number)}.json"
+    path = at_hand(place, number, "marker") / f"{shard_stem(number)}.json"
     try:
         with named_faults(path, "read"):
             text = path.read_bytes() if path.exists() else None

@@ -12,6 +12,7 @@ from typing import Any
 from pixmill.errors import UserError
 from pixmill.names import suggestion
 from storage.manifest import read_metadata, read_table
+from storage.places import Place, at_hand
 from storage.records import ShardRecord
 
 NULL = "null"
@@ -53,7 +54,7 @@ def parse_condition(text: str) -> Condition:
 
 
 def find_rows(
-    folder: Path, records: Sequence[ShardRecord], conditions: Sequence[Condition]
+    place: Place, records: Sequence[ShardRecord], conditions: Sequence[Condition]
 ) -> Iterator[dict[str, Any]]:
     """The rows that fulfil all conditions, in order; hashes as hexadecimal digits, and of labels the classes too.
 
@@ -61,7 +62,7 @@ def find_rows(
     CorruptFile for a table that cannot be read.
     """
     for record in sorted(records, key=lambda record: record.number):
-        path = folder / record.parquet
+        path = at_hand(place, record.number, "parquet") / record.parquet
         classes = _class_names(path)
         table = read_table(path)
         for condition in conditions:

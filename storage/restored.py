@@ -6,12 +6,13 @@ from pathlib import Path, PurePosixPath
 from pixmill.errors import CorruptFile, NotFound
 from storage.atomic import write_atomic
 from storage.markers import read_marker
+from storage.places import Place
 from storage.records import ShardRecord
 from storage.shards import read_shard
 
 
 def export_restored(
-    output: Path, records: Sequence[ShardRecord], target: Path, progress: Callable[[int, int], None] | None = None
+    output: Place, records: Sequence[ShardRecord], target: Path, progress: Callable[[int, int], None] | None = None
 ) -> tuple[int, int]:
     """Write each image of a restore job, checked by its hash, below `target` as PNG; gives their number and bytes.
 
@@ -30,7 +31,7 @@ def export_restored(
     return done, size_bytes
 
 
-def _names(output: Path, number: int) -> list[str]:
+def _names(output: Place, number: int) -> list[str]:
     origin = read_marker(output, number).meta.origin or {}
     if "files" not in origin:
         raise NotFound(f"the images in {output} were made of a data set: they have no names", hint="take its archives")

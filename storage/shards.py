@@ -28,6 +28,7 @@ from storage.formats.base import Beginning, ImageReader
 from storage.formats.table import FORMATS
 from storage.manifest import ManifestBlock, ShardRow, manifest_bytes, read_manifest
 from storage.markers import ShardMarker, ShardMeta, find_markers, read_marker, write_marker
+from storage.places import Place, at_hand
 from storage.png import ENCODER, Encoder, Images, encode_batch
 from storage.records import WEBDATASET, ShardRange, ShardRecord, default_shard_size, shard_plan, shard_stem
 
@@ -229,21 +230,21 @@ def discard_torn(folder: Path, number: int) -> None:
                 path.unlink()
 
 
-def read_rows(folder: Path, number: int) -> list[ShardRow]:
+def read_rows(place: Place, number: int) -> list[ShardRow]:
     """Rows of shard `number`, by index; raises CorruptFile if its table is missing or damaged."""
-    return read_manifest(folder / f"{shard_stem(number)}.parquet")
+    return read_manifest(at_hand(place, number, "parquet") / f"{shard_stem(number)}.parquet")
 
 
-def read_shard(folder: Path, number: int) -> Iterator[tuple[ShardRow, bytes]]:
+def read_shard(place: Place, number: int) -> Iterator[tuple[ShardRow, bytes]]:
     """Yield each row of a shard with its image file, or the pixels that stand for one.
 
     Raises CorruptFile if a file is missing or damaged, or an image's bytes do not have the hash in its row.
     """
-    yield from _read(folder, read_marker(folder, number).record, read_rows(folder, number))
+    yield from _read(place, read_marker(place, number).record, read_rows(place, number))
 
 
 def read_images(
-    folder: Path, number: int, *, start: int = 0, count: int | None = None
+    place: Place, number: int, *, start: int = 0, count: int | None = None
 ) -> tuple[Images, npt.NDArray[np.int64] | None]:
     """Pixels and labels of `count` images of a shard (all by default), from its image `start` on.
 
@@ -251,11 +252,11 @@ def read_images(
     read_shard, and StorageError if the range holds no image.
     """
     stop = None if count is None else start + count
-    rows = read_rows(folder, number)[start:stop]
+    rows = read_rows(place, number)[start:stop]
     if not rows:
         raise StorageError(f"{shard_stem(number)} has no images from {start} to {stop}")
-    marker = read_marker(folder, number)
-    images = np.stack([decode_row(row, file, marker) for row, file in _read(folder, marker.record, rows)])
+    marker = read_marker(place, number)
+    images = np.stack([decode_row(row, file, marker) for row, file in _read(place, marker.record, rows)])
     labels = [row.label for row in rows if row.label is not None]
     return images, np.array(labels, np.int64) if len(labels) == len(rows) else None
 
@@ -276,7 +277,8 @@ def decode_row(row: ShardRow, file: bytes, marker: ShardMarker) -> Images:
         raise CorruptFile(f"image {row.index}: {error.message}") from error
 
 
-def _read(folder: Path, record: ShardRecord, rows: list[ShardRow]) -> Iterator[tuple[ShardRow, bytes]]:
+def _read(place: Place, record: ShardRecord, rows: list[ShardRow]) -> Iterator[tuple[ShardRow, bytes]]:
+    folder = at_hand(place, record.number, "tar", "parquet")
     path = folder / record.tar
     with FORMATS[record.format].open(folder, record) as reader:
         for row in rows:

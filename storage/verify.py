@@ -14,6 +14,7 @@ from storage.formats.table import FORMATS
 from storage.index import FILE_NAME, range_problems, read_dataset_index
 from storage.manifest import ShardRow, image_key, read_manifest
 from storage.markers import ShardMarker, read_marker
+from storage.places import WHOLE, Place, at_hand, beside
 from storage.records import ShardRecord
 from storage.shards import read_payload
 
@@ -38,9 +39,7 @@ class VerifyReport:
         return not self.problems
 
 
-def verify_output(
-    output_folder: Path, records: Iterable[ShardRecord], progress: Progress | None = None
-) -> VerifyReport:
+def verify_output(place: Place, records: Iterable[ShardRecord], progress: Progress | None = None) -> VerifyReport:
     """Compare a data set with its records: hashes of files and images, headers, indexes, and that each image decodes.
 
     Never stops at a problem and raises none; images that are missing in a row are one line. `progress` is called now
@@ -50,17 +49,26 @@ def verify_output(
     counter = _Counter(sum(record.count for record in ordered), progress)
     problems = [
         *range_problems(ordered),
-        *_stray_files(output_folder, ordered),
-        *_index_problems(output_folder, ordered),
-        *animation_problems(output_folder),
+        *(_stray_files(place, ordered) if isinstance(place, Path) else ()),  # a bucket's are left to `gc`
+        *_problems_beside(place, ordered),
     ]
     for record in ordered:
         try:
-            problems.extend(_shard_problems(output_folder, record, counter))
+            problems.extend(_shard_problems(at_hand(place, record.number, *WHOLE), record, counter))
         except PixmillError as error:  # a file that cannot be read at all; the next shard may be fine
             problems.append(error.message)
     counter.report()
     return VerifyReport(counter.images, len(ordered), tuple(problems))
+
+
+def _problems_beside(place: Place, ordered: Sequence[ShardRecord]) -> Iterator[str]:
+    try:
+        folder = beside(place)
+    except PixmillError as error:
+        yield error.message
+        return
+    yield from _index_problems(folder, ordered)
+    yield from animation_problems(folder)
 
 
 class _Counter:

@@ -27,6 +27,7 @@ from db.engine import Database, open_database
 from db.tables import Table
 from pixmill.settings import Settings, load_settings
 from scheduler.names import redis_url
+from storage.s3.bucket import Bucket
 from tests.databases import (
     TEMPLATE,
     administrate,
@@ -36,6 +37,7 @@ from tests.databases import (
     make_template,
     migrate,
 )
+from tests.s3 import S3Server, running_s3
 from tests.servers import Postgres, Valkey, running_valkey
 
 hypothesis_settings.register_profile("suite", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=50)
@@ -158,6 +160,38 @@ def line_broker(short_folder: Path) -> Iterator[Valkey]:
     """A server for lines of processes, each with a part of its own, that nobody empties or kills."""
     with running_valkey(short_folder / "line") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server(short_folder: Path) -> Iterator[S3Server]:
+    """An S3 server for the whole session, that nobody kills."""
+    with running_s3(short_folder / "s3.log") as server:
+        yield server
+
+
+@pytest.fixture
+def own_s3_server(tmp_path: Path) -> Iterator[S3Server]:
+    """A server that this test alone may kill and start again."""
+    with running_s3(tmp_path / "s3.log") as server:
+        yield server
+
+
+@pytest.fixture
+def s3_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Such as the server takes, in a file of their own; none of this machine's."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    credentials = tmp_path / "aws-credentials"
+    credentials.write_text("[default]\naws_access_key_id = someone\naws_secret_access_key = something\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # there is no such server to ask
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server, s3_credentials: None) -> Bucket:
+    """An empty bucket."""
+    return s3_server.new_bucket()
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,7 @@ class ModelInput:
 class ShardInput:
     """A published shard and where it lies."""
 
-    folder: str
+    folder: str  # relative, or a URL
     record: dict[str, Any]
 
 
@@ -55,6 +55,8 @@ class Assignment:
     storage_root: str
     threads: int
     checkpoint_seconds: float
+    outputs: str | None = None  # s3://… where finished shards go; None: they stay in the folder
+    endpoint: str | None = None  # of the S3 server
     checkpoints: tuple[StoredFile, ...] = ()  # newest first
     model: ModelInput | None = None
     further_models: tuple[ModelInput, ...] = ()  # that make images of the same job

@@ -145,7 +145,7 @@ def _make_shards(database: Database, layout: Layout, lease: Lease, numbers: rang
         batch = ImageBatch(first, images, np.zeros(SHARD_IMAGES, dtype=np.int64))
         record = write_shard(layout.resolve(lease.folder), number, [batch], meta)
         journal.add("shard", number=number, tar_sha256=record.tar_sha256)
-        act(database, publish_shard, lease, shard_row(lease, record.to_json()))
+        act(database, publish_shard, lease, shard_row(lease, record.to_json(), lease.folder))
     journal.close()
 
 

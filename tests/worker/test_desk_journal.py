@@ -88,7 +88,7 @@ def test_a_shard_stands_in_the_journal_before_it_is_announced(listener: Listener
     )
     listener.channel.close()  # the parent is gone
     with pytest.raises(OSError, match="Bad file descriptor"):
-        listener.desk.publish_shard(record)
+        listener.desk.publish_shard(record, lambda _size_bytes: None)
     (entry,) = listener.journal()
     assert (entry["what"], entry["number"], entry["tar_sha256"]) == ("shard", 7, "ab" * 32)
 

@@ -1,7 +1,11 @@
-"""The last task of a generate, animate or restore job: its published shards become one data set in one folder."""
+"""The last task of a generate, animate or restore job: its published shards become one data set in one folder.
+
+Shards in a bucket stay where they are: dataset.json, which comes to lie above them, names their places.
+"""
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +13,13 @@ from typing import Any
 import numpy as np
 
 from pixmill.specs import AnimateSpec, EditSpec, RestoreSpec, Spec, parse_spec
+from storage.atomic import TEMPORARY_SUFFIX
 from storage.cards import stored_as, write_card
+from storage.faults import named_faults
 from storage.markers import read_marker
 from storage.outputs import link_shard, write_dataset_index
 from storage.pictures import contact_sheet, save_png
+from storage.places import INDEX_FILE, BucketDataset, Place
 from storage.shards import ShardRecord, ShardRow, read_images, read_rows
 from worker.assignment import Assignment, ShardInput
 from worker.device.animations import write_animations
@@ -23,6 +30,7 @@ from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
 
+BESIDE = f".beside{TEMPORARY_SUFFIX}"  # by its name garbage collection knows what a killed process has left
 SHEET_IMAGES = 100
 WIDEST_ROW = 50  # frames of an animation
 
@@ -30,29 +38,37 @@ WIDEST_ROW = 50  # frames of an animation
 def run_assemble(desk: Desk, _warm: WarmModels) -> dict[str, Any]:
     """Link the shards into outputs/, write dataset.json and pictures; gives what the job shows of itself."""
     assignment = desk.assignment
-    output = desk.layout.output_folder(assignment.job_id)
-    records = _link_all(desk, assignment, output)
+    # Of a data set in a bucket, what comes to lie beside the shards; it is sent when all is there.
+    output = desk.folder / BESIDE if desk.bucket else desk.layout.output_folder(assignment.job_id)
+    place = desk.bucket or output
+    records = [ShardRecord.from_json(shard.record) for shard in assignment.shards]
+    if not desk.bucket:
+        _link_all(desk, records, output)
     assert assignment.model is not None
     models = " + ".join(one.reference for one in (assignment.model, *assignment.further_models))
     made_from = {"model": models, "dataset_fingerprint": assignment.model.dataset_fingerprint}
     spec = parse_spec(assignment.spec)
-    animations = write_animations(desk, output, records, spec) if isinstance(spec, AnimateSpec) else {}
-    meta = read_marker(output, records[0].number).meta
+    animations = write_animations(desk, output, place, records, spec) if isinstance(spec, AnimateSpec) else {}
+    meta = read_marker(place, records[0].number).meta
     special = {name: dict(facts) for name, facts in (("edit", meta.edit), ("choice", meta.choice)) if facts is not None}
     stored = stored_as(records)
     index = write_dataset_index(
-        output, records, name=assignment.job_name, details=made_from | animations | special | stored
+        output, records, name=assignment.job_name, details=made_from | animations | special | stored, place=place
     )
     write_card(output, index)
     if isinstance(spec, RestoreSpec):
-        picture, judged = judge(desk, output, records, spec)
+        picture, judged = judge(desk, place, records, spec)
     else:
         picture, judged = _contact_sheet(desk, assignment, _columns(spec, index.class_names)), {}
     sheet = _linked(picture, assignment, output)
-    tally = tallied(_rows(desk, output, records), meta.choice)
+    tally = tallied(_rows(desk, place, records), meta.choice)
+    folder = desk.layout.relative(output)
+    if desk.bucket:
+        _send(desk, desk.bucket, output)
+        folder, sheet = desk.bucket.url, picture
     return {
-        "output": desk.layout.relative(output),
-        "index": desk.layout.relative(output / "dataset.json"),
+        "output": folder,
+        "index": f"{folder}/{INDEX_FILE}",
         "contact_sheet": desk.layout.relative(sheet),
         "images": sum(record.count for record in records),
         "bytes": sum(record.tar_bytes + record.parquet_bytes for record in records),
@@ -68,15 +84,17 @@ def run_assemble(desk: Desk, _warm: WarmModels) -> dict[str, Any]:
     }
 
 
-def _link_all(desk: Desk, assignment: Assignment, output: Path) -> list[ShardRecord]:
-    records = []
-    for done, shard in enumerate(assignment.shards):
+def _link_all(desk: Desk, records: list[ShardRecord], output: Path) -> None:
+    for done, (shard, record) in enumerate(zip(desk.assignment.shards, records, strict=True)):
         desk.check_stop()
-        record = ShardRecord.from_json(shard.record)
         link_shard(record, desk.layout.resolve(shard.folder), output)
-        records.append(record)
-        desk.progress("assembling", 0, 1, share=(done + 1) / len(assignment.shards))
-    return records
+        desk.progress("assembling", 0, 1, share=(done + 1) / len(records))
+
+
+def _send(desk: Desk, bucket: BucketDataset, folder: Path) -> None:
+    bucket.put_beside(folder, lambda _size_bytes: desk.measuring("uploading", 0.0))
+    with named_faults(folder, "remove"):
+        shutil.rmtree(folder)
 
 
 def _contact_sheet(desk: Desk, assignment: Assignment, columns: int) -> Path:
@@ -112,12 +130,12 @@ def _first_images(shards: tuple[ShardInput, ...], desk: Desk, count: int) -> np.
         if sum(len(images) for images in found) >= count:
             break
         record = ShardRecord.from_json(shard.record)
-        images, _labels = read_images(desk.layout.resolve(shard.folder), record.number, count=count)
+        images, _labels = read_images(desk.place_of(shard), record.number, count=count)
         found.append(images)
     return np.concatenate(found)[:count]
 
 
-def _rows(desk: Desk, output: Path, records: list[ShardRecord]) -> Iterator[ShardRow]:
+def _rows(desk: Desk, place: Place, records: list[ShardRecord]) -> Iterator[ShardRow]:
     for record in records:
         desk.check_stop()
-        yield from read_rows(output, record.number)
+        yield from read_rows(place, record.number)

@@ -49,6 +49,8 @@ def run_attempt(desk: Desk, warm: WarmModels) -> Ending:
         reason, message = explain(error)
         answer = {"say": "failed", "reason": reason, "message": message, "hint": getattr(error, "hint", None)}
         return Ending(answer, spoils_device(warm.device, error))
+    finally:
+        desk.close()
 
 
 def spoils_device(device: str, error: BaseException) -> bool:

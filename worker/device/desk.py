@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from pixmill.crashpoints import CrashPoint, reach
-from storage.atomic import write_atomic
+from storage.atomic import TEMPORARY_SUFFIX, write_atomic
 from storage.checkpoints import SavedFile
 from storage.paths import Layout
+from storage.places import BucketDataset, Place, attempt_url, in_bucket, upload_shard
 from storage.shards import ShardRecord
-from worker.assignment import Assignment
+from worker.assignment import Assignment, ShardInput
 from worker.channel import Channel
 from worker.device.journal import Journal
 
+FETCHED = f".fetched{TEMPORARY_SUFFIX}"  # by its name garbage collection knows what a killed process has left
 PROGRESS_SECONDS = 0.5  # the parent stores progress once a second; more often would be noise
 
 log = logging.getLogger("job")
@@ -101,11 +103,34 @@ class Desk:
         )
         reach(CrashPoint.DEVICE_ANNOUNCED_CHECKPOINT)
 
-    def publish_shard(self, record: ShardRecord) -> None:
-        """Tell the parent that a shard is safely on disk."""
+    @cached_property
+    def bucket(self) -> BucketDataset | None:
+        """What the shards of the assignment are, if they lie in a bucket.  Raises StorageError."""
+        shards = [(shard.folder, ShardRecord.from_json(shard.record)) for shard in self.assignment.shards]
+        return in_bucket(shards, self.assignment.endpoint, self.folder / FETCHED)
+
+    def place_of(self, shard: ShardInput) -> Place:
+        """Where a published shard is to be read.  Raises StorageError."""
+        return self.bucket or self.layout.resolve(shard.folder)
+
+    def close(self) -> None:
+        """Remove what was fetched from a bucket."""
+        if self.__dict__.get("bucket") is not None:
+            assert self.bucket is not None
+            self.bucket.close()
+
+    def publish_shard(self, record: ShardRecord, note: Callable[[int], None]) -> None:
+        """Send a shard to its bucket, if it has one, and tell the parent that it is safe.
+
+        `note` is told the bytes of each part that was sent. Raises as `upload_shard` does.
+        """
+        assignment, place = self.assignment, self.assignment.folder
+        if assignment.outputs is not None:
+            place = attempt_url(assignment.outputs, assignment.job_id, assignment.task_id, assignment.epoch)
+            upload_shard(self.folder, record, place, assignment.endpoint, note)
         self.journal.add("shard", number=record.number, tar_sha256=record.tar_sha256)
         reach(CrashPoint.DEVICE_WROTE_SHARD)
-        self._send({"say": "shard", "record": record.to_json()})
+        self._send({"say": "shard", "record": record.to_json(), "folder": place})
         reach(CrashPoint.DEVICE_ANNOUNCED_SHARD)
 
     def _send(self, message: dict[str, Any]) -> None:

@@ -90,7 +90,7 @@ def _read_output(desk: Desk, count: int) -> tuple[Images, Labels | None]:
             break
         desk.measuring("reading the images", 1 - missing / count)
         record = ShardRecord.from_json(shard.record)
-        pixels, classes = read_images(desk.layout.resolve(shard.folder), record.number, count=missing)
+        pixels, classes = read_images(desk.place_of(shard), record.number, count=missing)
         images.append(pixels)
         if classes is not None:
             labels.append(classes)
@@ -124,7 +124,7 @@ def _with_data_warning(report: EvaluationReport, model: ModelInput) -> Evaluatio
 def choice_warnings(desk: Desk, judge_digest: str) -> list[str]:
     """What is to be said of images that were chosen: they are not just any that the model makes."""
     first = desk.assignment.shards[0]
-    choice = read_marker(desk.layout.resolve(first.folder), ShardRecord.from_json(first.record).number).meta.choice
+    choice = read_marker(desk.place_of(first), ShardRecord.from_json(first.record).number).meta.choice
     if choice is None:
         return []
     warnings = ["the images were chosen, as their tables say: what is measured is the data set, not the model"]

@@ -15,8 +15,10 @@ from imagemodels.errors import ConfigError, DataError
 from imagemodels.model import Model
 from imagemodels.prediction import Predictor
 from imagemodels.sampling import Generator
+from pixmill.errors import UserError
 from pixmill.specs import AnimateSpec, EditSpec, GenerateSpec, RestoreSpec, parse_spec
 from storage.encoders import PIXELS, find_encoder
+from storage.places import FILES_HINT, FILES_REFUSED
 from storage.png import Encoder
 from storage.records import WEBDATASET
 from storage.shards import FileBatch, ImageBatch, ShardMeta, ShardRange, ShardRecord, ShardWriter, shard_plan
@@ -48,7 +50,7 @@ def run_generate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     started = time.monotonic()
     with closing(_Task(desk, warm)) as task, closing(task.records()) as records:
         for record in records:
-            desk.publish_shard(record)
+            desk.publish_shard(record, task.note_sent)
             log.info("shard %d: %d images, tar sha256 %s", record.number, record.count, record.tar_sha256)
     desk.progress("written", task.total, task.total)
     return {
@@ -65,6 +67,8 @@ class _Task:
 
     def __init__(self, desk: Desk, warm: WarmModels) -> None:
         spec = spec_of(desk)
+        if format_of(spec) == "files" and desk.assignment.outputs is not None:
+            raise UserError(FILES_REFUSED, hint=FILES_HINT)
         self._desk = desk
         self._spec = spec
         self._maker = image_maker(desk, warm)
@@ -122,6 +126,11 @@ class _Task:
             edit=self._maker.edit,
             choice=self._maker.choice,
         )
+
+    def note_sent(self, _size_bytes: int) -> None:
+        """A part of a shard has arrived in its bucket.  Raises StopRequested."""
+        self._desk.check_stop()
+        self._desk.progress("uploading", self.total - max(1, self._left), self.total)
 
     @property
     def batch_size(self) -> int:

@@ -18,6 +18,7 @@ from pixmill.errors import DatasetChanged
 from pixmill.specs import RestoreSpec
 from storage.markers import read_marker
 from storage.pictures import contact_sheet, save_png
+from storage.places import Place
 from storage.shards import ShardRecord, read_images
 from worker.assignment import ModelInput
 from worker.device.damaged_inputs import Inputs, read_inputs
@@ -67,7 +68,7 @@ def restorations(desk: Desk, spec: RestoreSpec, described: ModelInput, model: Mo
     return Restorations(model, read_inputs(desk, spec, described, model.damage))
 
 
-def judge(desk: Desk, output: Path, records: Sequence[ShardRecord], spec: RestoreSpec) -> tuple[Path, dict[str, Any]]:
+def judge(desk: Desk, output: Place, records: Sequence[ShardRecord], spec: RestoreSpec) -> tuple[Path, dict[str, Any]]:
     """Compare the shards with what they were made of; gives a picture of some, and the figures and warnings.
 
     Raises DatasetChanged when the shards were made of different folders or data sets: it changed between two attempts.
@@ -85,7 +86,7 @@ def judge(desk: Desk, output: Path, records: Sequence[ShardRecord], spec: Restor
     }
 
 
-def _require_one_origin(output: Path, records: Sequence[ShardRecord], inputs: Inputs, spec: RestoreSpec) -> None:
+def _require_one_origin(output: Place, records: Sequence[ShardRecord], inputs: Inputs, spec: RestoreSpec) -> None:
     origins = {(read_marker(output, record.number).meta.origin or {}).get("whole") for record in records}
     origins.add(inputs.source.origin(np.arange(1))["whole"])
     if len(origins) > 1:
@@ -94,7 +95,7 @@ def _require_one_origin(output: Path, records: Sequence[ShardRecord], inputs: In
 
 
 def _fidelities(
-    desk: Desk, output: Path, records: Sequence[ShardRecord], inputs: Inputs
+    desk: Desk, output: Place, records: Sequence[ShardRecord], inputs: Inputs
 ) -> dict[str, dict[str, float]]:
     """Means over all images, of the damaged ones and of the restored ones."""
     sums = {"restored": np.zeros(2), "damaged": np.zeros(2)}
@@ -113,7 +114,7 @@ def _fidelities(
     return means
 
 
-def _batches(output: Path, records: Sequence[ShardRecord], inputs: Inputs) -> Iterator[tuple[Integers, Images]]:
+def _batches(output: Place, records: Sequence[ShardRecord], inputs: Inputs) -> Iterator[tuple[Integers, Images]]:
     step = max(1, min(BATCH_IMAGES, BATCH_PIXELS // (inputs.shape[0] * inputs.shape[1])))
     for record in records:
         for start in range(0, record.count, step):
@@ -122,7 +123,7 @@ def _batches(output: Path, records: Sequence[ShardRecord], inputs: Inputs) -> It
             yield np.arange(first, first + len(images), dtype=np.int64), images
 
 
-def _picture(desk: Desk, output: Path, records: Sequence[ShardRecord], inputs: Inputs) -> Path:
+def _picture(desk: Desk, output: Place, records: Sequence[ShardRecord], inputs: Inputs) -> Path:
     """In turn an image as it was given, restored, and as it should be where that is known."""
     height, width = (min(side, LARGEST_SIDE) for side in inputs.shape)
     top, left = (inputs.shape[0] - height) // 2, (inputs.shape[1] - width) // 2
@@ -137,7 +138,7 @@ def _picture(desk: Desk, output: Path, records: Sequence[ShardRecord], inputs: I
     return path
 
 
-def _first(output: Path, records: Sequence[ShardRecord], count: int) -> Images:
+def _first(output: Place, records: Sequence[ShardRecord], count: int) -> Images:
     """The first images of a data set."""
     parts: list[Images] = []
     for record in records:

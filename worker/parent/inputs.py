@@ -1,7 +1,7 @@
 """From a lease to the assignment: everything that the device process needs, read from the database."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -13,6 +13,8 @@ from db.tables import CheckpointKind, ModelVersion, Role, Shard
 from db.views import job_shards, job_tasks, task_checkpoints
 from pixmill.errors import Conflict
 from pixmill.settings import Settings
+from storage.places import outputs_url
+from storage.s3.bucket import is_url
 from worker.assignment import Assignment, ModelInput, ShardInput, StoredFile
 
 
@@ -30,11 +32,12 @@ def build_assignment(session: Session, lease: Lease, settings: Settings, threads
         storage_root=str(settings.storage_root),
         threads=threads,
         checkpoint_seconds=settings.worker.checkpoint_seconds,
+        endpoint=settings.storage.endpoint,
     )
-    return dataclasses.replace(bare, **_inputs(session, lease))
+    return dataclasses.replace(bare, **_inputs(session, lease, settings))
 
 
-def _inputs(session: Session, lease: Lease) -> dict[str, Any]:
+def _inputs(session: Session, lease: Lease, settings: Settings) -> dict[str, Any]:
     match lease.role:
         case Role.TRAIN:
             stored = task_checkpoints(session, lease.task_id, CheckpointKind.LAST, above=lease.checkpoint_floor)
@@ -44,9 +47,11 @@ def _inputs(session: Session, lease: Lease) -> dict[str, Any]:
                 )
             }
         case Role.GENERATE:
-            published = [row.number for row in job_shards(session, lease.job_id) if row.task_id == lease.task_id]
+            shards = job_shards(session, lease.job_id)
+            published = [row.number for row in shards if row.task_id == lease.task_id]
             return {
                 **making_inputs(session, lease.spec),
+                "outputs": _outputs(shards, settings),
                 "params": {**lease.params, "published_shards": published},
             }
         case Role.ASSEMBLE:
@@ -69,6 +74,13 @@ def _inputs(session: Session, lease: Lease) -> dict[str, Any]:
             return _compressed(session, lease)
         case Role.PING:
             return {}
+
+
+def _outputs(shards: Sequence[Shard], settings: Settings) -> str | None:
+    """Where the next shards of a job go: to those that are there, even if the settings have changed meanwhile."""
+    if not shards:
+        return settings.storage.outputs
+    return outputs_url(shards[0].folder) if is_url(shards[0].folder) else None
 
 
 def _compressed(session: Session, lease: Lease) -> dict[str, Any]:
@@ -119,14 +131,14 @@ def _shards(session: Session, job_id: int) -> tuple[ShardInput, ...]:
     return tuple(ShardInput(folder=row.folder, record=row.record) for row in job_shards(session, job_id))
 
 
-def shard_row(lease: Lease, record: dict[str, Any]) -> Shard:
-    """The manifest row of a shard that the device process has written."""
+def shard_row(lease: Lease, record: dict[str, Any], folder: str) -> Shard:
+    """The manifest row of a shard that the device process has written, and where it lies."""
     return Shard(
         job_id=lease.job_id,
         task_id=lease.task_id,
         lease_epoch=lease.epoch,
         number=record["number"],
-        folder=lease.folder,
+        folder=folder,
         record=record,
         image_count=record["count"],
         size_bytes=record["tar_bytes"] + record["parquet_bytes"],

@@ -160,7 +160,7 @@ class Runner:
             case "checkpoint":
                 self._publish_checkpoint(lease, message)
             case "shard":
-                self._publish_shard(lease, message["record"])
+                self._publish_shard(lease, message["record"], message["folder"])
             case "succeeded":
                 self._succeed(lease, watch, message["result"])
                 return True
@@ -221,9 +221,9 @@ class Runner:
             self._layout.resolve(path).unlink(missing_ok=True)
             reach(CrashPoint.WORKER_REMOVED_CHECKPOINT)
 
-    def _publish_shard(self, lease: Lease, record: dict[str, Any]) -> None:
+    def _publish_shard(self, lease: Lease, record: dict[str, Any], folder: str) -> None:
         reach(CrashPoint.WORKER_HEARD_SHARD)
-        self._stubborn.transact(lambda session: publish_shard(session, lease, shard_row(lease, record)))
+        self._stubborn.transact(lambda session: publish_shard(session, lease, shard_row(lease, record, folder)))
         reach(CrashPoint.WORKER_PUBLISHED_SHARD)
 
     def _succeed(self, lease: Lease, watch: Watch, result: dict[str, Any]) -> None:

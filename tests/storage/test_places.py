@@ -1,0 +1,161 @@
+"""Data sets in a bucket of a real S3 server, read by the very code that reads folders."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pixmill.errors import ConfigError, CorruptFile, NotFound, PermissionDenied, StorageError, StoreUnreachable
+from storage.atomic import sha256_file
+from storage.exporting import Wanted, export_dataset
+from storage.outputs import read_dataset_index, verify_output, write_dataset_index
+from storage.places import BucketDataset, CopiedDataset, attempt_url, in_bucket, upload_shard
+from storage.querying import find_rows, parse_condition
+from storage.records import ShardRecord
+from storage.s3.bucket import PART_BYTES, Bucket
+from storage.shards import read_images, read_rows
+from tests.s3 import S3Server
+from tests.storage.samples import publish
+
+OF_THREE_PARTS = 2 * PART_BYTES + 1000
+
+
+def ignore(_size_bytes: int) -> None:
+    """What is told of the progress of an upload."""
+
+
+def keys(bucket: Bucket) -> list[str]:
+    return [found.key for found in bucket.objects("")]
+
+
+@pytest.fixture
+def stored(bucket: Bucket, tmp_path: Path) -> tuple[BucketDataset, list[ShardRecord], Path]:
+    """A data set as a job leaves it in a bucket, its records, and the same in a folder; a shard is of a second attempt."""
+    records = publish(tmp_path / "local")
+    write_dataset_index(tmp_path / "local", records, name="cats")
+    publish(tmp_path / "attempt")
+    shards = []
+    for record in records:
+        url = attempt_url(bucket.url("made"), 5, 1, 1 + record.number % 2)
+        upload_shard(tmp_path / "attempt", record, url, bucket.endpoint, ignore)
+        shards.append((url, record))
+    dataset = in_bucket(shards, bucket.endpoint, tmp_path / "scratch")
+    assert dataset is not None
+    (tmp_path / "beside").mkdir()
+    write_dataset_index(tmp_path / "beside", records, name="cats", place=dataset)
+    dataset.put_beside(tmp_path / "beside", ignore)
+    return dataset, records, tmp_path / "local"
+
+
+def test_a_shard_is_sent_whole_its_marker_last_and_leaves_the_disk(
+    stored: object, bucket: Bucket, tmp_path: Path
+) -> None:
+    assert keys(bucket)[:4] == [
+        "made/5/1/1/shard-000000.json", "made/5/1/1/shard-000000.parquet", "made/5/1/1/shard-000000.tar",
+        "made/5/1/1/shard-000002.json",
+    ]  # fmt: skip
+    assert keys(bucket)[-1] == "made/5/dataset.json"
+    assert not list((tmp_path / "attempt").iterdir())
+
+
+def test_a_data_set_in_a_bucket_reads_like_one_in_a_folder(
+    stored: tuple[BucketDataset, list[ShardRecord], Path], tmp_path: Path
+) -> None:
+    dataset, records, local = stored
+    assert verify_output(dataset, records) == verify_output(local, records)
+    np.testing.assert_array_equal(
+        read_images(dataset, 1, start=3, count=4)[0], read_images(local, 1, start=3, count=4)[0]
+    )
+    assert read_rows(dataset, 2) == read_rows(local, 2)
+    conditions = [parse_condition("label == dog")]
+    assert list(find_rows(dataset, records, conditions)) == list(find_rows(local, records, conditions))
+    export_dataset(dataset, records, tmp_path / "copy", Wanted(format_name="webdataset"))
+    names = [name for record in records for name in (record.tar, record.parquet)]
+    assert [sha256_file(tmp_path / "copy" / name) for name in names] == [sha256_file(local / name) for name in names]
+    held = {path.name for path in (tmp_path / "scratch").iterdir()}
+    assert held == {"beside", "shard-000002"}  # one shard at a time
+    dataset.close()
+    assert not (tmp_path / "scratch").exists()
+
+
+def test_what_is_missing_or_changed_in_a_bucket_is_found(
+    stored: tuple[BucketDataset, list[ShardRecord], Path], bucket: Bucket, tmp_path: Path
+) -> None:
+    dataset, records, local = stored
+    bucket.delete(["made/5/1/2/shard-000001.parquet"])
+    (tmp_path / "other").write_bytes((local / records[2].tar).read_bytes()[:-512] + bytes(511) + b"x")
+    bucket.upload(tmp_path / "other", "made/5/1/1/shard-000002.tar", ignore)
+    problems = verify_output(dataset, records).problems
+    url = bucket.url("made/5/1/2/shard-000001.parquet")
+    assert problems == (f"{url} is missing", "shard-000002.tar has changed: its SHA-256 is not the one recorded")
+    with pytest.raises(CorruptFile, match="has no shard 7"):
+        read_rows(dataset, 7)
+
+
+def test_a_copy_of_a_bucket_is_verified_where_it_lies(
+    stored: tuple[BucketDataset, list[ShardRecord], Path], bucket: Bucket, tmp_path: Path
+) -> None:
+    _dataset, records, _local = stored
+    for found in bucket.objects("made/5/"):
+        bucket.download(found.key, tmp_path / "copy" / found.key.removeprefix("made/5/"))
+    index = read_dataset_index(tmp_path / "copy")
+    assert index.folders == ("1/1", "1/2", "1/1")
+    below = {record.number: folder for record, folder in zip(index.shards, index.folders, strict=True)}
+    assert verify_output(CopiedDataset(tmp_path / "copy", below), records).is_intact
+
+
+def test_shards_in_several_places_are_no_data_set(
+    stored: tuple[BucketDataset, list[ShardRecord], Path], tmp_path: Path
+) -> None:
+    _dataset, records, _local = stored
+    assert in_bucket([("runs/5/1/1", records[0])], None, tmp_path) is None
+    with pytest.raises(StorageError, match="several places: s3://pictures/made/5, the storage root"):
+        in_bucket([("s3://pictures/made/5/1/1", records[0]), ("runs/5/1/1", records[1])], None, tmp_path)
+
+
+def test_a_large_file_is_sent_in_parts_and_an_upload_that_is_stopped_leaves_none(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    file = tmp_path / "large"
+    file.write_bytes(np.random.default_rng(0).bytes(OF_THREE_PARTS))
+    sent: list[int] = []
+    bucket.upload(file, "large", sent.append)
+    assert sent == [PART_BYTES, PART_BYTES, 1000]
+    bucket.download("large", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == file.read_bytes()
+
+    def stop(_size_bytes: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bucket.upload(file, "stopped", stop)
+    assert keys(bucket) == ["large"]
+    assert list(bucket.unfinished("")) == []
+
+
+def test_refusals_say_what_to_do(
+    bucket: Bucket, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(NotFound, match=f"there is no bucket 'nowhere' at {s3_server.url}"):
+        Bucket("nowhere", s3_server.url).upload(tmp_path / "file", "a", ignore)
+    with pytest.raises(StoreUnreachable, match="cannot list s3://pictures/: Could not connect"):
+        list(Bucket("pictures", "http://127.0.0.1:1").objects(""))
+    s3_server.check_credentials(strictly=True)
+    try:
+        with pytest.raises(PermissionDenied, match="refuses the credentials") as refused:
+            Bucket(bucket.name, s3_server.url).upload(tmp_path / "file", "a", ignore)
+    finally:
+        s3_server.check_credentials(strictly=False)
+    assert "something" not in refused.value.message  # the secret
+    monkeypatch.delenv("AWS_SHARED_CREDENTIALS_FILE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ConfigError, match="there are no credentials"):
+        list(Bucket(bucket.name, s3_server.url).objects(""))
+
+
+def test_without_s3fs_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
+    with pytest.raises(ConfigError, match="s3fs is not installed") as error:
+        list(Bucket("pictures", None).objects(""))
+    assert error.value.hint == "pip install 'pixmill[s3]'"
