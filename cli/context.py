@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
     from db.engine import Database
     from pixmill.settings import Settings
     from storage.paths import Layout
@@ -64,8 +66,21 @@ class Workspace:
 
         return open_database(self.settings)
 
+    @cached_property
+    def scratch(self) -> Path:
+        """A folder for what is fetched, until the command ends."""
+        return Path(self._scratch.name)
+
+    @cached_property
+    def _scratch(self) -> "TemporaryDirectory[str]":
+        from tempfile import TemporaryDirectory
+
+        return TemporaryDirectory(prefix="pixmill-")
+
     def close(self) -> None:
-        """Close the connections that were opened."""
+        """Close the connections that were opened, and remove what was fetched."""
+        if "_scratch" in self.__dict__:
+            self._scratch.cleanup()
         if "unchecked_database" in self.__dict__:
             self.unchecked_database.dispose()
 

@@ -8,7 +8,7 @@ from cli.jobsource import JobSource
 from cli.restorationsection import lines_of
 from db.tables import Shard
 from db.views import job_shards
-from pixmill.errors import StorageError
+from pixmill.errors import PixmillError
 from pixmill.specs import AnimateSpec, EditSpec, GenerateSpec, RestoreSpec, Spec
 from reports.data import FidelityTable, GenerateSection
 from storage.shards import ShardRow, read_rows
@@ -39,7 +39,7 @@ def generate_section(source: JobSource) -> GenerateSection:
         choices=assembled.get("choices") or {},
         manifest_rows=rows,
         model=source.facts_of_used_model(),
-        output=str(source.layout.output_folder(source.job.id)) if assembled else "",
+        output=source.output_of(assembled) if assembled else "",
         verify_hint=f"pixmill output verify {source.job.id}" if assembled else "",
         warnings=[*warnings, *(assembled.get("warnings") or [])],
         restoration=_measured(assembled, images),
@@ -58,8 +58,9 @@ def _manifest_rows(source: JobSource, shards: Sequence[Shard]) -> tuple[list[dic
     if not shards:
         return [], []
     try:
-        rows = read_rows(source.layout.resolve(shards[0].folder), shards[0].number)[:MANIFEST_ROWS]
-    except StorageError as error:
+        with source.place_of(shards[0]) as place:
+            rows = read_rows(place, shards[0].number)[:MANIFEST_ROWS]
+    except PixmillError as error:
         return [], [f"the first table cannot be read: {error.message}"]
     return [_shown_row(row) for row in rows], []
 

@@ -44,6 +44,8 @@ def further_pictures(source: JobSource) -> list[CaptionedImage]:
 def _animations(source: JobSource) -> list[CaptionedImage]:
     count = source.result("assemble").get("animations") or 0
     folder = source.layout.output_folder(source.job.id)
+    if not folder.is_dir():  # in a bucket
+        return []
     files = {number: folder / f"{animation_stem(number)}.webp" for number in range(min(count, SHOWN_ANIMATIONS))}
     return [CaptionedImage(caption=f"Animation {number}.", image=path) for number, path in files.items()]
 

@@ -1,19 +1,24 @@
 """The rows and folders of one job, as the sections of its report are made from them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from cli.modelfacts import model_facts
 from db.registry import resolve_model, version_of_job
-from db.tables import Attempt, Job, ModelVersion, Task, Worker
+from db.tables import Attempt, Job, ModelVersion, Shard, Task, Worker
 from db.views import JobLine, job_attempts, job_tasks
 from pixmill.errors import PixmillError
 from pixmill.settings import Settings
 from pixmill.specs import Spec, parse_spec
 from storage.paths import Layout
+from storage.places import Place, in_bucket
+from storage.records import ShardRecord
+from storage.s3.bucket import is_url
 
 
 class JobSource:
@@ -22,6 +27,7 @@ class JobSource:
     def __init__(self, session: Session, settings: Settings, line: JobLine) -> None:
         self.session = session
         self.layout = Layout(settings.storage_root)
+        self._endpoint = settings.storage.endpoint
         self.line = line
         self.tasks: Sequence[Task] = job_tasks(session, line.job.id)
         self.attempts: Sequence[tuple[Attempt, Task, Worker]] = job_attempts(session, line.job.id)
@@ -55,6 +61,19 @@ class JobSource:
             return None
         path = self.layout.resolve(relative)
         return path if path.is_file() else None
+
+    @contextmanager
+    def place_of(self, shard: Shard) -> Iterator[Place]:
+        """Where a shard is to be read, for as long as the block lasts."""
+        record = ShardRecord.from_json(shard.record)
+        with TemporaryDirectory(prefix="pixmill-") as scratch:
+            stored = in_bucket([(shard.folder, record)], self._endpoint, Path(scratch) / "fetched")
+            yield stored or self.layout.resolve(shard.folder)
+
+    def output_of(self, assembled: Mapping[str, Any]) -> str:
+        """Where the data set of a finished assemble task lies."""
+        folder = str(assembled["output"])
+        return folder if is_url(folder) else str(self.layout.resolve(folder))
 
     def trained_version(self) -> ModelVersion | None:
         """The version that a train job has published."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from db.tables import Job
     from db.views import OutputLine
+    from storage.places import Place
     from storage.records import ShardRecord
     from storage.verify import Progress, VerifyReport
 
@@ -32,7 +33,7 @@ class Output:
     """The complete output of one job."""
 
     job: "Job"
-    folder: Path
+    place: "Place"
     result: Mapping[str, Any]  # of the task that completed it
 
     @property
@@ -41,12 +42,17 @@ class Output:
         return self.job.kind in FILE_KINDS
 
     @property
-    def manifest(self) -> Path:
+    def folder(self) -> str:
+        """Where it lies: a path, or a URL."""
+        return str(self.place)
+
+    @property
+    def manifest(self) -> str:
         """Where what it consists of is written down."""
-        return self.folder / ("manifest.json" if self.has_files else "dataset.json")
+        return f"{self.folder}/{'manifest.json' if self.has_files else 'dataset.json'}"
 
 
-def read_output(session: "Session", layout: Layout, job_id: int) -> Output:
+def read_output(session: "Session", workspace: Workspace, job_id: int) -> Output:
     """The output of a job.  Raises NotFound for a job that makes none, Conflict for one that is not complete."""
     from db.jobs import get_job
     from db.outputs import removal_of
@@ -64,14 +70,28 @@ def read_output(session: "Session", layout: Layout, job_id: int) -> Output:
         at = f"at {write_time(removal.at)} by {removal.actor}{why}"
         raise NotFound(f"the output of job {job_id} was removed {at}", hint=f"pixmill job show {job_id} --spec")
     result = last_task(session, job_id).result or {}
-    folder = layout.resolve(result["manifest"]).parent if job.kind in FILE_KINDS else layout.output_folder(job_id)
-    return Output(job, folder, result)
+    if job.kind in FILE_KINDS:
+        return Output(job, workspace.layout.resolve(result["manifest"]).parent, result)
+    return Output(job, _place_of(session, workspace, job_id, str(result.get("output"))), result)
+
+
+def _place_of(session: "Session", workspace: Workspace, job_id: int, folder: str) -> "Place":
+    """Where the data set lies that its job says to be in `folder`."""
+    from db.views import job_shards
+    from storage.places import BucketDataset
+    from storage.records import ShardRecord
+    from storage.s3.bucket import is_url
+
+    if not is_url(folder):
+        return workspace.layout.output_folder(job_id)
+    shards = [(row.folder, ShardRecord.from_json(row.record)) for row in job_shards(session, job_id)]
+    return BucketDataset(folder, workspace.settings.storage.endpoint, shards, workspace.scratch / str(job_id))
 
 
 def read_dataset(workspace: Workspace, job_id: int) -> "tuple[Output, list[ShardRecord]]":
     """The output of a job that makes a data set, and its shards.  Raises as `read_output`, and NotFound for others."""
     with workspace.database.read() as session:
-        output = read_output(session, workspace.layout, job_id)
+        output = read_output(session, workspace, job_id)
         if output.has_files:
             raise NotFound(f"{output.job.kind} job {job_id} has files, not rows", hint=f"look into {output.manifest}")
         return output, read_shards(session, output)
@@ -101,14 +121,23 @@ def verify(output: Output, shards: "Sequence[ShardRecord]", progress: "Progress 
     """Compare the files with what was recorded of them."""
     from storage.filesets import verify_files
     from storage.outputs import verify_output
+    from storage.places import let_go
 
     if output.has_files:
-        return verify_files(output.manifest, output.result["files_sha256"], progress)
-    return verify_output(output.folder, shards, progress)
+        return verify_files(Path(output.manifest), output.result["files_sha256"], progress)
+    try:
+        return verify_output(output.place, shards, progress)
+    finally:
+        let_go(output.place)
 
 
-def line_folder(line: "OutputLine", layout: Layout) -> Path | None:
-    """Where an output lies; None while it is not complete."""
+def line_folder(line: "OutputLine", layout: Layout) -> Path | str | None:
+    """Where an output lies, in a bucket a URL; None while it is not complete."""
+    from storage.places import dataset_url
+    from storage.s3.bucket import is_url
+
+    if line.shard_folder is not None and is_url(line.shard_folder):
+        return dataset_url(line.shard_folder) if line.job.state is State.SUCCEEDED else None
     if line.manifest is not None:
         return layout.resolve(line.manifest).parent
     return layout.output_folder(line.job.id) if line.job.state is State.SUCCEEDED else None
@@ -126,8 +155,8 @@ def output_facts(output: Output) -> dict[str, Any]:
         "images": result["images"],
         "shards": result.get("shards"),
         "size_bytes": result["bytes"],
-        "folder": str(output.folder),
-        "manifest": str(output.manifest),
+        "folder": output.folder,
+        "manifest": output.manifest,
         "files_sha256": result.get("files_sha256"),
         **{name: result.get(name) for name in names},
     }

@@ -17,8 +17,9 @@ from pixmill.specs import DATASET_MAKERS, AnimateSpec, EditSpec, GenerateSpec, R
 from pixmill.states import State
 from storage.garbage import AttemptFolder
 from storage.markers import ShardMarker
-from storage.paths import Layout
-from storage.rebuilding import FoundShard, bring_back, find_assembled, find_shards
+from storage.places import outputs_url
+from storage.rebuilding import FoundShard, bring_back, find_assembled, find_shards, find_stored, prove_stored
+from storage.s3.bucket import is_url
 
 
 @dataclass
@@ -39,6 +40,8 @@ class _Known:
     tasks: Sequence[Task]  # those that make shards
     numbers: frozenset[int]  # of shards with a row
     digest: str | None  # of the model, once it is there
+    is_stored: bool  # whether shards of it are known to lie in a bucket
+    outputs: str | None  # where those would lie
 
     @property
     def shard_size(self) -> int:
@@ -53,9 +56,9 @@ def rebuild(workspace: Workspace, job_id: int, *, actor: str) -> Rebuilt:
     Raises NotFound for a job that makes no shards, and Conflict while one of its tasks runs.
     """
     with workspace.database.read() as session:
-        known = _read(session, job_id)
+        known = _read(session, job_id, workspace.settings.storage.outputs)
     outcome = Rebuilt(present=len(known.numbers))
-    found = _prove(workspace.layout, known, outcome)
+    found = _prove(workspace, known, outcome)
     rows = [_row(known.job.id, shard) for shard in found.values()]
     outcome.restored = workspace.database.transact(lambda session: restore_shards(session, job_id, rows, actor=actor))
     if known.job.state is State.SUCCEEDED:
@@ -64,42 +67,58 @@ def rebuild(workspace: Workspace, job_id: int, *, actor: str) -> Rebuilt:
     return outcome
 
 
-def _read(session: Session, job_id: int) -> _Known:
+def _read(session: Session, job_id: int, outputs: str | None) -> _Known:
     job = get_job(session, job_id)
     if job.kind not in DATASET_MAKERS:
         raise NotFound(f"job {job_id} is of kind {job.kind}: it has no shards", hint="pixmill output ls")
     require_at_rest(session, job_id)  # before any file is put where a running attempt may write
-    model = resolve_model(session, job.spec["model"])
+    model, shards = resolve_model(session, job.spec["model"]), job_shards(session, job_id)
+    stored = [row.folder for row in shards if is_url(row.folder)]
     return _Known(
         job,
         [task for task in job_tasks(session, job_id) if task.role is Role.GENERATE],
-        frozenset(row.number for row in job_shards(session, job_id)),
+        frozenset(row.number for row in shards),
         model.digest if isinstance(model, ModelVersion) else None,
+        bool(stored),
+        outputs_url(stored[0]) if stored else None if shards else outputs,
     )
 
 
-def _prove(layout: Layout, known: _Known, outcome: Rebuilt) -> Mapping[int, FoundShard]:
+def _prove(workspace: Workspace, known: _Known, outcome: Rebuilt) -> Mapping[int, FoundShard]:
     """The shards that may have a row, by number: whole, and of this job."""
     proven: dict[int, FoundShard] = {}
-    for shard in _candidates(layout, known):
+    for shard in _candidates(workspace, known):
         number = shard.marker.record.number
         if number in known.numbers or number in proven:
             continue
         try:
             difference = _difference(known, shard.marker)
             if difference is None:
-                bring_back(layout, shard)
+                if shard.url is None:
+                    bring_back(workspace.layout, shard)
+                else:
+                    prove_stored(shard, workspace.settings.storage.endpoint, workspace.scratch)
                 proven[number] = shard
             else:
-                outcome.refused.append(f"shard {number} in {shard.folder.path} {difference}")
+                outcome.refused.append(f"shard {number} in {shard.place} {difference}")
         except PixmillError as error:
             outcome.refused.append(f"shard {number}: {error.message}")
     return dict(sorted(proven.items()))
 
 
-def _candidates(layout: Layout, known: _Known) -> Iterator[FoundShard]:
-    """What attempts have left, then what lies in the data set: that goes back into the folder of an attempt."""
-    ids = {task.id for task in known.tasks}
+def _candidates(workspace: Workspace, known: _Known) -> Iterator[FoundShard]:
+    """What attempts have left, then what lies in the data set: that goes back into the folder of an attempt.
+
+    Shards of one job lie in one place: of one in a bucket only what lies there.
+    """
+    ids, layout = {task.id for task in known.tasks}, workspace.layout
+    if known.outputs is not None:
+        endpoint = workspace.settings.storage.endpoint
+        stored = find_stored(known.outputs, endpoint, known.job.id, workspace.scratch)
+        in_bucket = [shard for shard in stored if shard.folder.task_id in ids]
+        if in_bucket or known.is_stored:
+            yield from in_bucket
+            return
     yield from (shard for shard in find_shards(layout, known.job.id) if shard.folder.task_id in ids)
     for marker in find_assembled(layout, known.job.id):
         task = next((task for task in known.tasks if _makes(task, marker.record.number)), None)
@@ -132,7 +151,7 @@ def _row(job_id: int, shard: FoundShard) -> Shard:
         task_id=shard.folder.task_id,
         lease_epoch=shard.folder.epoch,
         number=record.number,
-        folder=shard.folder.path,
+        folder=shard.place,
         record=record.to_json(),
         image_count=record.count,
         size_bytes=record.tar_bytes + record.parquet_bytes,

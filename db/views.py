@@ -232,6 +232,7 @@ class OutputLine:
     images: int
     size_bytes: int
     manifest: str | None = None  # of files of their own; relative to the storage root
+    shard_folder: str | None = None  # of one of the shards, as its row spells it
 
 
 def list_outputs(session: Session) -> list[OutputLine]:
@@ -240,11 +241,14 @@ def list_outputs(session: Session) -> list[OutputLine]:
 
 
 def _shard_outputs(session: Session) -> list[OutputLine]:
-    sums = (func.count(), func.sum(Shard.image_count), func.sum(Shard.size_bytes))
+    sums = (func.count(), func.sum(Shard.image_count), func.sum(Shard.size_bytes), func.min(Shard.folder))
     statement = select(Shard.job_id, *sums).group_by(Shard.job_id).order_by(Shard.job_id)
     rows = session.execute(statement).all()
     jobs = {job.id: job for job in session.scalars(select(Job).where(Job.id.in_(select(Shard.job_id))))}
-    return [OutputLine(job=jobs[row[0]], shards=row[1], images=int(row[2]), size_bytes=int(row[3])) for row in rows]
+    return [
+        OutputLine(job=jobs[row[0]], shards=row[1], images=int(row[2]), size_bytes=int(row[3]), shard_folder=row[4])
+        for row in rows
+    ]
 
 
 def _file_outputs(session: Session) -> list[OutputLine]:

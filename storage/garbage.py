@@ -146,10 +146,9 @@ class JobFolders:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """One attempt's folder: what it is, how much lies there, and what of it may go."""
+class Verdict:
+    """What something is to the database, how much it is, and what of it may go."""
 
-    folder: AttemptFolder
     standing: Standing
     whole: Usage
     scraps: tuple[Scrap, ...] = ()
@@ -159,6 +158,13 @@ class Judgement:
     def waste(self) -> Usage:
         """How much may go."""
         return sum((scrap.usage for scrap in self.scraps), Usage())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement(Verdict):
+    """The verdict over one attempt's folder."""
+
+    folder: AttemptFolder
 
 
 def list_jobs(root: Path) -> Iterator[int | str]:

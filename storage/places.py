@@ -36,6 +36,15 @@ def outputs_url(shard_url: str) -> str:
     return shard_url.rsplit("/", 3)[0]
 
 
+def dataset_url(shard_url: str) -> str:
+    """Where the data set lies, by where one of its shards does.
+
+    >>> dataset_url("s3://pictures/made/13/2/1")
+    's3://pictures/made/13'
+    """
+    return shard_url.rsplit("/", 2)[0]
+
+
 class BucketDataset:
     """The shards of one job in a bucket, and the files beside them; one shard at a time is held below `scratch`.
 
@@ -129,13 +138,19 @@ def beside(place: Place) -> Path:
     return place if isinstance(place, Path) else place.bring_beside()
 
 
+def let_go(place: Place) -> None:
+    """Remove what was brought from a bucket."""
+    if isinstance(place, BucketDataset):
+        place.close()
+
+
 def in_bucket(shards: Iterable[tuple[str, ShardRecord]], endpoint: str | None, scratch: Path) -> BucketDataset | None:
     """The data set in a bucket that shards belong to, by where their rows say they lie; None: below the storage root.
 
     Raises StorageError when they lie in several places.
     """
     known = list(shards)
-    places = {folder.rsplit("/", 2)[0] if is_url(folder) else None for folder, _record in known}
+    places = {dataset_url(folder) if is_url(folder) else None for folder, _record in known}
     if len(places) > 1:
         named = ", ".join(sorted(place or "the storage root" for place in places))
         hint = "storage.outputs was changed while the job ran: submit it again"

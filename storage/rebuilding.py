@@ -1,4 +1,4 @@
-"""Shards that lie on the disk, whatever the database says: found by their markers, and proven by their hashes."""
+"""Shards that are there, whatever the database says: found by their markers, and proven by their hashes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,10 @@ from storage.garbage import AttemptFolder, list_attempts
 from storage.markers import ShardMarker, read_marker
 from storage.outputs import link_shard
 from storage.paths import Layout
+from storage.places import WHOLE, attempt_url, in_bucket
 from storage.records import ShardRecord
+from storage.s3.bucket import Bucket
+from storage.s3.garbage import OutputsBucket
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,13 @@ class FoundShard:
 
     folder: AttemptFolder
     marker: ShardMarker
-    lies_in: Path  # that folder, or the one of the data set
+    lies_in: Path | None = None  # that folder, or the one of the data set; None: in a bucket
+    url: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Where its row has to say that it lies."""
+        return self.url or self.folder.path
 
 
 def find_shards(layout: Layout, job_id: int) -> Iterator[FoundShard]:
@@ -38,11 +47,41 @@ def find_assembled(layout: Layout, job_id: int) -> list[ShardMarker]:
     return _readable_markers(layout.output_folder(job_id))
 
 
+def find_stored(outputs: str, endpoint: str | None, job_id: int, scratch: Path) -> Iterator[FoundShard]:
+    """The same in a bucket; markers are fetched into `scratch`.  Raises as `Bucket` does."""
+    bucket, _key = Bucket.of(outputs, endpoint)
+    lots = [lot for lot in OutputsBucket(outputs, endpoint).lots_of(job_id) if lot.attempt is not None]
+    for lot in sorted(lots, key=lambda lot: (lot.attempt.task_id, -lot.attempt.epoch) if lot.attempt else (0, 0)):
+        assert lot.attempt is not None
+        url = attempt_url(outputs, job_id, lot.attempt.task_id, lot.attempt.epoch)
+        folder = scratch / str(lot.attempt.task_id) / str(lot.attempt.epoch)
+        for found in lot.objects:
+            if found.key.endswith(".json"):
+                bucket.download(found.key, folder / found.key.rpartition("/")[2])
+        for marker in _readable_markers(folder):
+            yield FoundShard(lot.attempt, marker, url=url)
+
+
+def prove_stored(shard: FoundShard, endpoint: str | None, scratch: Path) -> None:
+    """Fetch a shard from its bucket and read it.
+
+    Raises CorruptFile unless all of its files are the ones that its marker names, and as `Bucket` does.
+    """
+    record = shard.marker.record
+    dataset = in_bucket([(shard.place, record)], endpoint, scratch / "proven")
+    assert dataset is not None
+    try:
+        _prove(dataset.bring(record.number, *WHOLE), record)
+    finally:
+        dataset.close()
+
+
 def bring_back(layout: Layout, shard: FoundShard) -> None:
     """Read a shard again, and let it lie in the folder of its attempt, if it is not there.
 
     Raises CorruptFile unless all of its files are the ones that its marker names, and DiskFull.
     """
+    assert shard.lies_in is not None
     _prove(shard.lies_in, shard.marker.record)
     link_shard(shard.marker.record, shard.lies_in, layout.root / shard.folder.path)
 

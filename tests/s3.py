@@ -1,12 +1,14 @@
 """A real S3 server for the tests, as a process of its own on loopback: moto's, which keeps objects in memory alone."""
 
 import itertools
+import re
 import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from storage.s3.bucket import Bucket
@@ -14,6 +16,7 @@ from tests.servers import die_with_parent
 from tests.waiting import wait_until
 
 START_SECONDS = 60.0
+HEAD_BYTES = 200  # of a request that is held: what passes of it before
 
 
 class S3Server:
@@ -68,6 +71,68 @@ class S3Server:
         )
         with urllib.request.urlopen(request):
             pass
+
+
+class Gate:
+    """A relay to a server; when a request of a certain sort has begun to pass, nothing moves until it is opened."""
+
+    def __init__(self, server: S3Server) -> None:
+        self._server = server
+        self._held: re.Pattern[bytes] | None = None
+        self._open = threading.Event()
+        self._open.set()
+        self.has_closed = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close_at(self, request: bytes) -> None:
+        """Hold the body of the first request whose head has this regular expression in it."""
+        self.has_closed.clear()
+        self._held = re.compile(request)
+
+    def open(self) -> None:
+        """Let everything pass from now on."""
+        self._held = None
+        self._open.set()
+
+    def stop(self) -> None:
+        self.open()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # stopped
+            while True:
+                client, _address = self._listener.accept()
+                threading.Thread(target=self._relay, args=(client,), daemon=True).start()
+
+    def _relay(self, client: socket.socket) -> None:
+        with client, suppress(OSError), socket.create_connection(("127.0.0.1", self._server.port)) as server:
+            back = threading.Thread(target=self._pump, args=(server, client), daemon=True)
+            back.start()
+            self._pump(client, server, looks=True)
+            back.join()
+
+    def _pump(self, source: socket.socket, target: socket.socket, *, looks: bool = False) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                self._open.wait()
+                is_held = looks and self._begins(data)
+                target.sendall(data[:HEAD_BYTES] if is_held else data)
+                if is_held:
+                    self._open.wait()
+                    target.sendall(data[HEAD_BYTES:])
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _begins(self, data: bytes) -> bool:
+        if self._held is None or not self._held.search(data):
+            return False
+        self._held = None
+        self._open.clear()
+        self.has_closed.set()
+        return True
 
 
 @contextmanager

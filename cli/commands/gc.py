@@ -1,7 +1,7 @@
 """`pixmill gc`: remove files that no row refers to."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +14,8 @@ from cli.params import SPAN, Command, examples, output_option
 from pixmill.errors import Conflict, DatabaseUnreachable, PixmillError, UserError
 
 if TYPE_CHECKING:
-    from cli.doctor.collection import Collection, Sight
+    from cli.doctor.bucketcollection import AnyCollection
+    from cli.doctor.collection import Sight
     from cli.doctor.tally import Line, Tally
 
 COLUMNS = [
@@ -41,7 +42,7 @@ def grace_option(function: Command) -> Command:
 
 @click.group("gc", epilog=examples("pixmill gc plan", "pixmill gc run"))
 def command() -> None:
-    """Remove files of attempts that no row in the database refers to."""
+    """Remove files of attempts, and objects in a bucket, that no row in the database refers to."""
 
 
 @command.command("plan", epilog=examples("pixmill gc plan", "pixmill gc plan -o json"))
@@ -51,20 +52,22 @@ def command() -> None:
 def plan(workspace: Workspace, grace_seconds: float, output_format: str) -> None:
     """Show what `gc run` would remove, what it would keep, and why; nothing is changed.
 
-    Nothing goes that a row needs, that a running task may write, or that lies outside runs/ of the storage root.
+    Nothing goes that a row needs, that a running task may write, or that lies outside runs/ of the storage root and
+    storage.outputs.
     """
     scraps: list[dict[str, Any]] = []
     note = _noting(scraps) if output_format == "json" else None
-    tally = _survey(_collection(workspace, grace_seconds), grace_seconds, note)
+    tally, unknown = _survey(_collections(workspace, grace_seconds), grace_seconds, note)
     resume_count, resume_bytes = _resume_states(workspace)
     if output_format == "json":
         resume = {"files": resume_count, "bytes": resume_bytes}
         root = workspace.settings.storage_root
-        print_item("gc_plan", {"root": root, **tally.to_json(), "resume_states": resume, "items": scraps})
+        places = {"root": root, "outputs": workspace.settings.storage.outputs}
+        print_item("gc_plan", {**places, **tally.to_json(), "resume_states": resume, "items": scraps})
         return
     _print_plan(tally, resume_count, resume_bytes)
-    if tally.knows_none:
-        say(f"hint:  {_unknown(workspace).message}: pixmill config show --sources")
+    for place in unknown:
+        say(f"hint:  {_unknown(workspace, place).message}: pixmill config show --sources")
 
 
 @command.command("run", epilog=examples("pixmill gc run", "pixmill gc run --grace 1d -y"))
@@ -77,33 +80,41 @@ def run(ctx: click.Context, grace_seconds: float, yes: bool) -> None:
     Each folder is judged again right before it is cleared. It may be interrupted, and run again, at any time.
     """
     workspace = ctx.ensure_object(Workspace)
-    tally = _survey(_collection(workspace, grace_seconds), grace_seconds)
+    tally, unknown = _survey(_collections(workspace, grace_seconds), grace_seconds)
     if not any(line.folders for line in tally.goes.values()):
         say("nothing to remove")
         return
-    if tally.knows_none:
-        raise _unknown(workspace)
+    if unknown:
+        raise _unknown(workspace, unknown[0])
     if not yes:
         _confirm(tally)
-    if not _clear_all(workspace, _collection(workspace, grace_seconds)):
+    if not _clear_all(workspace, _collections(workspace, grace_seconds).values()):
         ctx.exit(1)
 
 
-def _collection(workspace: Workspace, grace_seconds: float) -> "Collection":
-    from cli.doctor.collection import Collection
+def _collections(workspace: Workspace, grace_seconds: float) -> "Mapping[str, AnyCollection]":
+    from cli.doctor.bucketcollection import collections_of
 
-    return Collection(workspace.database, workspace.settings.storage_root, grace_seconds)
+    return collections_of(workspace.database, workspace.settings, grace_seconds)
 
 
-def _survey(collection: "Collection", grace_seconds: float, note: "Callable[[Sight], None] | None" = None) -> "Tally":
+def _survey(
+    collections: "Mapping[str, AnyCollection]", grace_seconds: float, note: "Callable[[Sight], None] | None" = None
+) -> "tuple[Tally, list[str]]":
+    """What is everywhere, and the places of which the database knows nothing."""
     from cli.doctor.tally import Tally
 
-    tally = Tally(grace_seconds)
-    for sight in collection.walk():
-        tally.add(sight)
-        if note is not None:
-            note(sight)
-    return tally
+    total, unknown = Tally(grace_seconds), []
+    for place, collection in collections.items():
+        here = Tally(grace_seconds)
+        for sight in collection.walk():
+            total.add(sight)
+            here.add(sight)
+            if note is not None:
+                note(sight)
+        if here.knows_none:
+            unknown.append(place)
+    return total, unknown
 
 
 def _noting(scraps: list[dict[str, Any]]) -> "Callable[[Sight], None]":
@@ -122,11 +133,10 @@ def _resume_states(workspace: Workspace) -> tuple[int, int]:
         return resume_states(session)
 
 
-def _unknown(workspace: Workspace) -> Conflict:
+def _unknown(workspace: Workspace, place: str) -> Conflict:
     """A wrong database, or a wrong storage root, would make garbage of everything."""
-    root, label = workspace.settings.storage_root, workspace.database.label
     return Conflict(
-        f"database {label} knows not one of the attempts below {root}/runs: do the two belong together?",
+        f"database {workspace.database.label} knows not one of the attempts below {place}: do the two belong together?",
         hint="pixmill config show --sources",
     )
 
@@ -161,13 +171,13 @@ def _confirm(tally: "Tally") -> None:
     click.confirm(f"remove {_amount(tally)}?", default=False, abort=True, err=True)
 
 
-def _clear_all(workspace: Workspace, collection: "Collection") -> bool:
+def _clear_all(workspace: Workspace, collections: "Iterable[AnyCollection]") -> bool:
     """Remove everything that may go, and leave an event; False when something could not be removed."""
     from storage.garbage import Usage
 
     removed, failures = Usage(), 0
     try:
-        for sight in collection.walk():
+        for collection, sight in ((one, sight) for one in collections for sight in one.walk()):
             if sight.scraps:
                 try:
                     removed += collection.clear(sight)

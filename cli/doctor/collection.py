@@ -19,6 +19,7 @@ from storage.garbage import (
     Judgement,
     Scrap,
     Usage,
+    Verdict,
     judge,
     list_attempts,
     list_jobs,
@@ -26,24 +27,31 @@ from storage.garbage import (
     remove_empty_folders,
 )
 from storage.records import CONTAINERS, shard_stem
+from storage.s3.garbage import LotVerdict
 
 BATCH_JOBS = 200  # asked about in one go: memory stays flat however many there are
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sight:
-    """One thing met on the walk: an attempt's folder, a removal to be finished, or something that is not ours."""
+    """One thing met on the walk: what an attempt has left, a removal to be finished, or something that is not ours."""
 
     judgement: Judgement | None = None
+    lot: LotVerdict | None = None
     trash: Scrap | None = None
     stranger: str | None = None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Over what an attempt has left, or a job in a bucket."""
+        return self.judgement or self.lot
 
     @property
     def scraps(self) -> tuple[Scrap, ...]:
         """What of it may go."""
         if self.trash is not None:
             return (self.trash,)
-        return self.judgement.scraps if self.judgement is not None else ()
+        return self.verdict.scraps if self.verdict is not None else ()
 
 
 class Collection:

@@ -65,6 +65,7 @@ class _Examination:
         _import_drivers()
         deadline = time.monotonic() + ANSWER_SECONDS
         database, broker, disks = self._ask_database(), self._ask_broker(), self._ask_disks()
+        bucket = self._ask_bucket()
         yield from self._examine_database(database, deadline)
         yield from self._examine_broker(broker, deadline)
         shown_disks = list(self._examine_disks(disks, deadline))
@@ -72,6 +73,7 @@ class _Examination:
         if self._answer is not None and self._answer.mismatch is None:
             yield from _guarded("database", self._examine_rows())
         yield from shown_disks
+        yield from self._examine_bucket(bucket)
         if self._answer is not None and self._answer.mismatch is None and not self._quick and not self._has_silence:
             yield from _guarded("files", self._examine_files())
         yield from _guarded("processes", examine_leftovers(self._settings))
@@ -151,6 +153,25 @@ class _Examination:
                 if folder == root:
                     yield from examine_links(place, root)
 
+    def _ask_bucket(self) -> Answer | None:
+        from cli.doctor.bucket import ask_bucket
+
+        storage = self._settings.storage
+        return None if storage.outputs is None else Answer(partial(ask_bucket, storage.outputs, storage.endpoint))
+
+    def _examine_bucket(self, asked: Answer | None) -> Iterator[Finding]:
+        from cli.doctor.bucket import ANSWER_SECONDS, examine_bucket
+
+        if asked is None:
+            return
+        try:
+            yield from examine_bucket(asked.get(time.monotonic() + ANSWER_SECONDS))
+        except TimeoutError:
+            detail = f"{self._settings.storage.outputs} does not answer within {ANSWER_SECONDS:g} seconds"
+            yield self._silence("bucket", detail, "look at storage.endpoint: pixmill config show --sources")
+        except PixmillError as error:
+            yield self._silence("bucket", error.message, error.hint)
+
     def _examine_rows(self) -> Iterator[Finding]:
         """What the tables say: who works, and what does not get on."""
         from cli.doctor.fleet import examine_fleet, examine_schedulers
@@ -170,9 +191,10 @@ class _Examination:
         from cli.doctor.garbage import examine_garbage
         from cli.doctor.recorded import RecordedFiles
 
-        database, root = self._workspace.unchecked_database, self._settings.storage_root
-        yield from RecordedFiles(database, root, deep=self._deep).examine()
-        yield from examine_garbage(database, root)
+        database, settings = self._workspace.unchecked_database, self._settings
+        endpoint = settings.storage.endpoint
+        yield from RecordedFiles(database, settings.storage_root, endpoint, deep=self._deep).examine()
+        yield from examine_garbage(database, settings)
 
     def _start_probe(self) -> "DeviceProbe":
         from worker.parent.devices import DeviceProbe

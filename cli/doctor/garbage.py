@@ -4,33 +4,44 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from cli.doctor.collection import Collection
+from cli.doctor.bucketcollection import AnyCollection, collections_of
 from cli.doctor.findings import Finding, ok, warning
 from cli.doctor.tally import STRANGER, YOUNG, Tally
 from cli.formatting import plural, size
 from db.engine import Database
+from pixmill.settings import Settings
 from storage.atomic import TEMPORARY_SUFFIX
 from storage.garbage import Standing, Usage, Waste
+from storage.s3.bucket import is_url
 
-PART = "runs"
+PART, BUCKET_PART = "runs", "bucket"
 GRACE_SECONDS = 3600.0
 MUCH_BYTES = 1_000_000_000
 
 
-def examine_garbage(database: Database, root: Path) -> Iterator[Finding]:
-    """Walk through all of runs/ and outputs/.  Raises DatabaseUnreachable, PermissionDenied or StorageError."""
+def examine_garbage(database: Database, settings: Settings) -> Iterator[Finding]:
+    """Walk through runs/, outputs/ and the bucket.
+
+    Raises DatabaseUnreachable, PermissionDenied or StorageError, and as `Bucket` does.
+    """
+    for place, collection in collections_of(database, settings, GRACE_SECONDS).items():
+        yield from _examine_place(place, collection)
+    yield from _examine_outputs(settings.storage_root)
+
+
+def _examine_place(place: str, collection: AnyCollection) -> Iterator[Finding]:
+    part = BUCKET_PART if is_url(place) else PART
     tally = Tally(GRACE_SECONDS)
-    for sight in Collection(database, root, GRACE_SECONDS).walk():
+    for sight in collection.walk():
         tally.add(sight)
-    yield ok(PART, _summary(tally))
+    yield ok(part, _summary(tally))
     if tally.knows_none:
-        detail = f"the database knows not one of the attempts below {root / 'runs'}: do the two belong together?"
-        yield warning(PART, detail, "pixmill config show --sources")
+        detail = f"the database knows not one of the attempts below {place}: do the two belong together?"
+        yield warning(part, detail, "pixmill config show --sources")
     elif tally.waste.size_bytes >= MUCH_BYTES or tally.goes[Waste.ORPHAN].folders:
-        yield warning(PART, f"nothing needs {_waste(tally)}", "pixmill gc plan")
+        yield warning(part, f"nothing needs {_waste(tally)}", "pixmill gc plan")
     elif tally.waste.files:
-        yield ok(PART, f"nothing needs {_waste(tally)}; see pixmill gc plan")
-    yield from _examine_outputs(root)
+        yield ok(part, f"nothing needs {_waste(tally)}; see pixmill gc plan")
 
 
 def _summary(tally: Tally) -> str:

@@ -8,6 +8,7 @@ from typing import TypeVar
 from sqlalchemy.orm import Session
 
 from cli.doctor.findings import Finding, ok, problem
+from cli.doctor.stored import StoredShards
 from cli.formatting import count, size
 from db.engine import Database
 from db.references import checkpoints_after, outputs_after, shards_after, still_there, versions_after
@@ -21,6 +22,7 @@ from storage.formats.table import FORMATS
 from storage.index import FILE_NAME
 from storage.paths import Layout
 from storage.records import ShardRecord
+from storage.s3.bucket import is_url
 
 PAGE_ROWS = 500  # read at a time: memory stays flat
 SHOWN = 3  # faults that a line names
@@ -52,8 +54,9 @@ class Inspection:
 class RecordedFiles:
     """Looks for the files of all rows, page by page."""
 
-    def __init__(self, database: Database, root: Path, *, deep: bool) -> None:
+    def __init__(self, database: Database, root: Path, endpoint: str | None = None, *, deep: bool) -> None:
         self._database = database
+        self._stored = StoredShards(endpoint, deep=deep)
         self._layout = Layout(root)
         self._deep = deep
 
@@ -121,9 +124,24 @@ class RecordedFiles:
         yield from self._faults(row.path, row.size_bytes, row.sha256, inspection)
 
     def _shard_faults(self, row: Shard, inspection: Inspection) -> Iterator[str]:
-        yield from self._shard_files(row, row.folder, inspection, hashed=True)
+        if is_url(row.folder):
+            yield from self._stored_faults(row, inspection)
+        else:
+            yield from self._shard_files(row, row.folder, inspection, hashed=True)
+
+    def _stored_faults(self, row: Shard, inspection: Inspection) -> Iterator[str]:
+        for url, found, recorded in self._stored.sizes(row):
+            inspection.files += 1
+            inspection.size_bytes += found or 0
+            if found is None:
+                yield f"{url} is missing"
+            elif recorded is not None and found != recorded:
+                yield f"{url} has {found:,} bytes, recorded {recorded:,}"
+        yield from (f"{url} has changed since it was recorded" for url in self._stored.changed(row))
 
     def _output_faults(self, row: Shard, inspection: Inspection) -> Iterator[str]:
+        if is_url(row.folder):
+            return  # the shards themselves are the data set
         folder = self._layout.output_folder(row.job_id)
         if (folder / FILE_NAME).exists():  # else it is not put together yet, or `_look_for_indexes` tells
             yield from self._shard_files(row, self._layout.relative(folder), inspection, hashed=False)
@@ -164,10 +182,14 @@ class RecordedFiles:
             if not page:
                 return
             for job_id in page:
-                path = self._layout.output_folder(job_id) / FILE_NAME
                 outputs.files += 1
-                if not path.is_file():
-                    outputs.add_fault(f"{self._layout.relative(path)} is missing", job_id)
+                if job_id in self._stored.jobs:
+                    path, is_there = f"{self._stored.jobs[job_id]}/{FILE_NAME}", self._stored.has_index(job_id)
+                else:
+                    file = self._layout.output_folder(job_id) / FILE_NAME
+                    path, is_there = self._layout.relative(file), file.is_file()
+                if not is_there:
+                    outputs.add_fault(f"{path} is missing", job_id)
             last = page[-1]
 
     def _faults(self, path: str, size_bytes: int | None, sha256: str | None, inspection: Inspection) -> Iterator[str]:

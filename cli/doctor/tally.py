@@ -6,7 +6,7 @@ from typing import Any
 
 from cli.doctor.collection import Sight
 from cli.formatting import duration
-from storage.garbage import Judgement, Standing, Usage, Waste
+from storage.garbage import Standing, Usage, Verdict, Waste
 
 HISTORY = "history"  # what stays of folders that are left
 YOUNG = "young"
@@ -62,17 +62,17 @@ class Tally:
         for waste in {scrap.waste for scrap in sight.scraps}:
             usages = (scrap.usage for scrap in sight.scraps if scrap.waste is waste)
             self.goes[waste].add(sum(usages, Usage()))
-        if sight.judgement is not None:
-            self.known += sight.judgement.standing is not Standing.ORPHAN
-            self._add_kept(sight.judgement)
+        if sight.verdict is not None:
+            self.known += sight.verdict.standing is not Standing.ORPHAN
+            self._add_kept(sight.verdict)
 
-    def _add_kept(self, judgement: Judgement) -> None:
-        kept = judgement.whole - judgement.waste
-        if judgement.standing is Standing.ORPHAN:
-            if judgement.is_young:
+    def _add_kept(self, verdict: Verdict) -> None:
+        kept = verdict.whole - verdict.waste
+        if verdict.standing is Standing.ORPHAN:
+            if verdict.is_young:
                 self.stays[YOUNG].add(kept)
-        elif judgement.standing is not Standing.LEFT:
-            self.stays[judgement.standing].add(kept)
+        elif verdict.standing is not Standing.LEFT:
+            self.stays[verdict.standing].add(kept)
         elif kept.files:
             self.stays[HISTORY].add(kept)
 

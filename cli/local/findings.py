@@ -12,6 +12,7 @@ from db.tables import Role
 from db.views import job_evaluation, job_tasks
 from pixmill.settings import Settings
 from storage.faults import named_faults
+from storage.s3.bucket import is_url
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class Findings:
     forest: Judgement | None  # accuracy on real images of a forest that saw generated ones alone
     network: Judgement | None
     distance: Judgement | None  # kernel distance from the training images
-    output: Path
+    output: str
     contact_sheet: Path
     reports: Sequence[Path]
 
@@ -64,7 +65,7 @@ def read_findings(database: Database, settings: Settings, line: Line) -> Finding
         forest=Judgement.find(metrics, "usefulness@forest", "real_training"),
         network=Judgement.find(metrics, "usefulness@cnn", "real_training"),
         distance=Judgement.find(metrics, "kid", "held_out_real"),
-        output=settings.storage_root / data["output"],
+        output=data["output"] if is_url(data["output"]) else str(settings.storage_root / data["output"]),
         contact_sheet=settings.storage_root / data["contact_sheet"],
         reports=[_report(database, settings, job_id) for job_id in line.jobs],
     )

@@ -18,6 +18,7 @@ from db.leases import Lease, finish, publish_checkpoint, publish_shard
 from db.registry import add_version, ensure_dataset
 from db.tables import Checkpoint, Outcome, Shard
 from imagemodels.card import CARD_FILE, Metadata, ModelCard
+from pixmill.settings import load_settings
 from storage.outputs import link_shard, write_dataset_index
 from storage.paths import Layout
 from storage.records import ShardRecord
@@ -164,12 +165,12 @@ def test_a_row_that_goes_while_its_file_is_looked_for_is_no_fault(
 
 
 def test_what_nothing_needs_is_told_with_its_size(database: Database, root: Path, made: Lease) -> None:
-    first, *others = examine_garbage(database, root)
+    first, *others = examine_garbage(database, load_settings(flags={"home": root}))
     assert first.detail.startswith("attempts: 0 live, 1 published, 0 latest")
     assert others == []
 
     (root / made.folder / "state-000000099.pt").write_bytes(bytes(1000))
-    (_, scrap) = examine_garbage(database, root)
+    (_, scrap) = examine_garbage(database, load_settings(flags={"home": root}))
     assert (scrap.state, scrap.detail) == (
         Level.OK,
         "nothing needs 1 file, 1.0 kB (unpublished 1.0 kB); see pixmill gc plan",
@@ -177,7 +178,7 @@ def test_what_nothing_needs_is_told_with_its_size(database: Database, root: Path
     orphan = root / "runs/900/1/1"
     orphan.mkdir(parents=True)
     os.utime(orphan, (time.time() - 9999,) * 2)
-    (_, scrap) = examine_garbage(database, root)
+    (_, scrap) = examine_garbage(database, load_settings(flags={"home": root}))
     assert (scrap.state, scrap.remedy) == (Level.WARNING, "pixmill gc plan")
 
 
@@ -186,9 +187,13 @@ def test_half_written_files_of_data_sets_are_found_once_they_are_old(
 ) -> None:
     left = root / f"outputs/{made.job_id}/.shard-000009.tar.7-ab.tmp"
     left.write_bytes(b"12345")
-    assert all(finding.state is Level.OK for finding in examine_garbage(database, root))
+    assert all(finding.state is Level.OK for finding in examine_garbage(database, load_settings(flags={"home": root})))
     os.utime(left, (time.time() - 9999,) * 2)
-    (found,) = [finding for finding in examine_garbage(database, root) if finding.state is not Level.OK]
+    (found,) = [
+        finding
+        for finding in examine_garbage(database, load_settings(flags={"home": root}))
+        if finding.state is not Level.OK
+    ]
     assert "1 half-written file, 5 B" in found.detail
     assert found.remedy == f"rm {left.parent}/.*.tmp"
 
@@ -197,6 +202,6 @@ def test_a_root_of_another_database_is_told(database: Database, root: Path) -> N
     folder = root / "runs/900/1/1"
     folder.mkdir(parents=True)
     os.utime(folder, (time.time() - 9999,) * 2)
-    (_, found) = examine_garbage(database, root)
+    (_, found) = examine_garbage(database, load_settings(flags={"home": root}))
     assert "knows not one of the attempts" in found.detail
     assert found.remedy == "pixmill config show --sources"

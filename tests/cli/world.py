@@ -24,6 +24,7 @@ from scheduler.submit import prepare
 from storage.outputs import link_shard, write_dataset_index
 from storage.paths import Layout
 from storage.pictures import contact_sheet, save_png
+from storage.records import ShardRecord
 from storage.shards import ImageBatch, ShardMeta, write_shard
 
 CLASSES = ("zero", "one")
@@ -181,7 +182,8 @@ class World:
         self.database.transact(lambda session: finish(session, lease, Outcome.SUCCEEDED, publish=publish))
         return job_id
 
-    def publish_shard(self, lease: Lease, number: int, count: int) -> Any:
+    def written_shard(self, lease: Lease, number: int, count: int) -> tuple[ShardRecord, Path]:
+        """A shard of the attempt, and the folder where it lies."""
         folder = self.root / lease.folder
         random = np.random.default_rng(number)
         first = 20 * number
@@ -192,17 +194,23 @@ class World:
             labels=np.arange(first, first + count) % 2,
         )
         meta = ShardMeta(checkpoint_sha256="d" * 64, precision="fp32", seed=0, class_names=CLASSES, label_files=False)
-        record = write_shard(folder, number, [batch], meta)
-        row = Shard(
+        return write_shard(folder, number, [batch], meta), folder
+
+    def shard_row(self, lease: Lease, record: ShardRecord, folder: str) -> Shard:
+        return Shard(
             job_id=lease.job_id,
             task_id=lease.task_id,
             lease_epoch=lease.epoch,
-            number=number,
-            folder=lease.folder,
+            number=record.number,
+            folder=folder,
             record=record.to_json(),
-            image_count=count,
+            image_count=record.count,
             size_bytes=record.tar_bytes + record.parquet_bytes,
         )
+
+    def publish_shard(self, lease: Lease, number: int, count: int) -> tuple[ShardRecord, Path]:
+        record, folder = self.written_shard(lease, number, count)
+        row = self.shard_row(lease, record, lease.folder)
         self.database.transact(lambda session: publish_shard(session, lease, row))
         return record, folder
 

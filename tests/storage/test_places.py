@@ -30,7 +30,7 @@ def keys(bucket: Bucket) -> list[str]:
 
 @pytest.fixture
 def stored(bucket: Bucket, tmp_path: Path) -> tuple[BucketDataset, list[ShardRecord], Path]:
-    """A data set as a job leaves it in a bucket, its records, and the same in a folder; a shard is of a second attempt."""
+    """A data set as a job leaves it in a bucket, shard 1 by another attempt; its records, and the same in a folder."""
     records = publish(tmp_path / "local")
     write_dataset_index(tmp_path / "local", records, name="cats")
     publish(tmp_path / "attempt")

@@ -57,7 +57,7 @@ def command(workspace: Workspace, /, job_id: int, target: Path, output_format: s
     decompress job the files, with their manifest.
     """
     with workspace.database.read() as session:
-        output = read_output(session, workspace.layout, job_id)
+        output = read_output(session, workspace, job_id)
         shards = read_shards(session, output)
     target = target.expanduser().absolute()
     if output.has_files or (output.job.kind == "restore" and flags["format_name"] is None):
@@ -91,7 +91,7 @@ def _export_dataset(
 
     wanted = _wanted(shards, **flags)
     with counting(f"exporting output {output.job.id}") as progress:
-        index = export_dataset(output.folder, shards, target, wanted, progress)
+        index = export_dataset(output.place, shards, target, wanted, progress)
     size_bytes = sum(record.tar_bytes + record.parquet_bytes for record in index.shards)
     return {
         "format": wanted.format_name,
@@ -120,7 +120,7 @@ def _export_files(output: Output, target: Path) -> dict[str, Any]:
     from storage.filesets import export
 
     with counting(f"exporting output {output.job.id}") as progress:
-        files = export(output.manifest, target, progress)
+        files = export(Path(output.manifest), target, progress)
     return {"images": len(files.images), "sha256": files.digest, "size_bytes": files.size_bytes}
 
 
@@ -128,5 +128,5 @@ def _export_restored(output: Output, shards: "Sequence[ShardRecord]", target: Pa
     from storage.restored import export_restored
 
     with counting(f"exporting output {output.job.id}") as progress:
-        images, size_bytes = export_restored(output.folder, shards, target, progress)
+        images, size_bytes = export_restored(output.place, shards, target, progress)
     return {"images": images, "size_bytes": size_bytes}

@@ -1,5 +1,6 @@
 """`pixmill output ls`: what jobs have made."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,7 +33,7 @@ COLUMNS = [
 def command(workspace: Workspace, output_format: str) -> None:
     """List what generate, animate, edit, restore, compress and decompress jobs have made; complete at their success.
 
-    FOLDER lies below the storage root (`pixmill config show`).
+    FOLDER lies below the storage root (`pixmill config show`), or is the URL of one in a bucket.
     """
     from db.views import list_outputs
 
@@ -60,7 +61,7 @@ def _row(workspace: Workspace, line: "OutputLine") -> list[str]:
         count(line.images),
         str(line.shards or "–"),
         size(line.size_bytes),
-        "–" if folder is None else workspace.layout.relative(folder),
+        workspace.layout.relative(folder) if isinstance(folder, Path) else folder or "–",
     ]
 
 

@@ -81,7 +81,7 @@ def _found(workspace: Workspace, job_id: int, texts: Sequence[str]) -> Rows:
 
     conditions = [parse_condition(text) for text in texts]
     output, records = read_dataset(workspace, job_id)
-    rows = find_rows(output.folder, records, conditions)
+    rows = find_rows(output.place, records, conditions)
     first = list(islice(rows, 1))  # asked for before anything is printed: it may be refused
     return chain(first, rows)
 

@@ -98,8 +98,8 @@ def _stored(output: Output, records: "Sequence[ShardRecord]", indexes: Sequence[
     for record in records:
         here = wanted & set(range(record.first_index, record.first_index + record.count))
         if here:
-            marker = read_marker(output.folder, record.number)
-            rows = read_rows(output.folder, record.number)
+            marker = read_marker(output.place, record.number)
+            rows = read_rows(output.place, record.number)
             found |= {index: Stored(rows[index - record.first_index], marker) for index in here}
     unknown = next((index for index in indexes if index not in found), None)
     if unknown is not None:

@@ -14,6 +14,7 @@ from pixmill.specs import DATASET_MAKERS
 
 if TYPE_CHECKING:
     from storage.garbage import Scrap, Usage
+    from storage.s3.garbage import OutputsBucket
 
 
 @click.command("rm", epilog=examples("pixmill output rm 13", "pixmill output rm 13 --reason 'wrong seed' -y"))
@@ -29,11 +30,12 @@ def command(workspace: Workspace, job_id: int, reason: str | None, yes: bool, ou
     them (rc 4).
     """
     from db.outputs import forget_output
+    from storage.garbage import Usage
     from storage.removing import remove_output
 
-    scraps = _scraps(workspace, job_id)
-    usage = _sum(scraps)
-    if not scraps:
+    scraps, buckets = _scraps(workspace, job_id), _buckets(workspace, job_id)
+    usage = sum((bucket.job_usage(job_id) for bucket in buckets), sum((scrap.usage for scrap in scraps), Usage()))
+    if not usage.files:
         raise NotFound(f"job {job_id} has no output that could be removed", hint="pixmill output ls")
     if not yes:
         _confirm(job_id, usage)
@@ -42,6 +44,8 @@ def command(workspace: Workspace, job_id: int, reason: str | None, yes: bool, ou
     # The rows first: files without a row are garbage, a row without files is a fault.
     workspace.database.transact(lambda session: forget_output(session, job_id, folder, actor=actor, why=reason))
     removed = remove_output(workspace.layout, scraps)
+    for bucket in buckets:
+        removed += bucket.remove_job(job_id)
     if output_format == "json":
         print_item("output_removal", {"job_id": job_id, "files": removed.files, "bytes": removed.size_bytes})
     else:
@@ -53,21 +57,28 @@ def _scraps(workspace: Workspace, job_id: int) -> "list[Scrap]":
     from db.views import job_shards, job_tasks
     from storage.records import ShardRecord
     from storage.removing import file_scraps, output_scraps
+    from storage.s3.bucket import is_url
 
     with workspace.database.read() as session:
         job = get_job(session, job_id)
         if job.kind in DATASET_MAKERS:
             rows = [(row.folder, ShardRecord.from_json(row.record)) for row in job_shards(session, job_id)]
-            return output_scraps(workspace.layout, job_id, rows)
+            return output_scraps(workspace.layout, job_id, [row for row in rows if not is_url(row[0])])
         results = [task.result or {} for task in job_tasks(session, job_id)]
     manifests = [workspace.layout.resolve(result["manifest"]) for result in results if "manifest" in result]
     return [scrap for manifest in manifests for scrap in file_scraps(workspace.layout, manifest)]
 
 
-def _sum(scraps: "list[Scrap]") -> "Usage":
-    from storage.garbage import Usage
+def _buckets(workspace: Workspace, job_id: int) -> "list[OutputsBucket]":
+    """Those in which shards of the job lie; one at most, unless the settings were changed while it ran."""
+    from db.views import job_shards
+    from storage.places import outputs_url
+    from storage.s3.bucket import is_url
+    from storage.s3.garbage import OutputsBucket
 
-    return sum((scrap.usage for scrap in scraps), Usage())
+    with workspace.database.read() as session:
+        urls = {outputs_url(row.folder) for row in job_shards(session, job_id) if is_url(row.folder)}
+    return [OutputsBucket(url, workspace.settings.storage.endpoint) for url in sorted(urls)]
 
 
 def _amount(usage: "Usage") -> str:

@@ -15,7 +15,7 @@ from cli.params import JOB_ID, examples, output_option
 def command(workspace: Workspace, job_id: int, output_format: str) -> None:
     """Show what one job has made: where it lies, how much it is, what was measured, what may be done with it."""
     with workspace.database.read() as session:
-        output = read_output(session, workspace.layout, job_id)
+        output = read_output(session, workspace, job_id)
     if output_format == "json":
         print_item("output", {"job_id": job_id, "name": output.job.name, **output_facts(output)})
         return

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="A data set that `output export` wrote; its dataset.json is believed.",
+    help="A data set that `output export` wrote, or a copy of one in a bucket; its dataset.json is believed.",
 )
 @output_option("text", "json")
 @click.pass_context
@@ -51,11 +51,14 @@ def command(ctx: click.Context, job_id: int | None, everything: bool, folder: Pa
 
 def _folder_report(folder: Path) -> "dict[int | Path, VerifyReport]":
     from storage.outputs import read_dataset_index, verify_output
+    from storage.places import CopiedDataset, Place
 
     folder = folder.expanduser().absolute()
-    records = read_dataset_index(folder).shards
+    index = read_dataset_index(folder)
+    below = {record.number: where for record, where in zip(index.shards, index.folders, strict=False)}
+    place: Place = CopiedDataset(folder, below) if below else folder
     with counting(f"verifying {folder}") as progress:
-        return {folder: verify_output(folder, records, progress)}
+        return {folder: verify_output(place, index.shards, progress)}
 
 
 def _job_reports(workspace: Workspace, job_id: int | None) -> "dict[int | Path, VerifyReport]":
@@ -72,7 +75,7 @@ def _all_jobs(workspace: Workspace) -> Sequence[int]:
 
 def _verify(workspace: Workspace, job_id: int) -> "VerifyReport":
     with workspace.database.read() as session:
-        output = read_output(session, workspace.layout, job_id)
+        output = read_output(session, workspace, job_id)
         shards = read_shards(session, output)
     with counting(f"verifying output {job_id}") as progress:
         return verify_files_of(output, shards, progress)
