@@ -32,6 +32,8 @@ ImageEncoder = Literal["png", "png-small", "webp", "jpeg"]
 OutputFormat = Literal["webdataset", "parquet", "files", "raw"]
 
 MAX_FILES = 100_000  # of format `files`; beyond it folders become slow
+FILES_REFUSED = "format files is a folder for each class, which a bucket has not (storage.outputs)"
+FILES_HINT = "choose another format: pixmill output export ID --format files makes the folders anywhere"
 
 # A name becomes part of file names and of references such as `digits@3`.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"

@@ -25,6 +25,7 @@ from scheduler.names import redis_url
 from scheduler.pace import pace_of
 from scheduler.pinning import Parents
 from scheduler.registered import pin_datasets
+from scheduler.validation import check_outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,8 @@ def submit_many(
 ) -> list[Submitted]:
     """Add all jobs in one transaction, or none: raises as `submit` does."""
     checked = [(check_request(spec), options) for spec, options in requests]
+    for spec, _options in checked:
+        check_outputs(spec, settings.storage.outputs)
     redis_url(settings.broker_url)  # a Redis that is away is no obstacle, an address that can never work is
     added = _add_once(database, checked, user)
     reach(CrashPoint.SUBMIT_COMMITTED)

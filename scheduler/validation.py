@@ -13,7 +13,17 @@ from imagemodels.presets import Preset, options_for_pairs, resolve
 from imagemodels.shares import check_devices
 from pixmill.datasets import DatasetReference
 from pixmill.errors import DatasetError, SpecError
-from pixmill.specs import MAX_FILES, CompressSpec, DecompressSpec, EvaluateSpec, GenerateSpec, TrainSpec
+from pixmill.specs import (
+    FILES_HINT,
+    FILES_REFUSED,
+    MAX_FILES,
+    CompressSpec,
+    DecompressSpec,
+    EvaluateSpec,
+    GenerateSpec,
+    Spec,
+    TrainSpec,
+)
 
 RESERVED_NAMES = frozenset(
     kind.partition(":")[0] for kind in DATASET_KINDS
@@ -50,6 +60,12 @@ def check_format(spec: GenerateSpec) -> GenerateSpec:
             hint="choose webdataset, parquet or raw",
         )
     return spec
+
+
+def check_outputs(spec: Spec, outputs: str | None) -> None:
+    """Raise SpecError for a format that cannot be where finished data sets go: None, below the storage root."""
+    if outputs is not None and isinstance(spec, GenerateSpec) and spec.format == "files":
+        raise SpecError(FILES_REFUSED, hint=FILES_HINT)
 
 
 def check_evaluate(spec: EvaluateSpec) -> EvaluateSpec:

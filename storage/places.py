@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from pixmill.errors import CorruptFile, StorageError, UserError
+from pixmill.specs import FILES_HINT, FILES_REFUSED
 from storage.faults import named_faults
 from storage.records import FILES_FOLDER, ShardRecord, shard_stem
 from storage.s3.bucket import Bucket, is_url, split_url
@@ -176,10 +177,6 @@ def upload_shard(
         path = folder / getattr(record, part)
         with named_faults(path, "remove"):
             path.unlink()
-
-
-FILES_REFUSED = "format files is a folder for each class, which a bucket has not (storage.outputs)"
-FILES_HINT = "choose another format: pixmill output export ID --format files makes the folders anywhere"
 
 
 def _remove(folder: Path) -> None:

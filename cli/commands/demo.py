@@ -93,7 +93,7 @@ def _next_commands(workspace: Workspace, best: Findings, *, is_running: bool) ->
         *([] if is_running else [f"{pixmill} up"]),
         f"{pixmill} submit generate --model {line} --n 100k --classes 3,8 --wait",
         f"{pixmill} submit train --model sngan --dataset folder:/path/to/your/images",
-        f"{pixmill} output verify {best.output.name}",
+        f"{pixmill} output verify {best.output.rpartition('/')[2]}",
         f"{pixmill} ps",
     ]
 

@@ -255,3 +255,19 @@ def test_settings_cannot_be_changed_afterwards() -> None:
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
         setattr(settings, "home", Path("/"))  # noqa: B010  mypy refuses the plain way, as it should
+
+
+@pytest.mark.parametrize("url", ["s3:/pictures", "s3://P", "s3://pictures/../other", "https://pictures/x", "/srv/made"])
+def test_finished_data_sets_go_to_a_bucket_or_stay(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIXMILL_STORAGE_OUTPUTS", url)
+    with pytest.raises(ConfigError, match=r"'storage\.outputs': write it like s3://BUCKET/PREFIX"):
+        load_settings()
+
+
+def test_credentials_in_the_address_of_an_s3_server_are_not_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PIXMILL_STORAGE_ENDPOINT", f"https://me:{SECRET}@s3.internal")
+    with pytest.raises(ConfigError, match="credentials come from AWS_") as error:
+        load_settings()
+    assert SECRET not in error.value.message

@@ -498,3 +498,14 @@ def test_a_format_that_cannot_hold_what_is_asked_for_is_refused(changes: dict[st
     with pytest.raises(SpecError, match=message):
         check_request(GenerateSpec(**{"model": "digits", "n": 10, **changes}))
     check_request(GenerateSpec(model="digits", n=100_000, format="files"))
+
+
+def test_a_folder_for_each_class_is_refused_where_data_sets_go_to_a_bucket(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PIXMILL_STORAGE_OUTPUTS", "s3://pictures/made/")
+    settings = load_settings(flags={"home": tmp_path})
+    assert settings.storage.outputs == "s3://pictures/made"
+    spec = GenerateSpec(model="digits", n=10, format="files")
+    with pytest.raises(SpecError, match="which a bucket has not"):
+        submit(database, settings, spec, JobOptions(), user="ann")
