@@ -174,7 +174,7 @@ def test_a_server_or_a_worker_that_is_killed_in_the_middle_of_an_upload_costs_no
 
     gate.close_at(b"PUT /pictures/made/.*shard-000001.tar")
     job = line.submit(small_generate(model))
-    line.wait_for(gate.has_closed.is_set, job)
+    line.wait_for(lambda: gate.has_closed.is_set() and line.shards(job), job)
     line.kill_worker()
     gate.open()
     line.start()

@@ -33,6 +33,7 @@ from worker.device.mixture import mixture_of
 from worker.device.real_images import read_sequences
 from worker.device.restore import restorations
 from worker.device.screens import screens_of
+from worker.device.sending import Sender
 from worker.device.spending import Rate, Spending
 from worker.device.warm import WarmModels
 
@@ -47,10 +48,15 @@ log = logging.getLogger("job")
 def run_generate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     """Write the shards of the task that are not published yet, and report each as soon as it is on disk."""
     started = time.monotonic()
-    with closing(_Task(desk, warm)) as task, closing(task.records()) as records:
+    with (
+        closing(_Task(desk, warm)) as task,
+        closing(task.records()) as records,
+        closing(Sender(desk, task.spending, task.wait_for_upload)) as sender,
+    ):
         for record in records:
-            desk.publish_shard(record, task.note_sent)
+            sender.take(record)
             log.info("shard %d: %d images, tar sha256 %s", record.number, record.count, record.tar_sha256)
+        sender.finish()
     desk.progress("written", task.total, task.total)
     return {
         "images": task.total,
@@ -83,7 +89,7 @@ class _Task:
         self._batch_images = self._maker.shared_batch_images if self._hands else self._maker.batch_images
         self._made = self._make(numbers for shard in self.missing for numbers in self._batches(shard))
         self._started = time.monotonic()
-        self._spending, self._rate = Spending(), Rate()
+        self.spending, self._rate = Spending(), Rate()
         self._made_here = 0
 
     def records(self) -> Series[ShardRecord]:
@@ -106,10 +112,10 @@ class _Task:
             expected_count=shard.count,
         ) as writer:
             for batch in self.batches(shard):
-                with self._spending.writing(writer.seconds):
+                with self.spending.writing(writer.seconds):
                     writer.add(batch)
                 self._advance(len(batch))
-            with self._spending.writing(writer.seconds):
+            with self.spending.writing(writer.seconds):
                 return writer.commit()
 
     def meta(self, shard: ShardRange) -> ShardMeta:
@@ -126,8 +132,8 @@ class _Task:
             choice=self._maker.choice,
         )
 
-    def note_sent(self, _size_bytes: int) -> None:
-        """A part of a shard has arrived in its bucket.  Raises StopRequested."""
+    def wait_for_upload(self) -> None:
+        """Tell that a shard is still on its way to its bucket.  Raises StopRequested."""
         self._desk.check_stop()
         self._desk.progress("uploading", self.total - max(1, self._left), self.total)
 
@@ -142,7 +148,7 @@ class _Task:
             self._desk.check_stop()
             began = time.perf_counter()
             made = next(self._made)
-            self._spending.waited(time.perf_counter() - began, made.shares)
+            self.spending.waited(time.perf_counter() - began, made.shares)
             seeds = np.full(len(numbers), self._spec.seed, dtype=np.int64)
             yield made.batch(int(numbers[0]), seeds, self._maker.edits(numbers))
 
@@ -150,7 +156,7 @@ class _Task:
     def pace(self) -> dict[str, Any]:
         """Images that this attempt has made, in which seconds since its model was there, and what those went to."""
         seconds = round(time.monotonic() - self._started, 3)
-        return {"made": self._made_here, "making_seconds": seconds, "spent": self._spending.seconds}
+        return {"made": self._made_here, "making_seconds": seconds, "spent": self.spending.seconds}
 
     def close(self) -> None:
         """Let go of whoever still makes images."""
@@ -180,7 +186,7 @@ class _Task:
             make_into=self._maker.make_into,
             check=self._desk.check_stop,
             advance=self._advance,
-            waited=self._spending.waited,
+            waited=self.spending.waited,
         )
 
     def _batches(self, shard: ShardRange) -> Iterator[Integers]:
@@ -207,7 +213,7 @@ class _Task:
         self._left -= count
         self._made_here += count
         done, rate = self.total - max(1, self._left), self._rate.add(self._made_here)
-        self._desk.progress("generating", done, self.total, rate=rate, spent=self._spending.seconds)
+        self._desk.progress("generating", done, self.total, rate=rate, spent=self.spending.seconds)
 
 
 def format_of(spec: ShardsSpec) -> str:

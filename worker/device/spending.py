@@ -28,10 +28,17 @@ class Spending:
         began, before = time.perf_counter(), dict(told)
         yield
         encode = _grown(told, before, "encode_seconds", "hash_seconds")
-        net = _grown(told, before, "upload_seconds")
         self._seconds[Stage.ENCODE] += encode
-        self._seconds[Stage.NET] += net
-        self._seconds[Stage.DISK] += max(0.0, time.perf_counter() - began - encode - net)
+        self._seconds[Stage.DISK] += max(0.0, time.perf_counter() - began - encode)
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Wait in the block until a shard has reached its bucket."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[Stage.NET] += time.perf_counter() - began
 
     @property
     def seconds(self) -> dict[str, float]:
