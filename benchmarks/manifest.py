@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import psutil
 from click.testing import CliRunner
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 
 from benchmarks.machine import store
 from benchmarks.pickup import DATABASES, database_server
@@ -36,6 +36,7 @@ from db.views import job_line
 from pixmill.settings import load_settings
 from pixmill.specs import GenerateSpec
 from pixmill.states import State
+from scheduler.pace import Pace
 from scheduler.plan import plan_generate
 from storage.atomic import write_atomic
 from storage.manifest import ManifestBlock, manifest_bytes
@@ -158,7 +159,7 @@ def _job(here: House, images: int) -> Lease:
     """A generate job of so many images, of which a worker has claimed a task."""
     spec = GenerateSpec(model="digits@1", n=images, shard_size=SHARD_IMAGES)
     stored = spec.model_dump(mode="json")
-    plan = plan_generate(spec)
+    plan = plan_generate(spec, lambda: Pace(devices=1))
     add(here.database, kind="generate", name="large", spec=stored, tasks=plan.tasks, progress_total=images)
     queue(here.database, 1)
     return claimed(here.database, add_worker(here.database))
@@ -210,7 +211,7 @@ def _simulate(here: House, job: int, images: int) -> int:
         ends = {"state": State.SUCCEEDED, "started_at": now, "finished_at": now, "lease_epoch": 1, "worker_id": None}
         session.execute(update(Task).where(Task.job_id == job).values(**ends))
         session.execute(update(Job).where(Job.id == job).values(state=State.SUCCEEDED, started_at=now, finished_at=now))
-        session.execute(Attempt.__table__.delete())
+        session.execute(delete(Attempt))
         shards, attempts, events = [], [], []
         for task in tasks:
             folder = f"runs/{job}/{task.id}/1"

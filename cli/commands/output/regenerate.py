@@ -19,6 +19,7 @@ from pixmill.errors import NotFound
 if TYPE_CHECKING:
     from storage.manifest import ShardRow
     from storage.markers import ShardMarker
+    from storage.places import Place
     from storage.records import ShardRecord
 
 MOST_SAMPLES = 10_000  # what is made is held in memory
@@ -78,7 +79,7 @@ def command(
     if target is not None:
         _write(target.expanduser().absolute(), base64.b64decode(result["file"]))
     both = zip(result["images"], stored, strict=True)
-    differing = [_difference(made, one) for made, one in both if _differs(made, one, output.folder)]
+    differing = [_difference(made, one) for made, one in both if _differs(made, one, output.place)]
     _print(job_id, len(stored), differing, output_format)
     if differing:
         ctx.exit(1)
@@ -117,10 +118,10 @@ def _made_again(workspace: Workspace, output: Output, stored: Sequence[Stored], 
     return run_regeneration(assignment, device)
 
 
-def _differs(made: dict[str, Any], stored: Stored, folder: Path) -> bool:
+def _differs(made: dict[str, Any], stored: Stored, place: "Place") -> bool:
     if made["sha256"] == stored.row.sha256.hex():
         return False
-    return not _is_recoded(stored) or _pixels_sha256(stored, folder) != made["pixels_sha256"]
+    return not _is_recoded(stored) or _pixels_sha256(stored, place) != made["pixels_sha256"]
 
 
 def _is_recoded(stored: Stored) -> bool:
@@ -138,12 +139,12 @@ def _version_here(encoder: str) -> str | None:
     return found.version if found else None
 
 
-def _pixels_sha256(stored: Stored, folder: Path) -> str:
+def _pixels_sha256(stored: Stored, place: "Place") -> str:
     from storage.filesets import pixels_digest
     from storage.shards import read_images
 
     record = stored.marker.record
-    images, _labels = read_images(folder, record.number, start=stored.row.index - record.first_index, count=1)
+    images, _labels = read_images(place, record.number, start=stored.row.index - record.first_index, count=1)
     return pixels_digest(images[0])
 
 
