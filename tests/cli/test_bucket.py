@@ -13,6 +13,7 @@ from storage.records import ShardRecord
 from storage.s3.bucket import Bucket
 from tests.cli.running import Runner
 from tests.cli.world import World
+from tests.conftest import Broker
 
 
 def ignore(_size_bytes: int) -> None:
@@ -140,8 +141,9 @@ def findings(run: Runner) -> dict[str, dict[str, str]]:
 
 
 def test_the_doctor_looks_into_the_bucket(
-    outputs: str, run: Runner, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    outputs: str, run: Runner, bucket: Bucket, valkey: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PIXMILL_BROKER_URL", valkey.url)  # files are examined when all servers answer
     found = findings(run)
     assert found["bucket"]["state"] == "ok", found["bucket"]
     assert found["shards"]["state"] == "ok", found["shards"]
