@@ -18,10 +18,13 @@ def command(workspace: Workspace, job_id: int, wants_spec: bool, output_format: 
     """Show a job: what was asked, its tasks, its attempts, what happened when, and what it made."""
     from cli.documents import job_document, yaml_text
     from cli.jobdetails import detail_json, print_details, read_details
+    from cli.jobtables import SHOWN_ROWS
     from cli.output import print_item
 
     with workspace.database.read() as session:
-        details = read_details(session, workspace.settings, job_id)
+        details = read_details(
+            session, workspace.settings, job_id, most=None if output_format == "json" else SHOWN_ROWS
+        )
     if wants_spec:
         document = job_document(details.line.job)
         if output_format == "json":
