@@ -1,7 +1,7 @@
 """The table beside a shard's archive: one row an image, in Parquet."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from storage.markers import ShardMeta
 
 METADATA_PREFIX = "pixmill."
 PLAIN_COLUMNS = 9  # those of every manifest
+KEY_DIGITS = 9  # at least
 
 Integers = npt.NDArray[np.int64]
 
@@ -62,7 +63,7 @@ class ManifestBlock:
 
 def image_key(index: int) -> str:
     """Member name of image `index`, without its ending."""
-    return f"{index:09d}"
+    return f"{index:0{KEY_DIGITS}d}"
 
 
 def manifest_bytes(
@@ -77,7 +78,13 @@ def manifest_bytes(
     edits, choices = _edits(blocks), choice_columns([block.choices for block in blocks])
     columns = _columns(blocks, width, height) | edits | choices
     schema = _schema(edited=bool(edits), chosen=bool(choices)).with_metadata(_metadata(meta, encoder))
-    return _packed(pa.table([pa.array(columns[field.name], field.type) for field in schema], schema=schema))
+    return _packed(pa.table([_column(columns[field.name], field.type) for field in schema], schema=schema))
+
+
+def _column(values: Any, kind: Any) -> Any:
+    import pyarrow as pa
+
+    return values if isinstance(values, pa.Array) else pa.array(values, kind)
 
 
 def retold_manifest(
@@ -188,24 +195,35 @@ def _edits(blocks: Sequence[ManifestBlock]) -> dict[str, Any]:
 
 
 def _columns(blocks: Sequence[ManifestBlock], width: int, height: int) -> dict[str, Any]:
-    indexes = [index for block in blocks for index in _indexes(block)]
+    """What pyarrow makes columns of; never a Python object for each image where there are so many."""
+    index = np.concatenate([np.arange(block.first_index, block.first_index + len(block.sizes)) for block in blocks])
     labelled = all(block.labels is not None for block in blocks)
     labels = [block.labels for block in blocks if block.labels is not None]
     return {
-        "index": indexes,
-        "key": [image_key(index) for index in indexes],
+        "index": index,
+        "key": _keys(index),
         "seed": np.concatenate([block.seeds for block in blocks]),
-        "label": np.concatenate(labels) if labelled else [None] * len(indexes),
-        "sha256": [digest for block in blocks for digest in block.digests],
-        "offset": [offset for block in blocks for offset in block.offsets],
-        "size": [size for block in blocks for size in block.sizes],
-        "width": np.full(len(indexes), width),
-        "height": np.full(len(indexes), height),
+        "label": np.concatenate(labels) if labelled else [None] * len(index),
+        "sha256": _digests([digest for block in blocks for digest in block.digests]),
+        "offset": np.concatenate([np.asarray(block.offsets, np.int64) for block in blocks]),
+        "size": np.concatenate([np.asarray(block.sizes, np.int64) for block in blocks]),
+        "width": np.full(len(index), width),
+        "height": np.full(len(index), height),
     }
 
 
-def _indexes(block: ManifestBlock) -> Iterator[int]:
-    return iter(range(block.first_index, block.first_index + len(block.sizes)))
+def _keys(index: Integers) -> Any:
+    """The keys of images (N,), as `image_key` writes each."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.utf8_lpad(pc.cast(pa.array(index), pa.string()), KEY_DIGITS, "0")
+
+
+def _digests(digests: Sequence[bytes]) -> Any:
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(pa.binary(32), len(digests), [None, pa.py_buffer(b"".join(digests))])
 
 
 def _metadata(meta: ShardMeta, encoder: Mapping[str, str]) -> dict[str, str]:
