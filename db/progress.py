@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, or_, select
+from sqlalchemy import Row, case, or_, select
 from sqlalchemy.orm import Session
 
 from db.tables import Job, Role, Shard, Task
@@ -98,11 +98,11 @@ def _shards_of(session: Session, job_id: int, tasks: Sequence[TaskRow]) -> dict[
 
 def seconds_by_stage(session: Session, job_ids: Sequence[int]) -> dict[int, dict[str, float]]:
     """What the tasks of each job have spent their seconds on, the last attempt of each (pixmill.stages)."""
-    spent = (Task.result["spent"].label("in_all"), Task.progress["spent"].label("so_far"))
-    statement = select(Task.job_id, *spent).where(Task.job_id.in_(job_ids), Task.role == Role.GENERATE)
+    spent = case((Task.state == State.SUCCEEDED, Task.result["spent"]), else_=Task.progress["spent"])
+    statement = select(Task.job_id, spent).where(Task.job_id.in_(job_ids), Task.role == Role.GENERATE)
     found: dict[int, dict[str, float]] = {}
-    for row in session.execute(statement):
-        seconds = found.setdefault(row.job_id, {})
-        for stage, more in (row.in_all or row.so_far or {}).items():
+    for job_id, last in session.execute(statement):
+        seconds = found.setdefault(job_id, {})
+        for stage, more in (last or {}).items():
             seconds[stage] = seconds.get(stage, 0.0) + more
     return found
