@@ -14,11 +14,13 @@ from pixmill.errors import DatabaseUnreachable
 from pixmill.settings import Settings
 from scheduler.broker import PokeListener, WakeUpSender
 from scheduler.messages import make_celery
+from scheduler.schedules import Planner
 from scheduler.tick import Ticker
 
 log = logging.getLogger(__name__)
 
 OUTAGE_PAUSE = 1.0  # seconds between two tries while the database is away
+SHORTEST_PAUSE = 0.01  # seconds; Redis waits for ever where it is asked to wait for less than a millisecond
 
 
 def run_scheduler(settings: Settings) -> None:
@@ -28,19 +30,26 @@ def run_scheduler(settings: Settings) -> None:
     require_current_schema(database)
     row = database.transact(lambda session: register_scheduler(session, socket.gethostname(), os.getpid()))
     ticker = Ticker(database, WakeUpSender(make_celery(settings), settings), settings.scheduler)
-    listener = PokeListener(settings)
+    planner, listener = Planner(database), PokeListener(settings)
     log.info("scheduler started", extra={"action": "start", "scheduler": row.id})
     while not stop.is_set():
-        if _tick(database, ticker, row.id):
-            listener.wait(settings.scheduler.tick_seconds)
+        if _tick(database, ticker, planner, row.id):
+            listener.wait(_pause(settings.scheduler.tick_seconds, planner.seconds_to_next))
         else:
             stop.wait(OUTAGE_PAUSE)
     _say_goodbye(database, row.id)
 
 
-def _tick(database: Database, ticker: Ticker, scheduler_id: int) -> bool:
+def _pause(tick_seconds: float, seconds_to_next: float | None) -> float:
+    """How long to wait for a poke: until the next run of a schedule, but no longer than a tick."""
+    return tick_seconds if seconds_to_next is None else min(tick_seconds, max(SHORTEST_PAUSE, seconds_to_next))
+
+
+def _tick(database: Database, ticker: Ticker, planner: Planner, scheduler_id: int) -> bool:
     try:
-        ticker.tick()
+        ticker.tick()  # first of all: somebody may have just submitted a job, and a device waits for it
+        if planner.start_due():
+            ticker.tick()
         database.transact(lambda session: beat_scheduler(session, scheduler_id, ticker.broker_error))
     except DatabaseUnreachable as error:
         log.warning("the database is away", extra={"action": "tick", "reason": error.message})

@@ -1,5 +1,6 @@
 """Each released schema, with rows in it, becomes the present one."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +11,24 @@ from db.datasets import NewDataset, Registration, register_dataset
 from db.engine import Database
 from db.leases import Lease
 from db.schema import SchemaStatus, migration_config, require_current_schema, upgrade_schema
-from db.tables import Account, Attempt, Checkpoint, Device, Event, Job, RegisteredDataset, Shard, Task, TaskDependency
+from db.tables import (
+    Account,
+    Attempt,
+    Checkpoint,
+    Device,
+    Event,
+    Job,
+    RegisteredDataset,
+    ScheduleRun,
+    Shard,
+    Task,
+    TaskDependency,
+)
+from pixmill.schedules import Catchup
 from pixmill.states import State
+from scheduler.cron import parse_cron
+from scheduler.schedules import Planner
+from scheduler.timetable import add_schedule, make_schedule
 from tests import rows
 from tests.rows import act
 
@@ -173,6 +190,33 @@ def test_the_fifth_schema_gives_every_task_one_device(first: Database) -> None:
     assert rows.claimed(first, rows.add_worker(first)).job_id == 2
     assert rows.try_claim(first, rows.add_worker(first, host="there")) is None
     assert rows.claimed(first, rows.add_worker(first, width=2)).job_id == wide
+
+
+def test_the_sixth_schema_gets_a_place_for_schedules(first: Database) -> None:
+    upgrade(first, "0006")
+    old = stored_tasks(first)
+    upgrade_schema(first)
+    require_current_schema(first)
+    assert stored_tasks(first) == old
+    at = datetime(2026, 11, 1, 12, tzinfo=UTC)
+    new = make_schedule(
+        name="nightly",
+        cron=parse_cron("0 2 * * *", "Europe/Zurich"),
+        document={"kind": "ping"},
+        overlap=None,
+        catchup=Catchup.LATEST,
+        deadline_seconds=None,
+        jitter_seconds=0.0,
+        blackouts=(),
+        user_name="ann",
+    )
+    assert act(first, add_schedule, new, at)
+    assert Planner(first, lambda _session: at + timedelta(hours=14)).start_due() == 1
+    with first.read() as session:
+        assert [run.job_id for run in session.scalars(select(ScheduleRun))] == [3]
+    columns = "schedule_id, scheduled_for, outcome, decided_at"
+    with pytest.raises(Exception, match=r"(?i)unique"), first.write() as session:
+        session.execute(text(f"INSERT INTO schedule_runs ({columns}) SELECT {columns} FROM schedule_runs"))
 
 
 def test_the_last_schema_takes_tasks_that_compress_and_no_others_beside_them(first: Database) -> None:

@@ -1,0 +1,208 @@
+"""Schedules: what their times become, whatever happens in between.
+
+Each time of a schedule becomes one row: a job that was submitted, or the reason why none was. The job is added, the row
+written and the next time set in one transaction that holds the schedule's lock, so that any number of schedulers may
+do this at once.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from db.control import cancel_job
+from db.engine import Database
+from db.jobs import NewJob, add_job
+from db.schedules import add_run, due_schedules, earliest_run, lock_due, unfinished_jobs
+from db.tables import Schedule, ScheduleRun
+from db.workers import database_time
+from pixmill.errors import Conflict, PixmillError, Unavailable
+from pixmill.schedules import Catchup, Overlap, RunOutcome, SkipReason
+from pixmill.specs import parse_options, parse_spec, split_document
+from scheduler.blackouts import parse_blackout
+from scheduler.cron import Cron, read_cron
+from scheduler.submit import prepare
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 50  # schedules, and times of one of them, that one look works off: other work shall not wait for more
+MOST_QUEUED = 100  # unfinished jobs of one schedule
+DATE = "{date}"  # in the name of a job: the day of the run, by the clocks of the schedule's zone
+
+Clock = Callable[[Session], datetime]
+
+
+@dataclass(frozen=True)
+class Due:
+    """One time of a schedule."""
+
+    logical: datetime  # by the expression, in the schedule's zone
+    begins: datetime  # with its jitter, in UTC
+
+
+class Planner:
+    """Starts what schedules ask for."""
+
+    def __init__(self, database: Database, clock: Clock = database_time) -> None:
+        self._database = database
+        self._clock = clock
+        self.seconds_to_next: float | None = None  # until a run is due; None: there is none
+
+    def start_due(self) -> int:
+        """Decide on the times that have come; gives how many jobs were added.  Raises DatabaseUnreachable."""
+        at, earliest = self._database.consult(lambda session: (self._clock(session), earliest_run(session)))
+        self.seconds_to_next = None if earliest is None else max(0.0, (earliest - at).total_seconds())
+        if self.seconds_to_next != 0.0:
+            return 0
+        due = self._database.consult(partial(due_schedules, at=at, limit=AT_ONCE))
+        return sum(self._database.transact(partial(_work_off, schedule_id=each, at=at)) for each in due)
+
+
+def next_due(cron: Cron, name: str, jitter_seconds: float, after: datetime) -> Due | None:
+    """The first time after a moment.
+
+    The jitter follows from the schedule's name and the time, so that it is the same whoever asks.
+    """
+    logical = cron.after(after)
+    if logical is None:
+        return None
+    digest = hashlib.sha256(f"{name} {logical.isoformat()}".encode()).digest()
+    share = int.from_bytes(digest[:4]) / 2**32
+    return Due(logical, logical.astimezone(UTC) + timedelta(seconds=round(share * jitter_seconds)))
+
+
+def set_next(schedule: Schedule, after: datetime) -> None:
+    """Point a schedule at its first time after a moment."""
+    due = next_due(cron_of(schedule), schedule.name, schedule.jitter_seconds, after)
+    schedule.next_for = due.logical.astimezone(UTC) if due else None
+    schedule.next_run_at = due.begins if due else None
+
+
+def cron_of(schedule: Schedule) -> Cron:
+    """The times of a stored schedule."""
+    return read_cron(schedule.cron, schedule.zone)
+
+
+def _work_off(session: Session, schedule_id: int, at: datetime) -> int:
+    """Decide on the times of one schedule that have come; gives how many jobs were added."""
+    schedule = lock_due(session, schedule_id, at)
+    added = 0
+    for _ in range(AT_ONCE):
+        if schedule is None or schedule.next_run_at is None or schedule.next_run_at > at:
+            break
+        assert schedule.next_for is not None
+        due = Due(cron_of(schedule).local(schedule.next_for), schedule.next_run_at)
+        set_next(schedule, schedule.next_for)
+        run = add_run(session, schedule, _decide(session, schedule, due, at))
+        added += run.outcome is RunOutcome.SUBMITTED
+        _tell(schedule, run)
+    return added
+
+
+def _decide(session: Session, schedule: Schedule, due: Due, at: datetime) -> ScheduleRun:
+    run = ScheduleRun(schedule_id=schedule.id, scheduled_for=due.logical, decided_at=at)
+    skipped = _skipped_by_plan(schedule, due, at)
+    try:
+        if skipped is None:
+            run.outcome, run.job_id = RunOutcome.SUBMITTED, submit_run(session, schedule, due.logical)
+            return run
+    except _Overlapping as overlap:
+        skipped = SkipReason.OVERLAP, overlap.message
+    except Unavailable:
+        raise
+    except PixmillError as error:
+        run.outcome, run.reason, run.message = RunOutcome.REFUSED, type(error).__name__, error.message
+        return run
+    run.outcome, (run.reason, run.message) = RunOutcome.SKIPPED, skipped
+    return run
+
+
+def _skipped_by_plan(schedule: Schedule, due: Due, at: datetime) -> tuple[SkipReason, str] | None:
+    """Why a time that has come is let pass, whatever else goes on."""
+    if schedule.paused:
+        return SkipReason.PAUSED, schedule.paused_reason or "by an operator"
+    cron = cron_of(schedule)
+    window = _blackout(schedule, cron.local(due.begins)) or _blackout(schedule, cron.local(at))
+    if window is not None:
+        return SkipReason.BLACKOUT, f"within {window}"
+    late = (at - due.begins).total_seconds()
+    if late > schedule.deadline_seconds:
+        return (
+            SkipReason.TOO_LATE,
+            f"no scheduler came by for {_span(late)}; allowed are {_span(schedule.deadline_seconds)}",
+        )
+    following = schedule.next_run_at
+    if schedule.catchup is Catchup.LATEST and following is not None and following <= at:
+        return SkipReason.SUPERSEDED, "a later run was due as well, which is made up for"
+    return None
+
+
+def _blackout(schedule: Schedule, local: datetime) -> str | None:
+    return next((text for text in schedule.blackouts if parse_blackout(text).covers(local)), None)
+
+
+def _span(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+class _Overlapping(Conflict):
+    """Jobs of earlier runs keep this one from starting."""
+
+
+def submit_run(session: Session, schedule: Schedule, logical: datetime) -> int:
+    """Add what a schedule asks for, for this time; gives the job's id.  The caller holds the schedule's lock.
+
+    Raises Conflict when jobs of earlier runs forbid it, or as `scheduler.submit.submit`.
+    """
+    unfinished = unfinished_jobs(session, schedule.id, MOST_QUEUED)
+    if unfinished and schedule.overlap is Overlap.SKIP:
+        raise _Overlapping(
+            f"job {unfinished[-1]} of an earlier run has not ended", hint=f"pixmill job why {unfinished[-1]}"
+        )
+    if len(unfinished) == MOST_QUEUED:
+        raise _Overlapping(f"{MOST_QUEUED} jobs have not ended, the last is job {unfinished[-1]}")
+    new = prepare_run(session, schedule.document, schedule.name, logical, user=schedule.user_name)
+    if schedule.overlap is Overlap.CANCEL_PREVIOUS:
+        for job_id in unfinished:
+            cancel_job(session, job_id, actor=f"schedule {schedule.name}", why=f"the run of {told(logical)} takes over")
+    # A cancelled job still runs until its worker has heard of it.
+    return add_job(session, replace(new, parents={**new.parents, **dict.fromkeys(unfinished, True)}))
+
+
+def prepare_run(session: Session, document: Mapping[str, Any], name: str, logical: datetime, *, user: str) -> NewJob:
+    """The job that a schedule's document asks for at a time; adds nothing.  Raises as `scheduler.submit.prepare`."""
+    spec_values, option_values = split_document(dated(document, logical))
+    options = parse_options(option_values)
+    labels = {**options.labels, "schedule": name, "scheduled_for": told(logical)}
+    return prepare(session, parse_spec(spec_values), options.model_copy(update={"labels": labels}), user=user)
+
+
+def dated(document: Mapping[str, Any], logical: datetime) -> dict[str, Any]:
+    """A document as it reads at a time: `{date}` in the job's name becomes the day.
+
+    >>> dated({"kind": "ping", "name": "night-{date}"}, datetime(2026, 11, 22, 2))
+    {'kind': 'ping', 'name': 'night-2026-11-22'}
+    """
+    if not isinstance(document.get("name"), str):
+        return dict(document)
+    return {**document, "name": document["name"].replace(DATE, f"{logical:%Y-%m-%d}")}
+
+
+def told(logical: datetime) -> str:
+    """A time of a schedule with its offset from UTC, as its jobs are labelled.
+
+    >>> told(datetime.fromisoformat("2026-11-22T02:00:00+01:00"))
+    '2026-11-22T02:00:00+01:00'
+    """
+    return logical.isoformat(timespec="seconds")
+
+
+def _tell(schedule: Schedule, run: ScheduleRun) -> None:
+    facts = {"action": "schedule", "schedule": schedule.name, "outcome": run.outcome.value, "job": run.job_id}
+    level = logging.WARNING if run.outcome is RunOutcome.REFUSED else logging.INFO
+    log.log(level, "schedule ran", extra={**facts, "reason": run.message})

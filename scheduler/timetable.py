@@ -1,0 +1,148 @@
+"""What operators do to schedules: add one, and run one now."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from db.engine import insert_absent
+from db.moves import add_event
+from db.schedules import add_run, find_schedule, get_schedule
+from db.tables import Schedule, ScheduleRun
+from pixmill.errors import Conflict, SpecError, UserError
+from pixmill.schedules import Catchup, Overlap, RunOutcome
+from pixmill.specs import JobOptions, Spec
+from scheduler.blackouts import parse_blackout
+from scheduler.cron import Cron
+from scheduler.schedules import cron_of, next_due, prepare_run, submit_run
+from scheduler.submit import check_request
+
+PUNCTUAL_SECONDS = 60.0  # a run that begins so late is not a missed one
+USUAL_DEADLINE_SECONDS = 12 * 3600.0
+MOST_JITTER_SECONDS = 86_400.0
+MOST_DEADLINE_SECONDS = 366 * 86_400.0
+
+# What made one job wait belongs to that job, and its key too.
+_OF_ONE_JOB = ("key", "after", "after_policy", "begin")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewSchedule:
+    """A checked schedule to be added."""
+
+    name: str
+    cron: Cron
+    document: Mapping[str, Any]
+    overlap: Overlap
+    catchup: Catchup
+    deadline_seconds: float
+    jitter_seconds: float
+    blackouts: tuple[str, ...]
+    user_name: str
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What decides whether two schedules are the same."""
+        return {
+            "cron": self.cron.expression,
+            "zone": self.cron.zone.key,
+            "document": dict(self.document),
+            "overlap": self.overlap,
+            "catchup": self.catchup,
+            "deadline_seconds": self.deadline_seconds,
+            "jitter_seconds": self.jitter_seconds,
+            "blackouts": list(self.blackouts),
+        }
+
+
+def document_of(spec: Spec, options: JobOptions, name: str | None) -> dict[str, Any]:
+    """What a schedule keeps of a job; `name` may hold {date}, and paths become absolute.
+
+    Raises SpecError for what only one job can have, and as `scheduler.submit.check_request`.
+    """
+    given = options.model_dump(mode="json", exclude_defaults=True)
+    for key in _OF_ONE_JOB:
+        if key in given:
+            raise SpecError(f"'{key}' is for one job, not for all jobs of a schedule", hint="leave it out")
+    checked = check_request(spec).model_dump(mode="json", exclude_none=True)
+    return {**checked, **given, **({"name": name} if name else {})}
+
+
+def make_schedule(
+    *, overlap: Overlap | None, catchup: Catchup, deadline_seconds: float | None, **given: Any
+) -> NewSchedule:
+    """A schedule whose terms fit each other; what is left open gets its usual value.
+
+    Raises UserError that names the terms which do not.
+    """
+    if catchup is Catchup.ALL and overlap not in (None, Overlap.QUEUE):
+        raise UserError(
+            f"--catchup all and --overlap {overlap}: of runs that are made up for, all but one would be lost",
+            hint="--overlap queue lets them run one after the other",
+        )
+    if catchup is Catchup.NONE and deadline_seconds is not None:
+        raise UserError(
+            f"--deadline with --catchup none: a run begins within {PUNCTUAL_SECONDS:.0f} seconds or not at all",
+            hint="leave out --deadline, or choose --catchup latest",
+        )
+    usual = PUNCTUAL_SECONDS if catchup is Catchup.NONE else USUAL_DEADLINE_SECONDS
+    usual_overlap = Overlap.QUEUE if catchup is Catchup.ALL else Overlap.SKIP
+    deadline = usual if deadline_seconds is None else deadline_seconds
+    _require_span("--deadline", deadline, PUNCTUAL_SECONDS, MOST_DEADLINE_SECONDS)
+    _require_span("--jitter", given["jitter_seconds"], 0.0, MOST_JITTER_SECONDS)
+    for text in given["blackouts"]:
+        parse_blackout(text)
+    return NewSchedule(overlap=overlap or usual_overlap, catchup=catchup, deadline_seconds=deadline, **given)
+
+
+def _require_span(option: str, seconds: float, least: float, most: float) -> None:
+    if not least <= seconds <= most:
+        allowed = f"from {least:.0f} s to {most / 86_400:g} days"
+        raise UserError(f"{option} is {seconds:g} s; it may be {allowed}", hint="write it like 90s, 10m, 2h or 1d")
+
+
+def add_schedule(session: Session, new: NewSchedule, at: datetime) -> bool:
+    """Remember a schedule; its first time is the next one after `at`.  False if there was the same before.
+
+    Raises Conflict when there is another one of that name, and whatever a submit of its job would raise now.
+    """
+    due = next_due(new.cron, new.name, new.jitter_seconds, at)
+    assert due is not None, "a cron expression was read that never comes"
+    prepare_run(session, new.document, new.name, due.logical, user=new.user_name)
+    is_new = find_schedule(session, new.name) is None
+    if is_new:
+        own = {"name": new.name, "user_name": new.user_name, "added_at": at}
+        times = {"next_for": due.logical, "next_run_at": due.begins}
+        insert_absent(session, Schedule, {**own, **times, **new.columns})
+        told = f"{new.name}: {new.cron.expression} {new.cron.zone.key}"
+        add_event(session, actor=new.user_name, action="add_schedule", detail=told)
+    # Another command may have taken the name in between: then the row is that one's.
+    _require_same(get_schedule(session, new.name), new)
+    return is_new
+
+
+def _require_same(present: Schedule, new: NewSchedule) -> None:
+    differences = [key for key, value in new.columns.items() if getattr(present, key) != value]
+    if differences:
+        raise Conflict(
+            f"there is another schedule {new.name!r}: {', '.join(differences)} differ",
+            hint=f"choose another name, or remove that one: pixmill schedule rm {new.name}",
+        )
+
+
+def run_now(session: Session, name: str, at: datetime, *, actor: str) -> int:
+    """Submit what a schedule asks for at once, outside of its plan; gives the job's id.
+
+    Raises NotFound, Conflict when jobs of earlier runs forbid it, or as `scheduler.submit.submit`.
+    """
+    schedule = get_schedule(session, name, locked=True)
+    # Planned times have whole seconds: this one is never one of them.
+    moment = at if at.microsecond else at + timedelta(milliseconds=1)
+    job_id = submit_run(session, schedule, cron_of(schedule).local(moment))
+    run = ScheduleRun(schedule_id=schedule.id, scheduled_for=moment, by_hand=actor, decided_at=at, job_id=job_id)
+    run.outcome = RunOutcome.SUBMITTED
+    add_run(session, schedule, run)
+    add_event(session, actor=actor, action="run_schedule", detail=name, job_id=job_id)
+    return job_id

@@ -1,0 +1,95 @@
+"""Nights by an injected clock: schedules, what became of their times, and any number of schedulers at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.control import cancel_job
+from db.engine import Database
+from db.schedules import get_schedule, run_lines
+from db.tables import Job, Schedule, ScheduleRun
+from pixmill.schedules import Catchup, RunOutcome
+from pixmill.specs import JobOptions, PingSpec, Spec
+from pixmill.states import ACTIVE
+from scheduler.cron import parse_cron
+from scheduler.schedules import Planner, cron_of
+from scheduler.timetable import add_schedule, document_of, make_schedule
+
+NAME = "nightly"
+
+
+class Nights:
+    """One schedule in Zurich, and two schedulers that always look at the same moment."""
+
+    def __init__(self, database: Database, begin: str) -> None:
+        self.database = database
+        self.at = datetime.fromisoformat(begin).astimezone(UTC)
+        self.planners = [Planner(database, self.clock) for _ in range(2)]
+
+    def clock(self, _session: Session) -> datetime:
+        return self.at
+
+    def add(self, cron: str = "30 2 * * *", *, spec: Spec | None = None, name: str = NAME, **terms: Any) -> None:
+        job_name = terms.pop("job_name", None)
+        document = document_of(spec or PingSpec(), JobOptions(), job_name)
+        usual: dict[str, Any] = {"catchup": Catchup.LATEST, "overlap": None, "deadline_seconds": None}
+        usual |= {"jitter_seconds": 0.0, "blackouts": (), "zone": "Europe/Zurich"} | terms
+        times = parse_cron(cron, usual.pop("zone"))
+        new = make_schedule(name=name, cron=times, document=document, user_name="ann", **usual)
+        self.database.transact(lambda session: add_schedule(session, new, self.at))
+
+    def look(self) -> int:
+        """Both schedulers look at once; gives how many jobs they added."""
+        with ThreadPoolExecutor(len(self.planners)) as pool:
+            return sum(pool.map(Planner.start_due, self.planners))
+
+    def look_until(self, end: str, *, hours: float = 8, ended: bool = True) -> None:
+        """Look every so often; jobs have ended by the next look."""
+        last = datetime.fromisoformat(end).astimezone(UTC)
+        while True:
+            if self.look() and ended:
+                self.end_jobs()
+            if self.at == last:
+                return
+            self.at = min(last, self.at + timedelta(hours=hours))
+
+    def sleep_until(self, end: str) -> None:
+        """No scheduler looks in the meantime."""
+        self.at = datetime.fromisoformat(end).astimezone(UTC)
+
+    def end_jobs(self) -> None:
+        def end(session: Session) -> None:
+            for job_id in session.scalars(select(Job.id).where(Job.state.in_(ACTIVE)).order_by(Job.id)):
+                cancel_job(session, job_id, actor="ann")
+
+        self.database.transact(end)
+
+    @property
+    def schedule(self) -> Schedule:
+        with self.database.read() as session:
+            return get_schedule(session, NAME)
+
+    @property
+    def runs(self) -> list[ScheduleRun]:
+        """All runs, the oldest first."""
+        with self.database.read() as session:
+            found = run_lines(session, get_schedule(session, NAME).id, limit=10_000)
+        return [line.run for line in reversed(found)]
+
+    @property
+    def story(self) -> list[str]:
+        """Each time by the clocks of Zurich, and what became of it."""
+        local = cron_of(self.schedule).local
+        return [
+            f"{local(run.scheduled_for):%m-%d %H:%M%z} "
+            + ("run" if run.outcome is RunOutcome.SUBMITTED else str(run.reason))
+            for run in self.runs
+        ]
+
+    @property
+    def jobs(self) -> list[Job]:
+        with self.database.read() as session:
+            return list(session.scalars(select(Job).order_by(Job.id)))
