@@ -106,6 +106,7 @@ def _ask_database(workspace: Workspace) -> tuple[list[Check], list[Member]]:
     with database.read() as session:
         fleet = read_fleet(session, workspace.settings.scheduler.lease_seconds)
         checks = [_scheduler_part(session, workspace.settings), _worker_part(fleet), _queue_part(session)]
+        checks += _schedule_part(session)
     return [Check(part="database", state="ok", detail=name), *checks], fleet
 
 
@@ -181,6 +182,25 @@ def _queue_remark(queue: "Queue", active: Mapping[tuple[str, str], int]) -> tupl
     if full:
         return f" (runs {each} of {each} of {', '.join(full[:3])}{', …' if len(full) > 3 else ''})", "full"
     return "", "ok"
+
+
+def _schedule_part(session: "Session") -> list[Check]:
+    """Nothing where there are no schedules."""
+    from cli.schedules import overview, trouble
+    from db.schedules import schedule_lines
+    from db.workers import database_time
+
+    lines = schedule_lines(session)
+    if not lines:
+        return []
+    detail = overview(lines, database_time(session))
+    troubles = {line.schedule.name: text for line in lines if (text := trouble(line))}
+    if not troubles:
+        return [Check(part="schedules", state="ok", detail=detail)]
+    hint = f"pixmill schedule history {next(iter(troubles))}"
+    more = f"; and {len(troubles) - 1} more" if len(troubles) > 1 else ""
+    detail = f"{detail}; {next(iter(troubles.values()))}{more}"
+    return [Check(part="schedules", state="warning", detail=detail, hint=hint, is_ok=False)]
 
 
 def _disk_part(settings: "Settings") -> Check:

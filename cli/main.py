@@ -37,6 +37,7 @@ SECTIONS = [
             "output": LazyCommand("cli.commands.output.group:command", "what jobs have made: verify, export, query"),
             "dataset": LazyCommand("cli.commands.dataset:command", "real images under a name: add, ls, verify, …"),
             "model": LazyCommand("cli.commands.model:command", "trained models and presets: ls, compare, presets"),
+            "schedule": LazyCommand("cli.commands.schedule:command", "jobs again and again: add, ls, next, history, …"),
             "queue": LazyCommand("cli.commands.queue:command", "queues: ls, pause, resume, set"),
             "worker": LazyCommand("cli.commands.worker:command", "workers: start, ls, check, drain, resume"),
             "device": LazyCommand("cli.commands.device:command", "CPUs and GPUs: ls, drain, resume"),

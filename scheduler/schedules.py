@@ -76,6 +76,20 @@ def next_due(cron: Cron, name: str, jitter_seconds: float, after: datetime) -> D
     return Due(logical, logical.astimezone(UTC) + timedelta(seconds=round(share * jitter_seconds)))
 
 
+def upcoming(schedule: Schedule, count: int) -> list[Due]:
+    """The next `count` times of a stored schedule, if there are so many."""
+    cron = cron_of(schedule)
+    found: list[Due] = []
+    if schedule.next_for is not None and schedule.next_run_at is not None:
+        found.append(Due(cron.local(schedule.next_for), schedule.next_run_at))
+    while found and len(found) < count:
+        due = next_due(cron, schedule.name, schedule.jitter_seconds, found[-1].logical.astimezone(UTC))
+        if due is None:
+            break
+        found.append(due)
+    return found[:count]
+
+
 def set_next(schedule: Schedule, after: datetime) -> None:
     """Point a schedule at its first time after a moment."""
     due = next_due(cron_of(schedule), schedule.name, schedule.jitter_seconds, after)
@@ -126,8 +140,7 @@ def _skipped_by_plan(schedule: Schedule, due: Due, at: datetime) -> tuple[SkipRe
     """Why a time that has come is let pass, whatever else goes on."""
     if schedule.paused:
         return SkipReason.PAUSED, schedule.paused_reason or "by an operator"
-    cron = cron_of(schedule)
-    window = _blackout(schedule, cron.local(due.begins)) or _blackout(schedule, cron.local(at))
+    window = blackout_at(schedule, due.begins) or blackout_at(schedule, at)
     if window is not None:
         return SkipReason.BLACKOUT, f"within {window}"
     late = (at - due.begins).total_seconds()
@@ -142,7 +155,9 @@ def _skipped_by_plan(schedule: Schedule, due: Due, at: datetime) -> tuple[SkipRe
     return None
 
 
-def _blackout(schedule: Schedule, local: datetime) -> str | None:
+def blackout_at(schedule: Schedule, moment: datetime) -> str | None:
+    """The window of a schedule that covers a moment, as it was given."""
+    local = cron_of(schedule).local(moment)
     return next((text for text in schedule.blackouts if parse_blackout(text).covers(local)), None)
 
 

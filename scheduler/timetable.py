@@ -1,5 +1,6 @@
 """What operators do to schedules: add one, and run one now."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from db.schedules import add_run, find_schedule, get_schedule
 from db.tables import Schedule, ScheduleRun
 from pixmill.errors import Conflict, SpecError, UserError
 from pixmill.schedules import Catchup, Overlap, RunOutcome
-from pixmill.specs import JobOptions, Spec
+from pixmill.specs import NAME_PATTERN, JobOptions, Spec
 from scheduler.blackouts import parse_blackout
 from scheduler.cron import Cron
 from scheduler.schedules import cron_of, next_due, prepare_run, submit_run
@@ -87,6 +88,9 @@ def make_schedule(
             f"--deadline with --catchup none: a run begins within {PUNCTUAL_SECONDS:.0f} seconds or not at all",
             hint="leave out --deadline, or choose --catchup latest",
         )
+    if not re.fullmatch(NAME_PATTERN, given["name"]):
+        hint = "use letters, digits, dots, dashes and underscores, at most 100"
+        raise UserError(f"{given['name']!r} is no name of a schedule", hint=hint)
     usual = PUNCTUAL_SECONDS if catchup is Catchup.NONE else USUAL_DEADLINE_SECONDS
     usual_overlap = Overlap.QUEUE if catchup is Catchup.ALL else Overlap.SKIP
     deadline = usual if deadline_seconds is None else deadline_seconds

@@ -1,6 +1,7 @@
 """What becomes of the times of a schedule; two schedulers look at each of them at once."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -226,6 +227,6 @@ def test_the_same_once_more_changes_nothing_and_another_is_refused(database: Dat
         ({"blackouts": ("sometimes",)}, "blackout 'sometimes'"),
     ],
 )
-def test_terms_that_do_not_fit_are_refused(sqlite_url: str, terms: dict[str, object], message: str) -> None:
+def test_terms_that_do_not_fit_are_refused(sqlite_url: str, terms: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         Nights.add(object.__new__(Nights), **terms)

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
+from cli.joboptions import QUEUEING, scalar
 from cli.params import (
     BEGIN,
     CLASS_COUNTS,
@@ -15,7 +16,6 @@ from cli.params import (
     FORMATS,
     JOB_ID,
     PAIR,
-    SPAN,
     examples,
 )
 
@@ -68,41 +68,13 @@ def common_options(function: Command) -> Command:
                 help="YAML, JSON or TOML file, - is stdin; repeatable.",
             ),
             click.option("--name", help="Name of the job; of a train job also that of its model."),
-            click.option("--queue", help="Queue.  [default: default]"),
-            click.option(
-                "--priority",
-                type=int,
-                help="From -1000 to 1000; a point is worth a minute of waiting.  [default: 0]",
-            ),
-            click.option("--device", type=click.Choice(["any", "cpu", "cuda"]), help="What may run it."),
+            *QUEUEING,
             click.option("--after", multiple=True, type=JOB_ID, metavar="ID", help="Start when this job has ended."),
             click.option(
                 "--after-policy", type=click.Choice(["ok", "any"]), help="ok: only if it succeeded.  [default: ok]"
             ),
-            click.option("--hold", is_flag=True, default=None, help="Wait for `pixmill job release`."),
             click.option("--begin", type=BEGIN, metavar="TIME", help="Not before; RFC 3339, or +2h from now."),
-            click.option(
-                "--retries",
-                type=int,
-                metavar="N",
-                help="Try again so often after a failure that may pass.  [default: 2]",
-            ),
-            click.option(
-                "--retry-delay",
-                "retry_seconds",
-                type=SPAN,
-                metavar="SPAN",
-                help="Before the first retry; doubles with each.  [default: 30s]",
-            ),
-            click.option(
-                "--time-limit",
-                "time_limit_seconds",
-                type=SPAN,
-                metavar="SPAN",
-                help="Longest time of one attempt at one task: 90s, 2h.  [default: none]",
-            ),
             click.option("--key", help="Idempotency key: the same key is the same job."),
-            click.option("-l", "--label", "labels", multiple=True, type=PAIR, help="Label; repeatable."),
             click.option("--wait", is_flag=True, help="Wait for its end; the exit code tells how it ended."),
             click.option("--dry-run", is_flag=True, help="Check and print the spec; add nothing."),
             click.option("-q", "--quiet", is_flag=True, help="Print the job's id and nothing else."),
@@ -141,7 +113,7 @@ def common_options(function: Command) -> Command:
 @pass_workspace
 def train(workspace: Workspace, /, **flags: Any) -> None:
     """Train a model, and publish it as the next version of its line."""
-    flags["options"] = {key: _scalar(value) for key, value in flags["options"]}
+    flags["options"] = {key: scalar(value) for key, value in flags["options"]}
     _submit(workspace, "train", flags)
 
 
@@ -414,20 +386,8 @@ def from_file(workspace: Workspace, /, **flags: Any) -> None:
             "say what to do: train, generate, animate, edit, evaluate, compress, decompress, restore or ping, "
             "or name a file with -f"
         )
-    flags["options"] = {key: _scalar(value) for key, value in flags["options"]}
+    flags["options"] = {key: scalar(value) for key, value in flags["options"]}
     _submit(workspace, None, flags)
-
-
-def _scalar(text: str) -> bool | int | float | str:
-    """A value of --set, as the number or truth value that it spells, else as text."""
-    if text.lower() in {"true", "false"}:
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _submit(workspace: Workspace, kind: str | None, flags: dict[str, Any]) -> None:

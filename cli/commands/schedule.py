@@ -1,0 +1,294 @@
+"""`pixmill schedule`: jobs that are submitted again and again."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.context import Workspace, pass_workspace, user_name
+from cli.joboptions import QUEUEING
+from cli.output import (
+    is_terminal,
+    print_fields,
+    print_ids,
+    print_item,
+    print_list,
+    print_table,
+    print_title,
+    say,
+    say_next,
+)
+from cli.params import PAIR, SPAN, examples, output_option
+from cli.poking import poke_scheduler
+from pixmill.errors import UserError
+from pixmill.schedules import Catchup, Overlap
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from db.tables import Schedule
+
+SHOWN_RUNS = 5
+MOST_TIMES = 1000
+
+
+@click.group(
+    "schedule",
+    epilog=examples(
+        "pixmill schedule add nightly --cron '0 2 * * *' --zone Europe/Zurich -f retrain.yaml",
+        "pixmill schedule next nightly -n 10",
+    ),
+)
+def command() -> None:
+    """Schedules: jobs that are submitted again and again, and what became of each time."""
+
+
+def _add_options(function: Any) -> Any:
+    for option in reversed(QUEUEING):
+        function = option(function)
+    return function
+
+
+@command.command(
+    "add",
+    epilog=examples(
+        "pixmill schedule add nightly --cron '0 2 * * *' --zone Europe/Zurich -f retrain.yaml",
+        "pixmill schedule add hourly --cron '0 * * * *' -f images.yaml --catchup none --overlap cancel-previous",
+        "pixmill job show 12 --spec | pixmill schedule add weekly --cron '30 3 * * sun' --blackout 2026-12-24 -f -",
+    ),
+)
+@click.argument("name")
+@click.option("--cron", required=True, metavar="EXPR", help="Minute, hour, day, month, weekday: '30 2 * * *'.")
+@click.option("--zone", default="UTC", show_default=True, help="Whose clocks are meant, by its IANA name.")
+@click.option("-f", "--file", "source", required=True, metavar="FILE", help="The job, as of `submit -f`; - is stdin.")
+@click.option(
+    "--overlap",
+    type=click.Choice([each.value for each in Overlap]),
+    help="While an earlier job has not ended.  [default: skip; queue with --catchup all]",
+)
+@click.option(
+    "--catchup",
+    type=click.Choice([each.value for each in Catchup]),
+    default=Catchup.LATEST.value,
+    show_default=True,
+    help="Which missed runs are made up for.",
+)
+@click.option("--deadline", type=SPAN, metavar="SPAN", help="How late a run may still begin.  [default: 12h]")
+@click.option("--jitter", type=SPAN, default=0.0, metavar="SPAN", help="Begin up to so much later.  [default: 0]")
+@click.option("--blackout", "blackouts", multiple=True, metavar="WINDOW", help="'Mon-Fri 08:00-18:00', 2026-12-24 …")
+@click.option("--name", "job_name", metavar="NAME", help="Of each job; {date} becomes the day of the run.")
+@click.option("--set", "options", multiple=True, type=PAIR, help="Option of a train job's preset; repeatable.")
+@click.option("--seed", type=int, help="Seed.")
+@_add_options
+@pass_workspace
+def add(workspace: Workspace, /, name: str, **flags: Any) -> None:
+    """Submit a job again and again.
+
+    The job is checked now, as by `pixmill submit`, and what it refers to is looked up anew at each run. It is labelled
+    schedule=NAME and scheduled_for=TIME.
+    """
+    from cli.schedules import read_document
+    from db.schedules import get_schedule
+    from db.workers import database_time
+    from scheduler.cron import parse_cron
+    from scheduler.timetable import add_schedule, make_schedule
+
+    overlap = flags.pop("overlap")
+    new = make_schedule(
+        name=name,
+        cron=parse_cron(flags.pop("cron"), flags.pop("zone")),
+        overlap=Overlap(overlap) if overlap else None,
+        catchup=Catchup(flags.pop("catchup")),
+        deadline_seconds=flags.pop("deadline"),
+        jitter_seconds=flags.pop("jitter"),
+        blackouts=flags.pop("blackouts"),
+        document=read_document(flags.pop("source"), flags),
+        user_name=user_name(),
+    )
+
+    def act(session: "Session") -> tuple[bool, "Schedule"]:
+        is_new = add_schedule(session, new, database_time(session))
+        return is_new, get_schedule(session, name)
+
+    is_new, schedule = workspace.database.transact(act)
+    _say_added(schedule, is_new=is_new)
+
+
+def _say_added(schedule: "Schedule", *, is_new: bool) -> None:
+    from cli.schedules import local_text
+
+    if not is_new:
+        say(f"schedule {schedule.name} was there already; nothing was changed")
+        return
+    say(f"schedule {schedule.name}: its first run is at {local_text(schedule, schedule.next_run_at)}")
+    say_next(
+        f"look at it:  pixmill schedule next {schedule.name}", f"try it:      pixmill schedule run {schedule.name}"
+    )
+
+
+@command.command("ls", epilog=examples("pixmill schedule ls", "pixmill schedule ls -o json"))
+@output_option("table", "json")
+@pass_workspace
+def ls(workspace: Workspace, output_format: str) -> None:
+    """List schedules: when they run next, and what became of their last run."""
+    from cli.schedules import COLUMNS, schedule_json, schedule_row
+    from db.schedules import schedule_lines
+    from db.workers import database_time
+
+    with workspace.database.read() as session:
+        lines, at = schedule_lines(session), database_time(session)
+    if output_format == "json":
+        print_list("schedule_list", [schedule_json(line) for line in lines])
+        return
+    print_table(
+        COLUMNS, [schedule_row(line, at) for line in lines], empty="no schedule yet: pixmill schedule add --help"
+    )
+
+
+@command.command("show", epilog=examples("pixmill schedule show nightly", "pixmill schedule show nightly --spec"))
+@click.argument("name")
+@click.option("--spec", "as_spec", is_flag=True, help="Print the job as a file that `submit -f` takes.")
+@output_option("text", "json")
+@pass_workspace
+def show(workspace: Workspace, name: str, output_format: str, *, as_spec: bool) -> None:
+    """Show one schedule in full: its terms, the job, the next time and the last runs."""
+    from cli.documents import spec_document, yaml_text
+    from cli.schedules import RUN_COLUMNS, get_line, run_row, schedule_fields, schedule_json
+    from db.schedules import run_lines
+
+    with workspace.database.read() as session:
+        line = get_line(session, name)
+        runs = run_lines(session, line.schedule.id, limit=SHOWN_RUNS)
+    document = spec_document(line.schedule.document, {})
+    if output_format == "json":
+        print_item("schedule", schedule_json(line))
+    elif as_spec:
+        click.echo(yaml_text(document), nl=False)
+    else:
+        print_title(f"schedule {name}")
+        print_fields(schedule_fields(line.schedule))
+        print_title("job", gap=True)
+        print_fields({key: str(value) for key, value in document.items() if key != "version"})
+        if runs:
+            print_title("last runs", gap=True)
+            print_table(RUN_COLUMNS, [run_row(line.schedule, run) for run in runs], empty="")
+
+
+@command.command("next", epilog=examples("pixmill schedule next", "pixmill schedule next nightly -n 20"))
+@click.argument("name", required=False)
+@click.option("-n", "count", type=click.IntRange(1, MOST_TIMES), default=5, show_default=True, help="How many times.")
+@output_option("table", "json")
+@pass_workspace
+def next_(workspace: Workspace, name: str | None, count: int, output_format: str) -> None:
+    """Show the next times of one schedule or of all, by the clocks of the zone, with their offset from UTC.
+
+    In spring a fixed time that does not exist becomes the first one that does; in autumn, of one that comes twice the
+    first counts.
+    """
+    from cli.schedules import NEXT_COLUMNS, coming_times, due_json, due_row
+    from db.schedules import get_schedule, schedule_lines
+    from db.workers import database_time
+
+    with workspace.database.read() as session:
+        at = database_time(session)
+        schedules = [get_schedule(session, name)] if name else [line.schedule for line in schedule_lines(session)]
+    coming = coming_times(schedules, count)
+    if output_format == "json":
+        print_list("schedule_time_list", [due_json(schedule, due) for schedule, due in coming])
+        return
+    print_table(NEXT_COLUMNS, [due_row(schedule, due, at) for schedule, due in coming], empty="nothing is scheduled")
+
+
+@command.command(
+    "run", epilog=examples("pixmill schedule run nightly", "pixmill wait $(pixmill schedule run nightly -q)")
+)
+@click.argument("name")
+@click.option("-q", "--quiet", is_flag=True, help="Print the job's id and nothing else.")
+@pass_workspace
+def run(workspace: Workspace, name: str, *, quiet: bool) -> None:
+    """Submit its job now, outside of the plan; also while it is paused or within a blackout.
+
+    Refused while an earlier job has not ended, unless the schedule's --overlap allows it.
+    """
+    from db.workers import database_time
+    from scheduler.timetable import run_now
+
+    actor = user_name()
+    job_id = workspace.database.transact(lambda session: run_now(session, name, database_time(session), actor=actor))
+    poke_scheduler(workspace)
+    if quiet:
+        print_ids([job_id])
+        return
+    say(f"schedule {name}: submitted job {job_id}")
+    say_next(f"follow it:  pixmill logs -f {job_id}", f"wait:       pixmill wait {job_id}")
+
+
+@command.command("pause", epilog=examples("pixmill schedule pause nightly --reason 'new driver'"))
+@click.argument("name")
+@click.option("--reason", metavar="TEXT", help="Why; `pixmill schedule ls` and the history tell it.")
+@pass_workspace
+def pause(workspace: Workspace, name: str, reason: str | None) -> None:
+    """Submit nothing more by the plan; times that pass are recorded as skipped, and not made up for."""
+    from db.schedules import pause_schedule
+
+    actor = user_name()
+    changed = workspace.database.transact(lambda session: pause_schedule(session, name, actor=actor, why=reason))
+    say(f"schedule {name} is paused" if changed else f"schedule {name} was paused already")
+
+
+@command.command("resume", epilog=examples("pixmill schedule resume nightly"))
+@click.argument("name")
+@click.option("--reason", metavar="TEXT", help="Why; it is kept beside who and when.")
+@pass_workspace
+def resume(workspace: Workspace, name: str, reason: str | None) -> None:
+    """Go on by the plan."""
+    from db.schedules import resume_schedule
+
+    actor = user_name()
+    changed = workspace.database.transact(lambda session: resume_schedule(session, name, actor=actor, why=reason))
+    say(f"schedule {name} goes on" if changed else f"schedule {name} was not paused")
+
+
+@command.command(
+    "history", epilog=examples("pixmill schedule history nightly", "pixmill schedule history nightly -n 100")
+)
+@click.argument("name")
+@click.option("-n", "count", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs.")
+@output_option("table", "json")
+@pass_workspace
+def history(workspace: Workspace, name: str, count: int, output_format: str) -> None:
+    """Show what became of each time, the latest first: its job, or why there is none."""
+    from cli.schedules import RUN_COLUMNS, run_json, run_row
+    from db.schedules import get_schedule, run_lines
+
+    with workspace.database.read() as session:
+        schedule = get_schedule(session, name)
+        runs = run_lines(session, schedule.id, limit=count)
+    if output_format == "json":
+        print_list("schedule_run_list", [run_json(schedule, line) for line in runs])
+        return
+    print_table(RUN_COLUMNS, [run_row(schedule, line) for line in runs], empty=f"schedule {name} has not run yet")
+
+
+@command.command("rm", epilog=examples("pixmill schedule rm nightly"))
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@pass_workspace
+def rm(workspace: Workspace, name: str, *, yes: bool) -> None:
+    """Forget a schedule and its history. Jobs that it has submitted stay as they are."""
+    from db.schedules import get_schedule, remove_schedule
+
+    with workspace.database.read() as session:
+        get_schedule(session, name)
+    if not yes:
+        _confirm(name)
+    actor = user_name()
+    workspace.database.transact(lambda session: remove_schedule(session, name, actor=actor))
+    say(f"schedule {name} is removed; its jobs are where they were")
+
+
+def _confirm(name: str) -> None:
+    if not is_terminal(sys.stdin):
+        raise UserError(f"remove schedule {name}: nobody can be asked", hint="add -y to do it")
+    if click.prompt(f"type {name} to remove that schedule", err=True) != name:
+        raise click.Abort
