@@ -6,19 +6,23 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from db.engine import Database, open_database
+from db.schedules import get_schedule, run_lines
 from db.schema import upgrade_schema
 from db.tables import Scheduler
-from db.workers import latest_scheduler
+from db.workers import database_time, latest_scheduler
 from pixmill.errors import DatabaseUnreachable
+from pixmill.schedules import Overlap, RunOutcome
 from pixmill.settings import Settings, load_settings
 from pixmill.states import State
 from scheduler.broker import poke
 from tests import rows
+from tests.scheduler.nights import NAME, Nights
 from tests.servers import Postgres, Valkey
 from tests.waiting import wait_until
 
@@ -149,3 +153,37 @@ def test_on_an_empty_database_it_refuses_to_start(own_valkey: Valkey, tmp_path: 
         assert process.wait(timeout=30) == 78
     assert "is empty" in log.read_text()
     assert "pixmill db upgrade" in log.read_text()
+
+
+def due_soon(database: Database, seconds: float) -> None:
+    """The next run is due so many seconds from now, by the database's clock."""
+    with database.write() as session:
+        schedule = get_schedule(session, NAME)
+        schedule.next_run_at = database_time(session) + timedelta(seconds=seconds)
+
+
+def outcomes(database: Database) -> list[tuple[RunOutcome, int | None]]:
+    with database.read() as session:
+        return [(line.run.outcome, line.run.job_id) for line in run_lines(session, 1, limit=10)]
+
+
+def test_it_wakes_for_a_schedule_and_makes_up_for_what_it_missed(
+    sqlite_url: str, own_valkey: Valkey, tmp_path: Path
+) -> None:
+    settings = using(sqlite_url, own_valkey, tmp_path, tick_seconds=60.0)
+    database, log = open_database(settings), tmp_path / "log"
+    Nights(database, f"{datetime.now(UTC):%Y-%m-%dT%H:%M}+00:00").add("0 0 1 1 *", overlap=Overlap.QUEUE)
+    rows.add_worker(database)
+    with scheduling(settings, log) as process:
+        wait_started(database, process, log)
+        due_soon(database, 1.0)
+        poke(settings)
+        wait_until(lambda: outcomes(database) == [(RunOutcome.SUBMITTED, 1)], timeout=30)
+        wait_until(lambda: is_queued(database, 1))
+    due_soon(database, -3600.0)
+    with scheduling(settings, log) as process:
+        submitted = [(RunOutcome.SUBMITTED, 2), (RunOutcome.SUBMITTED, 1)]
+        wait_until(lambda: outcomes(database) == submitted, timeout=30)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0, log.read_text()
+    database.dispose()
