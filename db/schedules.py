@@ -11,7 +11,6 @@ from db.moves import add_event
 from db.tables import Job, Schedule, ScheduleRun
 from pixmill.errors import NotFound
 from pixmill.names import suggestion
-from pixmill.schedules import RunOutcome
 from pixmill.states import ACTIVE, State
 
 
@@ -121,7 +120,7 @@ def schedule_lines(session: Session, names: Sequence[str] | None = None) -> list
     ]
 
 
-def run_lines(session: Session, schedule_id: int, *, limit: int, outcome: RunOutcome | None = None) -> list[RunLine]:
+def run_lines(session: Session, schedule_id: int, *, limit: int) -> list[RunLine]:
     """The last runs of a schedule, the newest first."""
     statement = (
         select(ScheduleRun, Job.state)
@@ -130,6 +129,4 @@ def run_lines(session: Session, schedule_id: int, *, limit: int, outcome: RunOut
         .order_by(ScheduleRun.scheduled_for.desc())
         .limit(limit)
     )
-    if outcome is not None:
-        statement = statement.where(ScheduleRun.outcome == outcome)
     return [RunLine(run, state) for run, state in session.execute(statement)]

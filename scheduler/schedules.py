@@ -30,7 +30,8 @@ from scheduler.submit import prepare
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 50  # schedules, and times of one of them, that one look works off: other work shall not wait for more
+SCHEDULES_AT_ONCE = 20  # that one look works off, each in a transaction of its own: a device shall not wait for more
+TIMES_AT_ONCE = 50  # of one schedule
 MOST_QUEUED = 100  # unfinished jobs of one schedule
 DATE = "{date}"  # in the name of a job: the day of the run, by the clocks of the schedule's zone
 
@@ -59,7 +60,7 @@ class Planner:
         self.seconds_to_next = None if earliest is None else max(0.0, (earliest - at).total_seconds())
         if self.seconds_to_next != 0.0:
             return 0
-        due = self._database.consult(partial(due_schedules, at=at, limit=AT_ONCE))
+        due = self._database.consult(partial(due_schedules, at=at, limit=SCHEDULES_AT_ONCE))
         return sum(self._database.transact(partial(_work_off, schedule_id=each, at=at)) for each in due)
 
 
@@ -106,7 +107,7 @@ def _work_off(session: Session, schedule_id: int, at: datetime) -> int:
     """Decide on the times of one schedule that have come; gives how many jobs were added."""
     schedule = lock_due(session, schedule_id, at)
     added = 0
-    for _ in range(AT_ONCE):
+    for _ in range(TIMES_AT_ONCE):
         if schedule is None or schedule.next_run_at is None or schedule.next_run_at > at:
             break
         assert schedule.next_for is not None

@@ -83,9 +83,7 @@ def test_next_shows_times_with_their_offsets(run: Runner, world: World, ping: Pa
     run("schedule", "add", "noon", "--cron", "0 12 29 2 *", "-f", ping, "--blackout", "2028-02-29")
     found = run("schedule", "next", "nightly", "-n", "400", "-o", "json").json["items"]
     times = {each["local"][-12:] for each in found}
-    assert times == {" 02:30+01:00"[-12:], " 02:30+02:00"[-12:], " 03:00+02:00"[-12:]}
-    both = run("schedule", "next", "-n", "2000", "-o", "json")
-    assert both.code == 2, "it is for people"
+    assert times == {" 02:30+01:00", " 02:30+02:00", " 03:00+02:00"}
     (first,) = run("schedule", "next", "noon", "-n", "1", "-o", "json").json["items"]
     assert (first["scheduled_for"], first["note"]) == (
         "2028-02-29T12:00:00.000Z",

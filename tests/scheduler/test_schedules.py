@@ -15,7 +15,7 @@ from pixmill.errors import Conflict, NotFound, UserError
 from pixmill.schedules import Catchup, Overlap, RunOutcome
 from pixmill.specs import TrainSpec
 from pixmill.states import State
-from scheduler.schedules import AT_ONCE
+from scheduler.schedules import TIMES_AT_ONCE
 from scheduler.timetable import run_now
 from tests.rows import act
 from tests.scheduler.nights import NAME, Nights
@@ -168,11 +168,11 @@ def test_jitter_delays_by_the_same_time_whoever_asks(database: Database) -> None
 def test_many_missed_times_are_worked_off_in_parts(database: Database) -> None:
     nights = Nights(database, "2026-11-01T12:00+01:00")
     nights.add("* * * * *", catchup=Catchup.ALL, deadline_seconds=60.0)
-    nights.at += timedelta(minutes=AT_ONCE + 1)
+    nights.at += timedelta(minutes=TIMES_AT_ONCE + 1)
     first = nights.look()
     assert nights.planners[0].seconds_to_next == 0.0
     assert first + nights.look() == 2, "the last two are not too late"
-    assert len(nights.runs) == AT_ONCE + 1
+    assert len(nights.runs) == TIMES_AT_ONCE + 1
     assert nights.planners[0].start_due() == 0
     assert nights.planners[0].seconds_to_next == 60.0
 
