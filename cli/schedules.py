@@ -126,8 +126,8 @@ def schedule_row(line: "ScheduleLine", at: datetime) -> list[str]:
 def schedule_json(line: "ScheduleLine") -> dict[str, Any]:
     """The schedule as JSON, with its last run."""
     schedule = line.schedule
-    names = ("name", "cron", "zone", "paused", "paused_reason", "deadline_seconds", "jitter_seconds", "blackouts")
-    names += ("next_for", "next_run_at", "added_at", "document")
+    names = ["name", "cron", "zone", "paused", "paused_reason", "deadline_seconds", "jitter_seconds", "blackouts"]
+    names += ["next_for", "next_run_at", "added_at", "document"]
     return {
         **{name: getattr(schedule, name) for name in names},
         "overlap": schedule.overlap.value,

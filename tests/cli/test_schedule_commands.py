@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event, func, insert, select, text
@@ -180,7 +181,7 @@ def test_status_and_doctor_tell_of_a_schedule_that_cannot_submit_and_goes_on(run
 def test_a_schedule_of_a_thousand_is_looked_at_quickly(world: World) -> None:
     """A look that finds nothing due asks for two values, however many schedules there are."""
     far = datetime.fromisoformat("2026-01-01T00:00+00:00")
-    terms = {"cron": "0 2 * * *", "zone": "UTC", "document": {}, "overlap": "skip", "catchup": "latest"}
+    terms: dict[str, Any] = {"cron": "0 2 * * *", "zone": "UTC", "document": {}, "overlap": "skip", "catchup": "latest"}
     terms |= {"deadline_seconds": 1.0, "jitter_seconds": 0.0, "blackouts": [], "user_name": "ann"}
     times = [far + timedelta(hours=number) for number in range(1000)]
     with world.database.write() as session:
