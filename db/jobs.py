@@ -54,6 +54,7 @@ class NewJob:
     retry_seconds: float = 30.0
     time_limit_seconds: float | None = None
     devices: int = 1  # that each task takes at once
+    note: str | None = None  # what the event of the submit says
 
     @property
     def state(self) -> State:
@@ -95,7 +96,8 @@ def _add_batch(session: Session, new: Sequence[NewJob], at: datetime) -> list[in
     if waiting:
         mark_blocked(session, waiting)
     events = [
-        {"job_id": job_id, "actor": job.user_name, "action": "submit", "to_state": job.state} for job_id, job in pairs
+        {"job_id": job_id, "actor": job.user_name, "action": "submit", "to_state": job.state, "detail": job.note}
+        for job_id, job in pairs
     ]
     session.execute(insert(Event), events)
     return ids

@@ -16,6 +16,7 @@ from pixmill.specs import DATASET_MAKERS
 from pixmill.states import TERMINAL, State
 
 RUNS = "runs/"  # how every path of an attempt begins
+_IS_THERE = ModelVersion.removed_at.is_(None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ def job_references(session: Session, job_ids: Sequence[int]) -> Mapping[int, Job
     for job_id, path in session.execute(checkpoints.where(Task.job_id.in_(ids))):
         found[job_id].paths.add(path)
     for job_id, folder in session.execute(
-        select(ModelVersion.job_id, ModelVersion.folder).where(ModelVersion.job_id.in_(ids))
+        select(ModelVersion.job_id, ModelVersion.folder).where(ModelVersion.job_id.in_(ids), _IS_THERE)
     ):
         found[job_id].paths.add(folder)
     shards = select(Shard.job_id, Shard.folder, Shard.number).where(Shard.job_id.in_(ids))
@@ -103,7 +104,7 @@ def foreign_paths(session: Session) -> set[str]:
         select(Shard.folder)
         .where(Shard.folder.like(f"{RUNS}%"), _is_foreign(Shard.folder, Shard.job_id))  # others lie in a bucket
         .distinct(),
-        select(ModelVersion.folder).where(_is_foreign(ModelVersion.folder, ModelVersion.job_id)),
+        select(ModelVersion.folder).where(_is_foreign(ModelVersion.folder, ModelVersion.job_id), _IS_THERE),
         select(Attempt.folder).join(Task, Task.id == Attempt.task_id).where(_is_foreign(Attempt.folder, Task.job_id)),
     )
     return {path for statement in statements for path in session.scalars(statement)}
@@ -136,8 +137,8 @@ def shards_after(session: Session, row_id: int, limit: int) -> Sequence[Shard]:
 
 
 def versions_after(session: Session, row_id: int, limit: int) -> Sequence[ModelVersion]:
-    """The next model versions by id: a page of all."""
-    statement = select(ModelVersion).where(ModelVersion.id > row_id).order_by(ModelVersion.id).limit(limit)
+    """The next model versions by id: a page of all that were not removed."""
+    statement = select(ModelVersion).where(ModelVersion.id > row_id, _IS_THERE).order_by(ModelVersion.id).limit(limit)
     return session.scalars(statement).all()
 
 
@@ -154,8 +155,11 @@ def outputs_after(session: Session, job_id: int, limit: int) -> Sequence[int]:
 
 
 def still_there(session: Session, table: type[Checkpoint | Shard | ModelVersion], ids: Iterable[int]) -> set[int]:
-    """Which of these rows have not been deleted meanwhile."""
-    return set(session.scalars(select(table.id).where(table.id.in_(list(ids)))))
+    """Which of these rows have not been deleted, or their files removed, meanwhile."""
+    statement = select(table.id).where(table.id.in_(list(ids)))
+    if table is ModelVersion:
+        statement = statement.where(_IS_THERE)
+    return set(session.scalars(statement))
 
 
 def record_collection(session: Session, *, actor: str, detail: str) -> None:

@@ -10,56 +10,108 @@ from sqlalchemy.orm import Session, joinedload
 
 from db.engine import insert_absent
 from db.jobs import ended, get_job
-from db.tables import Dataset, Evaluation, Job, Model, ModelVersion
+from db.tables import Dataset, Evaluation, Job, Model, ModelAlias, ModelEvent, ModelVersion
 from pixmill.errors import Conflict, NotFound, UserError
-from pixmill.names import suggestion
+from pixmill.names import did_you_mean, suggestion
 
-_REFERENCE = re.compile(r"job:(?P<job>[0-9]{1,18})|(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:@(?P<version>[0-9]{1,9}))?")
+REMOVED = "remove_version"  # the event of a version whose files went
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+ALIAS = r"[A-Za-z][A-Za-z0-9._-]{0,63}"  # never a number: that is a version
+_AFTER_AT = rf"(?P<version>[0-9]{{1,9}})|(?P<alias>{ALIAS})"
+_REFERENCE = re.compile(rf"job:(?P<job>[0-9]{{1,18}})|(?P<name>{NAME})(?:@(?:{_AFTER_AT}))?")
 
 
 @dataclass(frozen=True)
 class ModelReference:
-    """A parsed `NAME`, `NAME@VERSION` or `job:ID`."""
+    """A parsed `NAME`, `NAME@VERSION`, `NAME@ALIAS` or `job:ID`."""
 
     name: str | None
     version: int | None
     job_id: int | None
+    alias: str | None = None
 
 
 def parse_reference(text: str) -> ModelReference:
     """Read a model reference.  Raises UserError.
 
     >>> parse_reference("digits@3")
-    ModelReference(name='digits', version=3, job_id=None)
-    >>> parse_reference("job:12")
-    ModelReference(name=None, version=None, job_id=12)
+    ModelReference(name='digits', version=3, job_id=None, alias=None)
+    >>> parse_reference("digits@champion").alias
+    'champion'
+    >>> parse_reference("job:12").job_id
+    12
     """
     match = _REFERENCE.fullmatch(text)
     if match is None:
-        raise UserError(f"{text!r} does not name a model", hint="write NAME, NAME@VERSION or job:ID of a train job")
+        raise UserError(
+            f"{text!r} does not name a model", hint="write NAME, NAME@VERSION, NAME@ALIAS or job:ID of a train job"
+        )
     version, job = match["version"], match["job"]
-    return ModelReference(match["name"], int(version) if version else None, int(job) if job else None)
+    return ModelReference(match["name"], int(version) if version else None, int(job) if job else None, match["alias"])
 
 
 def resolve_model(session: Session, text: str) -> ModelVersion | Job:
     """The version that `text` names at this moment, or the train job that will publish it.
 
-    Raises NotFound, UserError (a job that trains nothing) or Conflict (a train job that ended without a model).
+    Raises NotFound (also for a version that was removed), UserError (a job that trains nothing) or Conflict (a train
+    job that ended without a model).
     """
     reference = parse_reference(text)
     if reference.job_id is not None:
         return _model_of_job(session, reference.job_id)
-    statement = _versions().where(Model.name == reference.name).order_by(ModelVersion.version.desc()).limit(1)
-    if reference.version is not None:
-        statement = statement.where(ModelVersion.version == reference.version)
-    found = session.scalars(statement).one_or_none()
+    found = session.scalars(_named(reference)).one_or_none()
     if found is None:
-        names = session.scalars(select(Model.name)).all()
-        hint = suggestion(reference.name or "", names) if names else "no model is trained yet: pixmill submit train …"
-        if reference.name in names:
-            hint = f"pixmill model ls --name {reference.name}"
-        raise NotFound(f"there is no model {text!r}", hint=hint)
+        raise _unknown(session, reference, text)
+    _require_present(session, found)
     return found
+
+
+def find_any_version(session: Session, name: str, version: int) -> ModelVersion | None:
+    """The version of that number, also one that was removed."""
+    statement = _versions().where(Model.name == name, ModelVersion.version == version)
+    return session.scalars(statement).one_or_none()
+
+
+def _named(reference: ModelReference) -> Select[ModelVersion]:
+    statement = _versions().where(Model.name == reference.name)
+    if reference.version is not None:
+        return statement.where(ModelVersion.version == reference.version)
+    if reference.alias is not None:
+        same = (ModelAlias.model_id == ModelVersion.model_id) & (ModelAlias.version == ModelVersion.version)
+        return statement.join(ModelAlias, same).where(ModelAlias.name == reference.alias)
+    return statement.where(ModelVersion.removed_at.is_(None)).order_by(ModelVersion.version.desc()).limit(1)
+
+
+def _unknown(session: Session, reference: ModelReference, text: str) -> NotFound:
+    name = reference.name or ""
+    names = session.scalars(select(Model.name)).all()
+    if name not in names:
+        hint = suggestion(name, names) if names else "no model is trained yet: pixmill submit train …"
+        return NotFound(f"there is no model {text!r}", hint=hint)
+    if reference.alias is None:
+        return NotFound(f"there is no model {text!r}", hint=f"pixmill model ls --name {name}")
+    known = session.scalars(select(ModelAlias.name).join(Model).where(Model.name == name)).all()
+    close = did_you_mean(reference.alias, known)
+    set_it = "pixmill model promote, or model alias set, gives it one"
+    hint = f"did you mean {name}@{close}?" if close else f"it has {', '.join(sorted(known))}" if known else set_it
+    return NotFound(f"model {name} has no alias {reference.alias!r}", hint=hint)
+
+
+def _require_present(session: Session, version: ModelVersion) -> None:
+    if version.removed_at is None:
+        return
+    event = session.scalars(
+        select(ModelEvent)
+        .where(ModelEvent.model_id == version.model_id, ModelEvent.action == REMOVED)
+        .where(ModelEvent.from_version == version.version)
+    ).one()
+    why = f": {event.reason}" if event.reason else ""
+    at = version.removed_at.isoformat(sep=" ", timespec="seconds")
+    raise NotFound(
+        f"model {version.model.name}@{version.version} was removed at {at} by {event.actor}{why}",
+        hint=f"train it again: pixmill job show {version.job_id} --spec | pixmill submit -f -",
+    )
 
 
 def _model_of_job(session: Session, job_id: int) -> ModelVersion | Job:
@@ -68,6 +120,7 @@ def _model_of_job(session: Session, job_id: int) -> ModelVersion | Job:
         raise UserError(f"job {job_id} is a {job.kind} job; only train jobs make models")
     version = version_of_job(session, job_id)
     if version is not None:
+        _require_present(session, version)
         return version
     if job.state.is_terminal:
         raise Conflict(f"train job {job_id} has {ended(job.state)} without a model", hint=f"pixmill job show {job_id}")
@@ -79,12 +132,22 @@ def version_of_job(session: Session, job_id: int) -> ModelVersion | None:
     return session.scalars(_versions().where(ModelVersion.job_id == job_id)).one_or_none()
 
 
-def list_versions(session: Session, name: str | None = None) -> Sequence[ModelVersion]:
-    """Versions by line and number, newest first within a line."""
+def list_versions(session: Session, name: str | None = None, *, removed: bool = False) -> Sequence[ModelVersion]:
+    """Versions by line and number, newest first within a line; those that were removed too, if asked for."""
     statement = _versions().order_by(Model.name, ModelVersion.version.desc())
+    if not removed:
+        statement = statement.where(ModelVersion.removed_at.is_(None))
     if name is not None:
         statement = statement.where(Model.name == name)
     return session.scalars(statement).all()
+
+
+def get_model(session: Session, name: str) -> Model:
+    """The model line of that name.  Raises NotFound."""
+    found = session.scalars(select(Model).where(Model.name == name)).one_or_none()
+    if found is None:
+        raise _unknown(session, ModelReference(name, None, None), name)
+    return found
 
 
 def list_evaluations(session: Session, version_id: int) -> Sequence[Evaluation]:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -365,11 +366,13 @@ class Model(Table):
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(String(100))
+    frozen: Mapped[bool] = mapped_column(Boolean, server_default=false())  # an operator lets nothing be promoted
+    frozen_reason: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=now())
 
 
 class ModelVersion(Table):
-    """An immutable trained model."""
+    """An immutable trained model. Its row outlives its files: a number is never given twice."""
 
     __tablename__ = "model_versions"
     __table_args__ = (UniqueConstraint("model_id", "version"), UniqueConstraint("job_id"))
@@ -388,11 +391,46 @@ class ModelVersion(Table):
     images_seen: Mapped[int]
     metric_name: Mapped[str | None] = mapped_column(String(100))
     metric_value: Mapped[float | None] = mapped_column(Float)
-    lineage: Mapped[dict[str, Any]]  # spec digest, code versions, seed, device, precision
+    lineage: Mapped[dict[str, Any]]  # spec digest, code versions, seed, device, precision, hash of the weights
     created_at: Mapped[datetime] = mapped_column(default=now())
+    removed_at: Mapped[datetime | None]  # since when its files are no longer needed
 
     model: Mapped[Model] = relationship()
     dataset: Mapped[Dataset] = relationship()
+
+
+class ModelAlias(Table):
+    """A name that stands for one version of a model, and may come to stand for another."""
+
+    __tablename__ = "model_aliases"
+    __table_args__ = (
+        ForeignKeyConstraint(["model_id", "version"], ["model_versions.model_id", "model_versions.version"]),
+    )
+
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer)
+
+
+class ModelEvent(Table):
+    """Who did what to the aliases and versions of a model, when, and why. Rows are only ever added."""
+
+    __tablename__ = "model_events"
+    __table_args__ = (
+        ForeignKeyConstraint(["model_id", "from_version"], ["model_versions.model_id", "model_versions.version"]),
+        ForeignKeyConstraint(["model_id", "to_version"], ["model_versions.model_id", "model_versions.version"]),
+    )
+
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)  # from 1 on, without a gap
+    at: Mapped[datetime] = mapped_column(default=now())
+    actor: Mapped[str] = mapped_column(String(200))
+    action: Mapped[str] = mapped_column(String(32))
+    alias: Mapped[str | None] = mapped_column(String(64))  # that was moved
+    from_version: Mapped[int | None] = mapped_column(Integer)  # None: it stood for none
+    to_version: Mapped[int | None] = mapped_column(Integer)  # None: it stands for none
+    reason: Mapped[str | None] = mapped_column(Text)
+    evidence: Mapped[dict[str, Any] | None]  # what a promotion rests on
 
 
 class Checkpoint(Table):

@@ -88,7 +88,7 @@ class GenerateSpec(_Spec):
     )
 
     kind: Literal["generate"] = "generate"
-    model: str  # "NAME", "NAME@VERSION" or "job:ID" of a train job
+    model: str  # "NAME", "NAME@VERSION", "NAME@ALIAS" or "job:ID" of a train job
     n: ImageCount  # default: the sum of class_counts
     classes: list[str] | None = None  # make only these classes, in turn; default: all classes in turn
     class_counts: Annotated[dict[str, ImageCount], Field(min_length=1)] | None = None  # or so many of each
@@ -135,7 +135,7 @@ class AnimateSpec(_Spec):
     """
 
     kind: Literal["animate"] = "animate"
-    model: str  # "NAME", "NAME@VERSION" or "job:ID" of a train job
+    model: str  # "NAME", "NAME@VERSION", "NAME@ALIAS" or "job:ID" of a train job
     n: Annotated[int, Field(ge=1, le=100_000)] = 10
     frames: Annotated[int, Field(ge=2, le=1000)] = 40  # of a whole walk; of a sequence, those that are predicted
     stops: Annotated[int, Field(ge=2, le=100)] | None = None  # latents that a walk comes by, and back; default: 4
@@ -168,7 +168,7 @@ class EditSpec(_Spec):
     """
 
     kind: Literal["edit"] = "edit"
-    model: str  # "NAME", "NAME@VERSION" or "job:ID" of a train job
+    model: str  # "NAME", "NAME@VERSION", "NAME@ALIAS" or "job:ID" of a train job
     way: Literal["attribute", "interpolate", "class", "optimise"]
     dataset: str | None = None  # of the images; default: what the model makes, or, of a classifier, was trained on
     part: Literal["held-out", "all"] | None = None  # default: held-out; of a folder or archive that is named, all
@@ -249,7 +249,7 @@ class CompressSpec(_Spec):
     """Write images as small files with a trained codec, and measure what is lost beside PNG and WebP."""
 
     kind: Literal["compress"] = "compress"
-    model: str  # "NAME", "NAME@VERSION" or "job:ID" of a train job
+    model: str  # "NAME", "NAME@VERSION", "NAME@ALIAS" or "job:ID" of a train job
     dataset: str | None = None  # default: what the model was trained on
     part: Literal["held-out", "all"] | None = None  # default: held-out; of a folder or archive that is named, all
     n: Annotated[int, Field(ge=1, le=100_000)] = 1000  # images, from the first on
@@ -269,7 +269,7 @@ class RestoreSpec(_Spec):
     """Make whole images of damaged ones with a trained model; restored image i is made of the i-th of the input."""
 
     kind: Literal["restore"] = "restore"
-    model: str  # "NAME", "NAME@VERSION" or "job:ID" of a train job
+    model: str  # "NAME", "NAME@VERSION", "NAME@ALIAS" or "job:ID" of a train job
     input: str  # a folder of images of one size, which they keep; or a data set, brought to the model's size
     mask: str | None = None  # of a folder: one with a mask for each image, white where pixels are missing
     degrade: bool = False  # the images are whole: damage them first, as in training, and measure

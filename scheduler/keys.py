@@ -7,8 +7,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from db.jobs import find_by_key
-from db.registry import parse_reference, resolve_model
-from db.tables import Job, ModelVersion
+from db.registry import find_any_version, parse_reference
+from db.tables import Job
+from db.views import job_tasks
+from pixmill.aliases import aliases_of_task
 from pixmill.errors import KeyConflict, SpecError
 from pixmill.specs import JobOptions, Spec
 from scheduler.kinds import kind_of
@@ -28,7 +30,7 @@ def present_job(session: Session, spec: Spec, key: str | None) -> int | None:
     present = find_by_key(session, key) if key else None
     if present is None:
         return None
-    _require_same(present, _as_submitted_then(session, spec, present.spec))
+    _require_same(present, _as_submitted_then(session, spec, present))
     return present.id
 
 
@@ -42,31 +44,36 @@ def _require_same(present: Job, spec: Spec) -> None:
     )
 
 
-def _as_submitted_then(session: Session, spec: Spec, present: Mapping[str, Any]) -> Spec:
+def _as_submitted_then(session: Session, spec: Spec, present: Job) -> Spec:
     """The spec with all that was fixed when the key was first used: by now a name may stand for something newer."""
-    kind = kind_of(spec)
-    models = [key for key in kind.models if _are_named(session, getattr(spec, key), present.get(key))]
-    datasets = [key for key in kind.datasets.values() if _is_name_of_dataset(getattr(spec, key), present.get(key))]
+    kind, then = kind_of(spec), present.spec
+    aliases = aliases_of_task(job_tasks(session, present.id)[0].params) if kind.models else {}
+    models = [key for key in kind.models if _are_named(session, getattr(spec, key), then.get(key), aliases)]
+    datasets = [key for key in kind.datasets.values() if _is_name_of_dataset(getattr(spec, key), then.get(key))]
     left_open = [key for key in kind.left_to_model if getattr(spec, key) is None]
-    return spec.model_copy(update={key: present.get(key) for key in (*models, *datasets, *left_open)})
+    return spec.model_copy(update={key: then.get(key) for key in (*models, *datasets, *left_open)})
 
 
-def _are_named(session: Session, names: str | list[str] | None, pinned: str | list[str] | None) -> bool:
+def _are_named(
+    session: Session, names: str | list[str] | None, pinned: str | list[str] | None, aliases: Mapping[str, str]
+) -> bool:
     """Whether a person may have meant these models, one or several."""
     if isinstance(names, list) and isinstance(pinned, list):
         return len(names) == len(pinned) and all(
-            name in _names_of_model(session, one) for name, one in zip(names, pinned, strict=True)
+            name in _names_of_model(session, one, aliases) for name, one in zip(names, pinned, strict=True)
         )
-    return names == pinned or (isinstance(pinned, str) and names in _names_of_model(session, pinned))
+    return names == pinned or (isinstance(pinned, str) and names in _names_of_model(session, pinned, aliases))
 
 
-def _names_of_model(session: Session, pinned: str | None) -> set[str | None]:
+def _names_of_model(session: Session, pinned: str, aliases: Mapping[str, str]) -> set[str]:
     """All that a person may have called the model that a spec fixes, if it fixes one."""
-    if pinned is None or parse_reference(pinned).version is None:
+    reference = parse_reference(pinned)
+    if reference.name is None or reference.version is None:
         return {pinned}
-    found = resolve_model(session, pinned)
-    assert isinstance(found, ModelVersion)
-    return {pinned, found.model.name, f"job:{found.job_id}"}
+    found = find_any_version(session, reference.name, reference.version)
+    assert found is not None  # its row outlives its files
+    named = {f"{reference.name}@{aliases[pinned]}"} if pinned in aliases else set()
+    return {pinned, reference.name, f"job:{found.job_id}", *named}
 
 
 def _is_name_of_dataset(name: str | None, present: str | None) -> bool:

@@ -13,14 +13,16 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.jobs import NewJob, add_jobs, ended, get_job
 from db.tables import DeviceKind
+from db.versions import hold_versions
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import BrokerUnreachable, Conflict
 from pixmill.settings import Settings
 from pixmill.specs import JobOptions, Spec, devices_of
 from pixmill.states import State
 from pixmill.times import parse_time
+from scheduler.aliases import aliases_param, models_of, submit_note
 from scheduler.keys import present_job, refuse_repeated_keys
-from scheduler.kinds import kind_of
+from scheduler.kinds import KINDS, kind_of
 from scheduler.names import redis_url
 from scheduler.pace import pace_of
 from scheduler.pinning import Parents
@@ -70,7 +72,9 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
     """Resolve what the spec refers to, and plan its tasks; adds nothing."""
     kind = kind_of(spec)
     parents = _parents(session, options)
-    spec, pinned = pin_datasets(session, kind.pin(session, spec, parents), kind.datasets)
+    asked = spec
+    spec, pinned = pin_datasets(session, kind.pin(session, asked, parents), kind.datasets)
+    pinned |= aliases_param(kind.models, asked, spec)
     device_kind = None if options.device == "any" else DeviceKind(options.device)
     plan = kind.plan(spec, partial(pace_of, session, spec, device_kind))
     stored = spec.model_dump(mode="json")
@@ -91,6 +95,7 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
         hold=options.hold,
         parents=parents,
         progress_total=plan.images,
+        note=submit_note(pinned, list(models_of(kind.models, stored))),
         tasks=[replace(task, params={**task.params, **pinned}) for task in plan.tasks] if pinned else plan.tasks,
         retries=options.retries,
         retry_seconds=options.retry_seconds,
@@ -105,6 +110,7 @@ def _add_once(database: Database, requests: Sequence[tuple[Spec, JobOptions]], u
         present = [present_job(session, spec, options.key) for spec, options in requests]
         missing = [request for request, job_id in zip(requests, present, strict=True) if job_id is None]
         new = [prepare(session, spec, options, user=user) for spec, options in missing]
+        hold_versions(session, [name for job in new for name in models_of(KINDS[job.kind].models, job.spec)])
         fresh = iter(add_jobs(session, new) if new else ())
         return [(next(fresh), True) if job_id is None else (job_id, False) for job_id in present]
 

@@ -7,9 +7,11 @@ import pytest
 from alembic import command
 from sqlalchemy import insert, select, text
 
+from db.aliases import Deed, promote
 from db.datasets import NewDataset, Registration, register_dataset
 from db.engine import Database
 from db.leases import Lease
+from db.registry import list_versions, resolve_model
 from db.schema import SchemaStatus, migration_config, require_current_schema, upgrade_schema
 from db.tables import (
     Account,
@@ -18,6 +20,7 @@ from db.tables import (
     Device,
     Event,
     Job,
+    ModelVersion,
     RegisteredDataset,
     ScheduleRun,
     Shard,
@@ -230,3 +233,35 @@ def test_the_last_schema_takes_tasks_that_compress_and_no_others_beside_them(fir
             session.execute(text("UPDATE tasks SET role = :role WHERE id = 3"), {"role": role})
     with pytest.raises(Exception, match=r"(?i)check"), first.write() as session:
         session.execute(text("UPDATE tasks SET role = 'dream' WHERE id = 3"))
+
+
+VERSIONS = """
+INSERT INTO datasets (id, name, fingerprint, description, added_at) VALUES (1, 'digits', 'f', '{{}}', '{at}');
+INSERT INTO models (id, name, created_at) VALUES (1, 'line', '{at}');
+INSERT INTO model_versions (id, model_id, version, job_id, dataset_id, preset, folder, digest, image_size, channels,
+    classes, images_seen, lineage, created_at) VALUES
+    (1, 1, 1, 1, 1, 'vae', 'runs/1/1/3/model', 'd', 8, 1, '[]', 10, '{{"seed": 3}}', '{at}'),
+    (2, 1, 2, 2, 1, 'vae', 'runs/2/3/1/model', 'e', 8, 1, '[]', 20, '{{}}', '{at}');
+"""
+
+
+def test_the_sixth_schema_gives_models_aliases_and_keeps_their_versions(first: Database) -> None:
+    upgrade(first, "0006")
+    with first.migrate() as connection:
+        at = AT if first.is_sqlite else f"{AT}+00"
+        for statement in VERSIONS.format(at=at).strip().split(";\n"):
+            connection.execute(text(statement.replace(":", r"\:")))
+    before, _backup = upgrade_schema(first)
+    assert before.current == "0006"
+    require_current_schema(first)
+    with first.read() as session:
+        newest, older = list_versions(session, "line")
+        assert (newest.version, newest.removed_at, newest.model.frozen) == (2, None, False)
+        assert (older.lineage, older.digest) == ({"seed": 3}, "d")
+    act(first, promote, "line@1", "champion", Deed(actor="ann"))
+    with first.read() as session:
+        assert resolve_model(session, "line@champion") is session.get(ModelVersion, 1)
+    for table in ("model_aliases (name, version, ", "model_events (number, actor, action, at, from_version, "):
+        values = "'x', 7, 1" if "aliases" in table else "9, 'ann', 'x', CURRENT_TIMESTAMP, 7, 1"
+        with pytest.raises(Exception, match=r"(?i)foreign key"), first.write() as session:
+            session.execute(text(f"INSERT INTO {table}model_id) VALUES ({values})"))

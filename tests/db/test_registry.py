@@ -43,13 +43,33 @@ def test_a_name_with_or_without_a_version_is_read(name: str, version: int | None
     assert parse_reference(text) == ModelReference(name, version, None)
 
 
+@given(names, st.from_regex(r"[A-Za-z][A-Za-z0-9._-]{0,63}", fullmatch=True))
+def test_an_alias_is_read(name: str, alias: str) -> None:
+    assert parse_reference(f"{name}@{alias}") == ModelReference(name, None, None, alias)
+
+
 @given(st.integers(0, 10**18 - 1))
 def test_a_train_job_is_read(job_id: int) -> None:
     assert parse_reference(f"job:{job_id}") == ModelReference(None, None, job_id)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a b", "a@", "@1", "a@x", "a@1@2", "job:", "job:x", "digits\n", "digits@1\n", "a@٣", "job:" + "9" * 30]
+    "text",
+    [
+        "",
+        "a b",
+        "a@",
+        "@1",
+        "a@-x",
+        "a@1x",
+        "a@1@2",
+        "job:",
+        "job:x",
+        "digits\n",
+        "digits@1\n",
+        "a@٣",
+        "job:" + "9" * 30,
+    ],
 )
 def test_what_names_no_model_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="does not name a model"):

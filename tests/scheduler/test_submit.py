@@ -8,11 +8,14 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from db.aliases import Deed, promote, set_alias
 from db.control import cancel_job
 from db.engine import Database
 from db.leases import finish
 from db.registry import add_version, ensure_dataset
 from db.tables import DeviceKind, Event, Job, JobDependency, Outcome
+from db.versions import forget_version
+from pixmill.aliases import aliases_of_task
 from pixmill.errors import (
     ConfigError,
     Conflict,
@@ -49,6 +52,7 @@ TRAIN = TrainSpec(model="vae", dataset="digits")
 NOISE = TrainSpec(model="pix2pix", dataset="digits")
 HOLES = TrainSpec(model="conv-ae", dataset="digits", options={"degradation": "mask"})
 PLAIN = JobOptions()
+DEED = Deed(actor="ann", reason="tried")
 
 
 class Desk:
@@ -217,6 +221,61 @@ def test_a_model_is_pinned_to_the_version_of_this_moment(desk: Desk) -> None:
     assert job.spec_digest == GenerateSpec(model="digits@1", n=10).digest()
     assert desk.job(GenerateSpec(model="digits", n=10)).spec["model"] == "digits@2"
     assert desk.job(GenerateSpec(model="digits@1", n=10)).spec["model"] == "digits@1"
+
+
+def named_by(desk: Desk, job: Job) -> dict[str, str]:
+    """What each task was told of aliases, and what the event of the submit says."""
+    told = [aliases_of_task(task.params) for task in rows.tasks(desk.database, job.id)]
+    assert all(each == told[0] for each in told)
+    with desk.database.read() as session:
+        note = session.scalars(select(Event.detail).where(Event.job_id == job.id, Event.action == "submit")).one()
+    words = [f"{version.partition('@')[0]}@{alias} is {version}" for version, alias in told[0].items()]
+    assert sorted((note or "").split(", ")) == sorted(words or [""])
+    return told[0]
+
+
+def test_an_alias_is_pinned_to_its_version_and_remembered(desk: Desk) -> None:
+    desk.trained()
+    desk.trained()
+    desk.trained("judge", preset="cnn")
+    act(desk.database, promote, "digits@1", "champion", DEED)
+    act(desk.database, promote, "digits@2", "challenger", DEED)
+    act(desk.database, set_alias, "judge@1", "strict", DEED)
+    spec = GenerateSpec(
+        model="digits@champion", n=10, further_models=["digits@challenger"], filter_model="judge@strict"
+    )
+    job = desk.job(spec)
+    assert [job.spec[key] for key in ("model", "further_models", "filter_model")] == [
+        "digits@1",
+        ["digits@2"],
+        "judge@1",
+    ]
+    assert named_by(desk, job) == {"digits@1": "champion", "digits@2": "challenger", "judge@1": "strict"}
+    plain = GenerateSpec(model="digits@1", n=10)
+    assert desk.job(GenerateSpec(model="digits@champion", n=10)).spec_digest == desk.job(plain).spec_digest
+    act(desk.database, promote, "digits@2", "champion", DEED)
+    assert named_by(desk, desk.job(GenerateSpec(model="digits@champion", n=10))) == {"digits@2": "champion"}
+    assert named_by(desk, desk.job(plain)) == {}
+    with pytest.raises(NotFound, match="model digits has no alias 'champoin'") as caught:
+        desk.submit(GenerateSpec(model="digits@champoin", n=10))
+    assert caught.value.hint == "did you mean digits@champion?"
+
+
+def test_a_key_finds_its_job_though_the_alias_has_moved_and_its_model_was_removed(desk: Desk) -> None:
+    desk.trained()
+    desk.trained()
+    act(desk.database, set_alias, "digits@1", "beta", DEED)
+    spec = GenerateSpec(model="digits@beta", n=10)
+    first = desk.submit(spec, key="k")
+    act(desk.database, set_alias, "digits@2", "beta", DEED)
+    assert desk.submit(spec, key="k").job_id == first.job_id
+    with pytest.raises(KeyConflict, match="model 'digits@1' → 'digits@gamma'"):
+        desk.submit(GenerateSpec(model="digits@gamma", n=10), key="k")
+    act(desk.database, cancel_job, first.job_id, actor="ann")
+    act(desk.database, forget_version, "digits@1", DEED)
+    assert desk.submit(spec, key="k").job_id == first.job_id
+    with pytest.raises(NotFound, match="digits@1 was removed"):
+        desk.submit(GenerateSpec(model="digits@1", n=10))
 
 
 def test_images_of_a_model_still_in_training_wait_for_it(desk: Desk) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pixmill.aliases import TASK_KEY, aliases_of_task
 from pixmill.specs import AnimateSpec, EditSpec, RestoreSpec, Spec, parse_spec
 from storage.atomic import TEMPORARY_SUFFIX
 from storage.cards import stored_as, write_card
@@ -46,11 +47,13 @@ def run_assemble(desk: Desk, _warm: WarmModels) -> dict[str, Any]:
         _link_all(desk, records, output)
     assert assignment.model is not None
     models = " + ".join(one.reference for one in (assignment.model, *assignment.further_models))
-    made_from = {"model": models, "dataset_fingerprint": assignment.model.dataset_fingerprint}
+    made_from: dict[str, Any] = {"model": models, "dataset_fingerprint": assignment.model.dataset_fingerprint}
     spec = parse_spec(assignment.spec)
     animations = write_animations(desk, output, place, records, spec) if isinstance(spec, AnimateSpec) else {}
     meta = read_marker(place, records[0].number).meta
     special = {name: dict(facts) for name, facts in (("edit", meta.edit), ("choice", meta.choice)) if facts is not None}
+    named_by = aliases_of_task(assignment.params)
+    made_from |= {TASK_KEY: named_by} if named_by else {}
     stored = stored_as(records)
     index = write_dataset_index(
         output, records, name=assignment.job_name, details=made_from | animations | special | stored, place=place

@@ -1,0 +1,78 @@
+"""Versions of models that go when nobody needs them: the row stays, with lineage and figures, and the files go."""
+
+from collections.abc import Iterable, Iterator
+
+from sqlalchemy import ColumnElement, Text, cast, or_, select, update
+from sqlalchemy.orm import Session
+
+from db.aliases import Deed, Move, add_model_event, aliases_of, locked_version
+from db.outputs import removal_of
+from db.registry import REMOVED, parse_reference
+from db.tables import Job, Model, ModelVersion
+from db.types import now
+from pixmill.errors import Conflict
+from pixmill.specs import DATASET_MAKERS
+from pixmill.states import ACTIVE, State
+
+NEEDS_MODEL = (*DATASET_MAKERS, "compress")  # kinds whose finished output is read, or made again, with the model
+SHOWN_USERS = 5
+
+
+def forget_version(session: Session, text: str, deed: Deed) -> ModelVersion:
+    """Mark a version as removed, so that its files may go; gives its row.
+
+    Raises NotFound, UserError for a name without a version, and Conflict when somebody needs it.
+    """
+    version = locked_version(session, text)
+    # A submit that has just chosen it holds this row until its job can be seen here.
+    session.execute(select(ModelVersion.id).where(ModelVersion.id == version.id).with_for_update())
+    users = list(version_users(session, version))
+    if users:
+        name = f"{version.model.name}@{version.version}"
+        more = f"; and {len(users) - SHOWN_USERS} more" if len(users) > SHOWN_USERS else ""
+        raise Conflict(f"model {name} is needed: {'; '.join(users[:SHOWN_USERS])}{more}", hint="end that first")
+    session.execute(update(ModelVersion).where(ModelVersion.id == version.id).values(removed_at=now()))
+    add_model_event(session, version.model_id, REMOVED, deed, Move(None, version.version, None))
+    return version
+
+
+def version_users(session: Session, version: ModelVersion) -> Iterator[str]:
+    """One text for each alias, each unfinished job and each finished output that needs the version."""
+    for alias, number in sorted(aliases_of(session, version.model_id).items()):
+        if number == version.version:
+            yield f"{alias} stands for it"
+    named = _is_named(version)
+    unfinished = select(Job.id, Job.kind, Job.state).where(Job.state.in_(ACTIVE), named).order_by(Job.id)
+    for job_id, kind, state in session.execute(unfinished):
+        yield f"{kind} job {job_id} is {state}"
+    finished = select(Job.id).where(Job.state == State.SUCCEEDED, Job.kind.in_(NEEDS_MODEL), named).order_by(Job.id)
+    for job_id in session.scalars(finished):
+        if removal_of(session, job_id) is None:
+            yield f"output {job_id} was made with it"
+
+
+def _is_named(version: ModelVersion) -> ColumnElement[bool]:
+    """Whether a job's spec names it: by its version, or by the job that trained it."""
+    names = (f"{version.model.name}@{version.version}", f"job:{version.job_id}")
+    spec = cast(Job.spec, Text)
+    return or_(*(spec.contains(f'"{name}"', autoescape=True) for name in names))
+
+
+def hold_versions(session: Session, references: Iterable[str]) -> None:
+    """Keep the versions that new jobs name from being removed until the transaction ends.
+
+    Raises Conflict when one was removed since it was chosen.
+    """
+    for text in sorted(set(references)):
+        reference = parse_reference(text)
+        if reference.version is None:
+            continue
+        statement = (
+            select(ModelVersion.id)
+            .join(Model)
+            .where(Model.name == reference.name, ModelVersion.version == reference.version)
+            .where(ModelVersion.removed_at.is_(None))
+            .with_for_update(read=True, key_share=True, of=ModelVersion)
+        )
+        if session.scalar(statement) is None:
+            raise Conflict(f"model {text} was removed meanwhile", hint=f"pixmill model ls --name {reference.name}")
