@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,6 +14,7 @@ from cli.formatting import plural
 from cli.output import Column, is_terminal, print_table, say
 from cli.params import JOB_ID, filter_options
 from cli.poking import poke_scheduler
+from cli.rehearsing import rehearse
 from cli.selection import Selection
 from pixmill.errors import Conflict, NotFound, PixmillError, UserError
 from pixmill.states import State
@@ -139,14 +140,6 @@ def _finish(errors: Sequence[PixmillError], wanted: Sequence[int]) -> None:
     click.get_current_context().exit(1)
 
 
-class _Undone(Exception):
-    """Takes a rehearsed act back."""
-
-    def __init__(self, words: str) -> None:
-        super().__init__(words)
-        self.words = words
-
-
 def _rehearse(workspace: Workspace, act: Act, wanted: Sequence[int], heads: "dict[int, JobHead]") -> None:
     """Do it, see what comes of it, and roll it back."""
     rows, failed = [], 0
@@ -164,11 +157,4 @@ def _rehearse(workspace: Workspace, act: Act, wanted: Sequence[int], heads: "dic
 
 
 def _outcome(workspace: Workspace, act: Act, job_id: int) -> str:
-    def rehearse(session: "Session") -> NoReturn:
-        raise _Undone(act.do(session, job_id))
-
-    try:
-        workspace.database.transact(rehearse)
-    except _Undone as undone:
-        return undone.words
-    raise AssertionError("unreachable")
+    return rehearse(workspace.database, lambda session: act.do(session, job_id))

@@ -36,7 +36,9 @@ SECTIONS = [
             "job": LazyCommand(f"{_JOB}.group:command", "jobs: why, show, hold, requeue, retry, set, top, …"),
             "output": LazyCommand("cli.commands.output.group:command", "what jobs have made: verify, export, query"),
             "dataset": LazyCommand("cli.commands.dataset:command", "real images under a name: add, ls, verify, …"),
-            "model": LazyCommand("cli.commands.model:command", "trained models and presets: ls, compare, presets"),
+            "model": LazyCommand(
+                "cli.commands.model.group:command", "trained models: ls, compare, promote, rollback, …"
+            ),
             "schedule": LazyCommand("cli.commands.schedule:command", "jobs again and again: add, ls, next, history, …"),
             "queue": LazyCommand("cli.commands.queue:command", "queues: ls, pause, resume, set"),
             "worker": LazyCommand("cli.commands.worker:command", "workers: start, ls, check, drain, resume"),

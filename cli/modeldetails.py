@@ -23,16 +23,20 @@ class ModelDetails:
 
     version: "ModelVersion"
     measured: Sequence[tuple["Evaluation", "Job"]]
+    aliases: Sequence[str] = ()
 
 
 def read_model(session: "Session", name: str) -> ModelDetails:
     """Read one model in full.  Raises NotFound, or Conflict while it is being trained."""
+    from db.aliases import aliases_by_version
     from db.jobs import get_job
     from db.registry import list_evaluations
 
     version = find_version(session, name)
     found = list_evaluations(session, version.id)
-    return ModelDetails(version, [(evaluation, get_job(session, evaluation.job_id)) for evaluation in found])
+    measured = [(evaluation, get_job(session, evaluation.job_id)) for evaluation in found]
+    aliases = aliases_by_version(session).get((version.model_id, version.version), [])
+    return ModelDetails(version, measured, aliases)
 
 
 def print_model(details: ModelDetails, root: Path) -> None:
@@ -40,15 +44,17 @@ def print_model(details: ModelDetails, root: Path) -> None:
     version = details.version
     facts = {**model_facts(version), "folder": root / version.folder}
     print_title(f"model {facts.pop('model')}")
+    if details.aliases:
+        facts = {"aliases": ", ".join(details.aliases), **facts}
     print_fields({name: f"{value:,}" if isinstance(value, int) else str(value) for name, value in facts.items()})
     for evaluation, job in details.measured:
-        print_title(_title(evaluation, job), gap=True)
+        print_title(measurement_title(evaluation, job), gap=True)
         print_table(*metric_table(stored_metrics(evaluation.metrics)), empty="nothing was measured")
     if not details.measured:
         say(f"it was never measured: {measuring_hint(version)}")
 
 
-def _title(evaluation: "Evaluation", job: "Job") -> str:
+def measurement_title(evaluation: "Evaluation", job: "Job") -> str:
     """Which job measured what, against which data."""
     output = f" of output {evaluation.output_job_id}" if evaluation.output_job_id != job.id else ""
     judge = f", judged by {job.spec['judge']}" if job.spec.get("judge") else ""

@@ -1,6 +1,7 @@
 """One version of a model: found by what a person calls it, and told as facts."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from imagemodels.presets import PRESETS
 from pixmill.errors import Conflict
@@ -8,7 +9,22 @@ from pixmill.errors import Conflict
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from db.tables import ModelVersion
+    from db.tables import ModelEvent, ModelVersion
+
+PARENT = "parent"  # of a lineage: the version that training began with, if it was one
+# What the lineage of every version should have; versions of an older pixmill lack some.
+LINEAGE: Mapping[str, str] = {
+    "spec_digest": "spec digest",
+    "pixmill": "pixmill",
+    "code_sha256": "code",
+    "torch": "torch",
+    "seed": "seed",
+    "device": "device",
+    "device_model": "device model",
+    "devices": "devices",
+    "precision": "precision",
+    "weights_sha256": "weights",
+}
 
 
 def find_version(session: "Session", name: str) -> "ModelVersion":
@@ -33,6 +49,27 @@ def product(version: "ModelVersion") -> str:
     return preset.traits.product if preset else version.preset
 
 
+def version_json(version: "ModelVersion", aliases: Sequence[str]) -> dict[str, Any]:
+    """A version for machines."""
+    names = ["version", "preset", "job_id", "folder", "digest", "image_size", "channels", "classes", "images_seen"]
+    names += ["metric_name", "metric_value", "lineage", "created_at", "removed_at"]
+    return {
+        "model": version_name(version),
+        "name": version.model.name,
+        "aliases": list(aliases),
+        "frozen": version.model.frozen,
+        **{name: getattr(version, name) for name in names},
+        "parent": version.lineage.get(PARENT),
+        "dataset": {"name": version.dataset.name, "fingerprint": version.dataset.fingerprint},
+    }
+
+
+def event_json(event: "ModelEvent") -> dict[str, Any]:
+    """An event of a model for machines."""
+    names = ("number", "at", "actor", "action", "alias", "from_version", "to_version", "reason", "evidence")
+    return {name: getattr(event, name) for name in names}
+
+
 def model_facts(version: "ModelVersion") -> dict[str, object]:
     """What is to be known of a version, by what it is called."""
     facts: dict[str, object] = {
@@ -48,4 +85,12 @@ def model_facts(version: "ModelVersion") -> dict[str, object]:
     }
     if version.metric_name is not None and version.metric_value is not None:
         facts[version.metric_name] = version.metric_value
-    return facts | {name.replace("_", " "): value for name, value in version.lineage.items()}
+    return facts | lineage_facts(version)
+
+
+def lineage_facts(version: "ModelVersion") -> dict[str, object]:
+    """What the version was made from, and where."""
+    lineage = version.lineage
+    known = {title: lineage.get(key, "not recorded") for key, title in LINEAGE.items()}
+    more = {key.replace("_", " "): value for key, value in lineage.items() if key not in {*LINEAGE, PARENT}}
+    return {**known, "started from": lineage.get(PARENT) or "the seed, no other model", **more}

@@ -182,6 +182,11 @@ def _print_json(document: Mapping[str, Any]) -> None:
     click.echo(json.dumps(document, indent=2, default=_plain))
 
 
+def plain_json(document: Mapping[str, Any]) -> Any:
+    """The document with texts in place of times and paths."""
+    return json.loads(json.dumps(document, default=_plain))
+
+
 def _plain(value: object) -> str:
     if isinstance(value, datetime):
         return write_time(value)

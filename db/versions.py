@@ -1,6 +1,7 @@
 """Versions of models that go when nobody needs them: the row stays, with lineage and figures, and the files go."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Text, cast, or_, select, update
 from sqlalchemy.orm import Session
@@ -18,22 +19,38 @@ NEEDS_MODEL = (*DATASET_MAKERS, "compress")  # kinds whose finished output is re
 SHOWN_USERS = 5
 
 
-def forget_version(session: Session, text: str, deed: Deed) -> ModelVersion:
-    """Mark a version as removed, so that its files may go; gives its row.
+@dataclass(frozen=True)
+class Forgotten:
+    """A version whose files may go."""
+
+    name: str  # of its model
+    version: int
+    folder: str
+
+    @property
+    def reference(self) -> str:
+        """`NAME@VERSION`."""
+        return f"{self.name}@{self.version}"
+
+
+def forget_version(session: Session, text: str, deed: Deed) -> Forgotten:
+    """Mark a version as removed, so that its files may go.
 
     Raises NotFound, UserError for a name without a version, and Conflict when somebody needs it.
     """
     version = locked_version(session, text)
     # A submit that has just chosen it holds this row until its job can be seen here.
     session.execute(select(ModelVersion.id).where(ModelVersion.id == version.id).with_for_update())
+    forgotten = Forgotten(version.model.name, version.version, version.folder)
     users = list(version_users(session, version))
     if users:
-        name = f"{version.model.name}@{version.version}"
         more = f"; and {len(users) - SHOWN_USERS} more" if len(users) > SHOWN_USERS else ""
-        raise Conflict(f"model {name} is needed: {'; '.join(users[:SHOWN_USERS])}{more}", hint="end that first")
+        raise Conflict(
+            f"model {forgotten.reference} is needed: {'; '.join(users[:SHOWN_USERS])}{more}", hint="end that first"
+        )
     session.execute(update(ModelVersion).where(ModelVersion.id == version.id).values(removed_at=now()))
     add_model_event(session, version.model_id, REMOVED, deed, Move(None, version.version, None))
-    return version
+    return forgotten
 
 
 def version_users(session: Session, version: ModelVersion) -> Iterator[str]:

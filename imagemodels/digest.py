@@ -1,11 +1,9 @@
 """The identity of a model: a hash of its architecture and its weights."""
 
-import hashlib
-import json
-
 from safetensors.torch import save
 from torch import Tensor
 
+from imagemodels.identity import identity, sha256_hex
 from imagemodels.networks.architectures import Network
 from imagemodels.networks.specs import spec_values
 
@@ -18,16 +16,6 @@ def weights_bytes(network: Network) -> bytes:
     }
     content: bytes = save(tensors)
     return content
-
-
-def sha256_hex(content: bytes) -> str:
-    """Return the sha256 of ``content`` in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def identity(architecture: str, spec: dict[str, object], weights_sha256: str) -> str:
-    """Return the sha256 in hexadecimal by which a checkpoint is known: architecture, its spec, its weights."""
-    return sha256_hex(json.dumps([architecture, spec, weights_sha256], sort_keys=True).encode())
 
 
 def model_digest(network: Network) -> str:

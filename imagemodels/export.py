@@ -7,8 +7,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from imagemodels.card import CARD_FILE, Metadata, ModelCard, read_card
-from imagemodels.digest import identity, sha256_hex, weights_bytes
+from imagemodels.digest import weights_bytes
 from imagemodels.errors import CorruptCheckpoint, ModelError
+from imagemodels.identity import identity, sha256_hex
 from imagemodels.model import Model, model_of
 from imagemodels.networks.architectures import ARCHITECTURES, Network
 from imagemodels.networks.specs import spec_values

@@ -26,7 +26,16 @@ TRASH_PREFIX = ".trash-"
 # What `logs` and `report` put together from all attempts of a task, the older ones too.
 HISTORY = ("log.txt", "journal.jsonl", "losses.jsonl", "quality.jsonl", "reals.png", "samples-*.png")
 # What an attempt writes to be published by a row, and is of no use without one.
-PUBLISHABLE = ("state-*.pt", "best-*", "shard-*.json", "shard-*.tar", "shard-*.npy", "shard-*.parquet", "files")
+PUBLISHABLE = (
+    "state-*.pt",
+    "best-*",
+    "shard-*.json",
+    "shard-*.tar",
+    "shard-*.npy",
+    "shard-*.parquet",
+    "files",
+    "model",
+)
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")  # an id or epoch, as `Layout` writes it
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

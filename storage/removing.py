@@ -25,6 +25,16 @@ def file_scraps(layout: Layout, manifest: Path) -> list[Scrap]:
     return _scraps(layout.root, [f"{folder}/{name}" for name in (MANIFEST_FILE, IMAGES_FOLDER)])
 
 
+def folder_scraps(layout: Layout, folder: str) -> list[Scrap]:
+    """One folder (root-relative) with all that is in it; nothing where there is none."""
+    return _scraps(layout.root, [folder])
+
+
+def usage_sum(scraps: Iterable[Scrap]) -> Usage:
+    """How much all of them are."""
+    return sum((scrap.usage for scrap in scraps), Usage())
+
+
 def remove_output(layout: Layout, scraps: Sequence[Scrap]) -> Usage:
     """Remove them, and what an interrupted removal has left; gives how much of `scraps` was there."""
     removed = remove(layout.root, scraps)

@@ -15,7 +15,7 @@ STRANGER = "stranger"
 GOES: Mapping[str, str] = {
     Waste.LEFT: "older attempts that no row refers to (logs, curves and sample grids stay)",
     Waste.ORPHAN: "no attempt row, and older than {grace}",
-    Waste.UNPUBLISHED: "checkpoints and shards without a row",
+    Waste.UNPUBLISHED: "checkpoints, shards and models without a row",
     Waste.TEMPORARY: "half-written files older than {grace}",
     Waste.TRASH: "removals that were interrupted",
 }

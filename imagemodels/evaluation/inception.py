@@ -16,11 +16,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from imagemodels.digest import sha256_hex
 from imagemodels.errors import DataError
 from imagemodels.evaluation.features import measuring_runtime
 from imagemodels.evaluation.metrics import FeatureSides, distance_metrics
 from imagemodels.evaluation.report import Metric
+from imagemodels.identity import sha256_hex
 from imagemodels.memory import in_batches_that_fit
 from imagemodels.networks.inception import INCEPTION_FEATURES, INCEPTION_SIDE, InceptionNetwork
 from imagemodels.runtime import Runtime

@@ -8,10 +8,10 @@ from imagemodels.card import ModelCard, read_card
 from imagemodels.classifier import Classifier
 from imagemodels.data.dataset import ImageDataset
 from imagemodels.data.seen import SeenImages
-from imagemodels.digest import sha256_hex
 from imagemodels.errors import ConfigError, CorruptCheckpoint, DataError
 from imagemodels.evaluation.features import FeatureNet, held_out_accuracy, measuring_runtime, unit_scale
 from imagemodels.export import load_model
+from imagemodels.identity import sha256_hex
 from imagemodels.runtime import Runtime
 
 SEEN_FILE = "seen-images.bin"

@@ -59,7 +59,7 @@ def test_a_new_champion_makes_the_old_one_previous(line: Database) -> None:
     evidence = {"kid": [0.5, 0.25], "gate": "PROMOTE"}
     deed = Deed(actor="bob", reason="night of the 21st", evidence=evidence)
     version, moved = act(line, promote, "digits@3", "champion", deed)
-    assert (version.version, moved) == (3, [Move("champion", 1, 3), Move("previous", None, 1)])
+    assert (version, moved) == ("digits@3", [Move("champion", 1, 3), Move("previous", None, 1)])
     assert aliases(line) == {"champion": 3, "previous": 1}
     assert moves(line) == [
         (1, "promote", "champion", None, 1),

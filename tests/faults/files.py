@@ -61,8 +61,8 @@ def _check_shards(history: History, layout: Layout) -> Iterator[Violation]:
 
 def _check_models(history: History, layout: Layout) -> Iterator[Violation]:
     from imagemodels.card import read_card
-    from imagemodels.digest import identity
     from imagemodels.errors import ModelError
+    from imagemodels.identity import identity
 
     for version in history.versions:
         what, folder = f"model version {version.id}", layout.resolve(version.folder)

@@ -7,9 +7,9 @@ import torch
 
 from imagemodels.card import Metadata, ModelCard, read_card
 from imagemodels.classifier import Classifier
-from imagemodels.digest import sha256_hex
 from imagemodels.errors import CorruptCheckpoint
 from imagemodels.export import load_model, save_model
+from imagemodels.identity import sha256_hex
 from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.networks.encoder import ConvEncoder
 from imagemodels.networks.specs import ConvDecoderSpec, ConvEncoderSpec

@@ -1,5 +1,6 @@
 """What a device process finds out about its device, and about itself."""
 
+import hashlib
 import os
 import platform
 from collections import Counter
@@ -10,6 +11,9 @@ import torch
 
 from pixmill.errors import UserError
 from worker.device.slots import parse_slot
+
+REPOSITORY = Path(__file__).parents[2]
+CODE_ROOMS = ("imagemodels", "worker/device")  # what weights depend on
 
 
 def device_facts(name: str) -> dict[str, Any]:
@@ -32,6 +36,16 @@ def device_facts(name: str) -> dict[str, Any]:
         f"{count} × {model}" if count > 1 else model for model, count in Counter(p.name for p in found).items()
     )
     return {"device": name, "kind": kind, "model": models, "memory_bytes": sum(p.total_memory for p in found)}
+
+
+def code_sha256() -> str:
+    """SHA-256 over the source that trains: a version number says nothing of what was changed on this host."""
+    digest = hashlib.sha256()
+    for room in CODE_ROOMS:
+        for path in sorted((REPOSITORY / room).rglob("*.py")):
+            digest.update(f"{path.relative_to(REPOSITORY)}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def prepare_torch(threads: int) -> None:

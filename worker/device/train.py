@@ -1,7 +1,7 @@
 """A train task: one model on one data set, resumed exactly where an earlier attempt was stopped."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +30,7 @@ from storage.pictures import contact_sheet, save_png
 from worker.device.checkpoints import Checkpoints
 from worker.device.desk import Desk, StopRequested
 from worker.device.exporting import export_model
+from worker.device.facts import code_sha256
 from worker.device.heldout import judge_held_out
 from worker.device.lessons import (
     Data,
@@ -90,9 +91,11 @@ class _Run:
     def _quality_metric(self) -> Callable[[Generator], float] | None:
         if self._features is None:
             return None
-        images = images_of(self._data)
-        count = min(QUALITY_IMAGES, max(2, len(images.train_indices)))
-        return quality_metric(images, self._features, count=count, seed=self._spec.seed)
+        return quality_metric(images_of(self._data), self._features, count=self._quality_images, seed=self._spec.seed)
+
+    @property
+    def _quality_images(self) -> int:
+        return min(QUALITY_IMAGES, max(2, len(images_of(self._data).train_indices)))
 
     def _new_trainer(self) -> Run:
         runtime = self._warm.runtime(self._spec.precision)
@@ -224,7 +227,9 @@ class _Run:
         model = self._trainer.model("best" if best else "last")
         folder = self._desk.folder / "model"
         seen = self._seen(folder, model)
-        export_model(folder, model, self._metadata(best.images_seen if best else self._trainer.images_seen, seen))
+        images_seen = best.images_seen if best else self._trainer.images_seen
+        weights_sha256 = export_model(folder, model, self._metadata(images_seen, seen))
+        judged = self._judged(model)
         metric = None
         if best is not None:
             metric = {"name": self._metric_name, "value": best.value}
@@ -238,7 +243,7 @@ class _Run:
             "images_seen": self._trainer.images_seen,
             "best_images_seen": best.images_seen if best else None,
             "metric": metric,
-            **self._judged(model),
+            **judged,
             **self._memory_and_rollbacks(),
             "dataset": {"name": self._data.name, "description": self._data.describe()},
             "lineage": {
@@ -247,10 +252,23 @@ class _Run:
                 "device": self._warm.device,
                 "precision": self._trainer.runtime.resolved_precision,
                 "seed": self._spec.seed,
+                "code_sha256": code_sha256(),
+                "weights_sha256": weights_sha256,
+                **self._instrument(judged),
                 **({"encoder": True} if isinstance(model, Generator) and model.has_encoder else {}),
                 **self._memory_and_rollbacks(),
             },
         }
+
+    def _instrument(self, judged: Mapping[str, Any]) -> dict[str, Any]:
+        """By how many images, and which feature net, the model's own metric was measured."""
+        if self._features is not None:
+            return {
+                "metric_images": self._quality_images,
+                "feature_net": self._features.name,
+                "feature_net_digest": self._features.digest,
+            }
+        return {"metric_images": judged["measured"]["images"]} if "measured" in judged else {}
 
     def _judged(self, model: Model) -> dict[str, Any]:
         """What a model that makes no images was measured by, and where the figures lie."""

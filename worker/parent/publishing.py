@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from db.jobs import get_job
 from db.leases import Lease
 from db.registry import add_version, ensure_dataset, resolve_model
-from db.tables import Dataset, Evaluation, ModelVersion, Role
+from db.tables import Dataset, Evaluation, ModelVersion, Role, Worker
 from pixmill.errors import Conflict
 
 Publish = Callable[[Session, Lease, Mapping[str, Any]], dict[str, Any]]
@@ -41,7 +41,12 @@ def _publish_model(session: Session, lease: Lease, result: Mapping[str, Any]) ->
             images_seen=result["best_images_seen"] or result["images_seen"],
             metric_name=metric.get("name"),
             metric_value=metric.get("value"),
-            lineage={**result["lineage"], "spec_digest": lease.spec_digest, "worker": lease.worker_name},
+            lineage={
+                **result["lineage"],
+                "spec_digest": lease.spec_digest,
+                "worker": lease.worker_name,
+                "device_model": session.get_one(Worker, lease.worker_id).device.model,
+            },
         ),
     )
     measured = result.get("measured")  # by the train job itself, of a model that makes no images

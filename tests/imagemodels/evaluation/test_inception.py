@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from imagemodels.data import dataset_from_arrays
-from imagemodels.digest import sha256_hex
 from imagemodels.errors import DataError
 from imagemodels.evaluation import EvaluationReport, evaluate
 from imagemodels.evaluation.inception import InceptionNet, clean_resize, load_inception
+from imagemodels.identity import sha256_hex
 from imagemodels.networks.inception import InceptionNetwork
 from imagemodels.runtime import Runtime
 from tests.imagemodels.evaluation.conftest import Study

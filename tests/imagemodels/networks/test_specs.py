@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from imagemodels.digest import identity
+from imagemodels.identity import identity
 from imagemodels.networks.architectures import ARCHITECTURES
 from imagemodels.networks.forest import ForestSpec
 from imagemodels.networks.restoration_specs import DegradationSpec, RestorerSpec

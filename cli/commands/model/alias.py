@@ -1,0 +1,49 @@
+"""`pixmill model alias`: names of an operator's own for versions."""
+
+from typing import Any
+
+import click
+
+from cli.context import Workspace, pass_workspace, user_name
+from cli.modelacting import Shown, act_options, do, expect_option, tell_moves
+from cli.params import examples
+
+
+@click.group("alias", epilog=examples("pixmill model alias set digits@3 paper"))
+def command() -> None:
+    """Names of your own for versions: `--model digits@paper`.
+
+    champion and challenger move by `model promote`, champion and previous by `model rollback`.
+    """
+
+
+@command.command(
+    "set", epilog=examples("pixmill model alias set digits@3 paper", "pixmill model alias set digits@champion released")
+)
+@click.argument("name", metavar="NAME@VERSION")
+@click.argument("alias")
+@expect_option
+@act_options()
+@pass_workspace
+def set_(workspace: Workspace, /, name: str, alias: str, *, expect: int | None, **flags: Any) -> None:
+    """Let ALIAS stand for a version, whatever it stood for before."""
+    from db.aliases import Deed, set_alias
+
+    deed, how = Deed(actor=user_name(), reason=flags.pop("reason")), Shown(**flags)
+    version, moves = do(workspace, lambda session: set_alias(session, name, alias, deed, expect=expect), how)
+    model = version.partition("@")[0]
+    tell_moves(model, moves, f"{model}@{alias} stands for {version} already", how)
+
+
+@command.command("rm", epilog=examples("pixmill model alias rm digits paper"))
+@click.argument("name")
+@click.argument("alias")
+@act_options()
+@pass_workspace
+def rm(workspace: Workspace, /, name: str, alias: str, *, reason: str | None, **shown: Any) -> None:
+    """Let ALIAS stand for nothing; the version stays.  champion and previous cannot be removed."""
+    from db.aliases import Deed, remove_alias
+
+    deed, how = Deed(actor=user_name(), reason=reason), Shown(**shown)
+    moves = do(workspace, lambda session: remove_alias(session, name, alias, deed), how)
+    tell_moves(name, moves, "", how)

@@ -1,0 +1,76 @@
+"""`pixmill model promote`: let `champion` or `challenger` stand for a version."""
+
+import json
+from typing import Any
+
+import click
+
+from cli.context import Workspace, pass_workspace, user_name
+from cli.modelacting import Shown, act_options, do, expect_option, tell_moves
+from cli.output import say_next
+from cli.params import examples
+from pixmill.errors import UserError
+
+
+@click.command(
+    "promote",
+    epilog=examples(
+        "pixmill model promote digits@7 --reason 'KID 0.021, was 0.034'",
+        "pixmill model promote digits@7 --expect 4 --evidence comparison.json --reason 'night of the 21st'",
+        "pixmill model promote digits@8 --alias challenger --reason 'to be compared'",
+    ),
+)
+@click.argument("name", metavar="NAME@VERSION")
+@click.option(
+    "--alias", type=click.Choice(["champion", "challenger"]), default="champion", show_default=True, help="As what."
+)
+@expect_option
+@click.option(
+    "--evidence",
+    metavar="FILE",
+    help="JSON that it rests on, such as `model compare -o json` prints; kept in the history. - is stdin.",
+)
+@act_options(needs_reason=True)
+@pass_workspace
+def command(
+    workspace: Workspace,
+    /,
+    name: str,
+    *,
+    alias: str,
+    expect: int | None,
+    evidence: str | None,
+    reason: str,
+    **shown: Any,
+) -> None:
+    """Make a version champion; the champion before it becomes previous, in one transaction.
+
+    Takes effect with the next submit: a job keeps the version that it was submitted with. Refused (rc 4) for a frozen
+    model, or when the alias is not what --expect says.
+    """
+    from db.aliases import Deed, promote
+
+    deed = Deed(actor=user_name(), reason=reason, evidence=None if evidence is None else _evidence(evidence))
+    how = Shown(**shown)
+    version, moves = do(workspace, lambda session: promote(session, name, alias, deed, expect=expect), how)
+    model = version.partition("@")[0]
+    tell_moves(model, moves, f"{version} is {alias} already", how)
+    if moves and alias == "champion" and how.output_format == "text" and not how.dry_run:
+        say_next(
+            f"use it:     pixmill submit generate --model {model}@champion …",
+            f"take back:  pixmill model rollback {model}",
+        )
+
+
+def _evidence(source: str) -> dict[str, Any]:
+    """What a file says.  Raises UserError for one that a database could not keep."""
+    from cli.documents import read_documents
+
+    document = read_documents(source)[0]
+    try:
+        text = json.dumps(document, allow_nan=False)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{source} cannot be kept as JSON: {error}", hint="JSON has no NaN and no dates") from error
+    if "\\u0000" in text:
+        raise UserError(f"{source} holds the character NUL", hint="remove it")
+    return dict(document)

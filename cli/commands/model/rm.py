@@ -1,0 +1,71 @@
+"""`pixmill model rm`: remove the files of a version that nobody needs."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.context import Workspace, pass_workspace, user_name
+from cli.formatting import plural, size
+from cli.modelacting import Shown, act_options, tell_rehearsal
+from cli.output import is_terminal, print_item, say
+from cli.params import examples
+from cli.rehearsing import rehearse
+from pixmill.errors import UserError
+
+if TYPE_CHECKING:
+    from db.versions import Forgotten
+    from storage.garbage import Usage
+
+
+@click.command(
+    "rm", epilog=examples("pixmill model rm digits@3", "pixmill model rm digits@3 --reason 'dark images' --dry-run")
+)
+@click.argument("name", metavar="NAME@VERSION")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@act_options()
+@pass_workspace
+def command(workspace: Workspace, /, name: str, *, yes: bool, reason: str | None, **flags: Any) -> None:
+    """Remove the weights of a version, once its name is typed; its lineage and figures stay.
+
+    Refused (rc 4) while an alias stands for it, an unfinished job names it, or a finished output was made with it. The
+    number is not given again.
+    """
+    from db.aliases import Deed
+    from db.versions import forget_version
+    from storage.garbage import remove
+    from storage.removing import folder_scraps, usage_sum
+
+    deed, how = Deed(actor=user_name(), reason=reason), Shown(**flags)
+    # What forbids it is said before anybody is asked.
+    version = rehearse(workspace.database, lambda session: forget_version(session, name, deed))
+    text, scraps = version.reference, folder_scraps(workspace.layout, version.folder)
+    removed = usage_sum(scraps)
+    if not how.dry_run:
+        if not yes:
+            _confirm(text, removed)
+        # The row first: files without a row are garbage, a row without files is a fault.
+        workspace.database.transact(lambda session: forget_version(session, text, deed))
+        removed = remove(workspace.layout.root, scraps)
+    _tell(version, removed, how)
+
+
+def _tell(version: "Forgotten", removed: "Usage", how: Shown) -> None:
+    if how.output_format == "json":
+        facts = {"dry_run": how.dry_run, "files": removed.files, "bytes": removed.size_bytes}
+        print_item("model_removal", {"model": version.reference, **facts})
+        return
+    stay = f"its figures stay: pixmill model versions {version.name} --all"
+    say(f"removed {version.reference}: {_amount(removed)}; {stay}")
+    tell_rehearsal(how)
+
+
+def _amount(usage: "Usage") -> str:
+    return f"{plural(usage.files, 'file')} ({size(usage.size_bytes)})"
+
+
+def _confirm(text: str, usage: "Usage") -> None:
+    if not is_terminal(sys.stdin):
+        raise UserError(f"model {text}, {_amount(usage)}, would be removed: nobody can be asked", hint="add -y")
+    if click.prompt(f"type {text} to remove that version, {_amount(usage)}", err=True) != text:
+        raise click.Abort

@@ -1,0 +1,83 @@
+"""`pixmill model versions`: the versions of one model, with what each was made from."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.context import Workspace, pass_workspace
+from cli.formatting import age, count
+from cli.output import Column, print_list, print_table, say
+from cli.params import examples, output_option
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from db.tables import ModelVersion
+
+COLUMNS = [
+    Column(title="VERSION", align="right"),
+    Column(title="ALIASES", shrinks=True),
+    Column(title="IMAGES", align="right"),
+    Column(title="METRIC", shrinks=True, dropped=2),
+    Column(title="VALUE", align="right"),
+    Column(title="SEED", align="right", dropped=3),
+    Column(title="DATA", dropped=1),
+    Column(title="SPEC", dropped=4),
+    Column(title="CODE", dropped=4),
+    Column(title="DEVICE", dropped=3),
+    Column(title="JOB", align="right"),
+    Column(title="AGE", align="right"),
+]
+DIGITS = 12  # of a hash
+
+
+@click.command(
+    "versions", epilog=examples("pixmill model versions digits", "pixmill model versions digits --all -o json")
+)
+@click.argument("name")
+@click.option("--all", "removed", is_flag=True, help="Those that were removed, too.")
+@output_option("table", "json", "ids")
+@pass_workspace
+def command(workspace: Workspace, name: str, removed: bool, output_format: str) -> None:
+    """List the versions of one model, the newest first, with what each was made from.
+
+    DATA, SPEC and CODE are the first digits of hashes: equal digits, equal data, spec or source.
+    """
+    from cli.modelfacts import version_json, version_name
+    from db.aliases import aliases_by_version
+    from db.registry import get_model, list_versions
+    from db.workers import database_time
+
+    with workspace.database.read() as session:
+        model = get_model(session, name)
+        aliases = aliases_by_version(session)
+        found = list_versions(session, name, removed=removed)
+        versions = [(row, aliases.get((row.model_id, row.version), [])) for row in found]
+        at = database_time(session)
+    if output_format == "json":
+        print_list("model_list", [version_json(*pair) for pair in versions])
+    elif output_format == "ids":
+        for version, _aliases in versions:
+            click.echo(version_name(version))
+    else:
+        print_table(COLUMNS, [_row(*pair, at) for pair in versions], empty=f"all versions of {name} were removed")
+        if model.frozen:
+            say(f"model {name} is frozen: {model.frozen_reason}")
+
+
+def _row(version: "ModelVersion", aliases: Sequence[str], at: "datetime") -> list[str]:
+    lineage = version.lineage
+    return [
+        str(version.version),
+        "(removed)" if version.removed_at else ", ".join(aliases) or "–",
+        count(version.images_seen),
+        version.metric_name or "–",
+        "–" if version.metric_value is None else f"{version.metric_value:.4g}",
+        str(lineage.get("seed", "–")),
+        version.dataset.fingerprint[:DIGITS],
+        *(str(lineage.get(key) or "–")[:DIGITS] for key in ("spec_digest", "code_sha256")),
+        str(lineage.get("device", "–")),
+        str(version.job_id),
+        age(version.created_at, at),
+    ]
