@@ -149,19 +149,23 @@ def test_of_a_published_folder_go_states_and_shards_without_a_row(tmp_path: Path
     assert look(tmp_path, unfinished).scraps == ()
 
 
-def test_the_latest_attempt_keeps_all_but_states_without_a_row_and_old_temporary_files(tmp_path: Path) -> None:
+def test_the_latest_attempt_keeps_all_but_states_and_models_without_a_row_and_old_temporary_files(
+    tmp_path: Path,
+) -> None:
     fill(tmp_path, "log.txt", "result.json", "evaluation.json", "state-000000001.pt", "model/model.json")
-    fill(tmp_path, ".state-2.pt.1-ab.tmp", "model/.weights.1-ab.tmp", age_seconds=7200)
+    fill(tmp_path, "pictures/a.png")
+    fill(tmp_path, ".state-2.pt.1-ab.tmp", "pictures/.a.png.1-ab.tmp", age_seconds=7200)
     fill(tmp_path, ".state-3.pt.1-ab.tmp", age_seconds=60)
     found = look(tmp_path, LATEST)
     assert found.standing is Standing.LATEST
     assert names(found) == {
         "state-000000001.pt": Waste.UNPUBLISHED,
         ".state-2.pt.1-ab.tmp": Waste.TEMPORARY,
-        "model/.weights.1-ab.tmp": Waste.TEMPORARY,
+        "pictures/.a.png.1-ab.tmp": Waste.TEMPORARY,
+        "model": Waste.UNPUBLISHED,
     }
     remove(tmp_path, found.scraps)
-    kept = {"log.txt", "result.json", "evaluation.json", "model/model.json", ".state-3.pt.1-ab.tmp"}
+    kept = {"log.txt", "result.json", "evaluation.json", "pictures/a.png", ".state-3.pt.1-ab.tmp"}
     assert files(tmp_path / FOLDER.path) == kept
 
 
