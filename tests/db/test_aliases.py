@@ -187,7 +187,7 @@ def test_the_first_champion_is_expected_to_be_none(line: Database) -> None:
 def test_the_history_of_many_that_act_at_once_has_no_gap_and_no_step_that_does_not_follow(line: Database) -> None:
     act_ = partial(act, line)
     busy = [partial(champion, line, version) for version in (1, 2, 3, 1)]
-    busy += [partial(act_, set_alias, f"digits@{version}", "beta", ANN) for version in (1, 2)]  # type: ignore[list-item]
+    busy += [partial(act_, set_alias, f"digits@{version}", "beta", ANN) for version in (1, 2)]
     found = rows.run_all(*busy, partial(trained, line))
     assert [each for each in found if isinstance(each, Exception)] == []
     found_events = events(line)

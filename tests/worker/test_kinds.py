@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from cli.main import command
 from cli.reporting import build_report
+from db.aliases import Deed, set_alias
 from db.registry import resolve_model, version_of_job
 from db.tables import Checkpoint, Evaluation, ModelVersion, Task
 from imagemodels.data import load_dataset
@@ -26,6 +27,7 @@ from storage.records import ShardRecord
 from storage.shards import ImageBatch, read_images, read_marker, write_shard
 from tests.worker.conftest import SMALL_CLASSIFIER, digits_model, small_generate, small_train
 from tests.worker.line import Line
+from worker.device.facts import code_sha256
 
 
 def json_lines(path: Path) -> list[dict[str, object]]:
@@ -49,6 +51,11 @@ def test_a_train_job_publishes_a_model_with_its_history(line: Line) -> None:
     card = json.loads((line.path(version.folder) / "model.json").read_text())
     open_verified(line.path(version.folder) / "weights.safetensors", card["weights_sha256"]).close()
     assert card["digest"] == version.digest
+    lineage = version.lineage
+    assert (lineage["weights_sha256"], lineage["seed"], lineage["devices"]) == (card["weights_sha256"], 5, 1)
+    assert (lineage["feature_net"], lineage["metric_images"]) == (task.result["metric"]["name"].partition("@")[2], 1000)
+    assert lineage["feature_net"].endswith(lineage["feature_net_digest"][:8])
+    assert (lineage["code_sha256"], bool(lineage["device_model"])) == (code_sha256(), True)
     assert [entry["images"] for entry in json_lines(folder / "losses.jsonl")][-1] == 2_048
     quality = json_lines(folder / "quality.jsonl")
     assert min(float(str(entry["value"])) for entry in quality) == version.metric_value
@@ -128,12 +135,16 @@ def test_a_generate_job_publishes_shards_and_one_data_set(line: Line) -> None:
     assert line.path(result["contact_sheet"]).stat().st_size > 0
 
 
-def test_only_the_chosen_classes_are_made(sqlite_line: Line) -> None:
+def test_only_the_chosen_classes_are_made_by_the_version_that_an_alias_stands_for(sqlite_line: Line) -> None:
     model = digits_model(sqlite_line)
-    job = sqlite_line.run(small_generate(model, n=30, classes=["3", "7"]))
+    sqlite_line.database.transact(lambda session: set_alias(session, model, "chosen", Deed(actor="ann")))
+    name = model.partition("@")[0]
+    job = sqlite_line.run(small_generate(f"{name}@chosen", n=30, classes=["3", "7"]))
     result = sqlite_line.tasks(job)[-1].result
     assert result is not None
-    assert result["class_counts"] == {"3": 15, "7": 15}
+    assert (result["model"], result["class_counts"]) == (model, {"3": 15, "7": 15})
+    details = json.loads(sqlite_line.path(result["index"]).read_text())["details"]
+    assert (details["model"], details["aliases"]) == (model, {model: "chosen"})
 
 
 def test_an_evaluate_job_publishes_what_it_measured(sqlite_line: Line) -> None:
