@@ -67,12 +67,20 @@ def event_ends(session: Session, job_id: int, most: int | None) -> Ends[EventRow
 
 def task_sums(session: Session, job_id: int) -> TaskSums:
     """Counters over all tasks of a job."""
-    excused = Task.excused_failures + Task.excused_lost_leases
-    sums = [func.sum(column) for column in (Task.failures, Task.lost_leases, Task.preemptions, excused)]
-    most = [func.max(column) for column in (Task.failures - Task.excused_failures, Task.retries)]
-    columns = (func.count(), *sums, *most, func.max(Task.time_limit_seconds))
-    *numbers, time_limit = session.execute(select(*columns).where(Task.job_id == job_id)).one()
-    return TaskSums(*(int(number or 0) for number in numbers), time_limit)
+    excused, used = Task.excused_failures + Task.excused_lost_leases, Task.failures - Task.excused_failures
+    statement = select(
+        func.count(),
+        func.sum(Task.failures),
+        func.sum(Task.lost_leases),
+        func.sum(Task.preemptions),
+        func.sum(excused),
+        func.max(used),
+        func.max(Task.retries),
+        func.max(Task.time_limit_seconds),
+    )
+    row: Sequence[Any] = session.execute(statement.where(Task.job_id == job_id)).one()
+    tasks, failures, lost_leases, preemptions, forgiven, most_used, retries = (int(number or 0) for number in row[:7])
+    return TaskSums(tasks, failures, lost_leases, preemptions, forgiven, most_used, retries, row[7])
 
 
 def own_results(session: Session, job_id: int) -> Sequence[Mapping[str, Any]]:
