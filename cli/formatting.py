@@ -1,6 +1,7 @@
 """Ages, durations, sizes and counts as a table cell wants them: short, and never longer than they must be."""
 
 import unicodedata
+from collections.abc import Mapping
 from datetime import datetime
 
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
@@ -150,3 +151,25 @@ def cut(text: str, width: int) -> str:
             break
         kept += letter
     return kept + "…" if width > 0 else ""
+
+
+def spec_fields(document: Mapping[str, object]) -> dict[str, str]:
+    """What a job is asked for, a line each; what is left open has none."""
+    return {key: value_text(value) for key, value in document.items() if key != "version" and value not in (None, {})}
+
+
+def value_text(value: object) -> str:
+    """A value of a document as people write it.
+
+    >>> value_text(10_000), value_text(True), value_text({'width': 8}), value_text([1.5, 'a'])
+    ('10,000', 'yes', 'width=8', '1.5, a')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={value_text(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(value_text(inner) for inner in value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.formatting import age, duration, plural, size, utc
+from cli.formatting import age, duration, plural, size, spec_fields, utc, value_text
 from cli.jobpace import pace_fields
 from cli.jobs import device_text, done_images, job_json, model_of
 from cli.jobtables import SHOWN_ROWS, print_attempts, print_events, print_metrics, print_rates, print_tasks
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from db.ends import AttemptRow, Ends, EventRow, TaskSums
-    from db.tables import Job, Task
+    from db.tables import Task
     from db.views import JobLine
     from pixmill.settings import Settings
 
@@ -68,7 +68,7 @@ def print_details(details: JobDetails) -> None:
     print_title(f"job {job.id}  {job.name}")
     print_fields(_head_fields(details))
     print_title("spec", gap=True)
-    print_fields(_spec_fields(job))
+    print_fields(spec_fields({"kind": job.kind, **job.spec}))
     _print_result(details)
     rates = [rate for result in details.results for rate in result.get("rates", ())]
     print_rates(rates)
@@ -124,23 +124,6 @@ def _time_limit(sums: "TaskSums") -> str:
     return f"{duration(sums.time_limit_seconds)} for an attempt" if sums.time_limit_seconds is not None else ""
 
 
-def _spec_fields(job: "Job") -> dict[str, str]:
-    spec = {"kind": job.kind, **job.spec}
-    return {key: _value_text(value) for key, value in spec.items() if key != "version" and value not in (None, {})}
-
-
-def _value_text(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}={_value_text(inner)}" for key, inner in value.items())
-    if isinstance(value, list):
-        return ", ".join(_value_text(inner) for inner in value)
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
 def _print_result(details: JobDetails) -> None:
     fields: dict[str, str] = {}
     for result in details.results:
@@ -156,7 +139,7 @@ def _result_fields(result: Mapping[str, Any], root: Path) -> dict[str, str]:
         if value in (None, {}, []) or key.endswith("_id") or key == "rates":
             continue
         if key in {"metric", "headline"} and isinstance(value, Mapping):
-            fields[str(value.get("name"))] = _value_text(value.get("value"))
+            fields[str(value.get("name"))] = value_text(value.get("value"))
         elif key == "fidelity":
             fields |= {way: f"PSNR {mean['psnr']:.2f} dB, SSIM {mean['ssim']:.4f}" for way, mean in value.items()}
         elif key in _PATHS:
@@ -164,7 +147,7 @@ def _result_fields(result: Mapping[str, Any], root: Path) -> dict[str, str]:
         elif key == "bytes":
             fields["size"] = size(value)
         else:
-            fields[key.replace("_", " ")] = _value_text(value)
+            fields[key.replace("_", " ")] = value_text(value)
     return fields
 
 

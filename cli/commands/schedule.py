@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
+from cli.formatting import spec_fields
 from cli.joboptions import QUEUEING
 from cli.output import (
     is_terminal,
@@ -168,7 +169,7 @@ def show(workspace: Workspace, name: str, output_format: str, *, as_spec: bool) 
         print_title(f"schedule {name}")
         print_fields(schedule_fields(line.schedule))
         print_title("job", gap=True)
-        print_fields({key: str(value) for key, value in document.items() if key != "version"})
+        print_fields(spec_fields(document))
         if runs:
             print_title("last runs", gap=True)
             print_table(RUN_COLUMNS, [run_row(line.schedule, run) for run in runs], empty="")
