@@ -13,8 +13,8 @@ from pixmill.errors import DatasetError, KeyConflict, PixmillError, SpecError
 from pixmill.settings import Settings
 from pixmill.specs import EditSpec, TrainSpec
 from scheduler.editing import check_edit, require_editor, settled_edit
+from tests.scheduler.desk import Desk
 from tests.scheduler.test_registered import register
-from tests.scheduler.test_submit import Desk
 
 VAE = TrainSpec(model="vae", dataset="digits")
 CONDITIONAL = VAE.model_copy(update={"conditional": True})

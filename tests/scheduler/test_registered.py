@@ -11,7 +11,7 @@ from pixmill.settings import Settings
 from pixmill.specs import EvaluateSpec, TrainSpec
 from tests import rows
 from tests.rows import act
-from tests.scheduler.test_submit import Desk
+from tests.scheduler.desk import Desk
 
 TRAIN = TrainSpec(model="vae", dataset="cats")
 
