@@ -1,6 +1,7 @@
 """The scheduler's and the submitters' side of Redis: send wake-ups, poke the scheduler, wait for a poke."""
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import redis
@@ -13,6 +14,9 @@ from scheduler.names import HEAR_CANARY, POKE_LIST, RUN_TASK, canary_queue, cele
 
 if TYPE_CHECKING:
     from celery import Celery
+
+LOOK_SECONDS = 1.0  # between two looks whether the scheduler is to end
+SHORTEST_WAIT = 0.01  # seconds; Redis waits for ever where it is asked to wait for less than a millisecond
 
 
 def connect(settings: Settings, *, read_seconds: float | None = None) -> "redis.Redis":
@@ -113,12 +117,15 @@ class PokeListener:
         patience = settings.scheduler.tick_seconds + settings.broker.timeout_seconds
         self._client = connect(settings, read_seconds=patience)
 
-    def wait(self, seconds: float) -> bool:
-        """Whether a poke arrived within `seconds`."""
-        started = time.monotonic()
-        try:
-            poked = self._client.blpop([POKE_LIST], timeout=seconds)
-        except (RedisError, OSError):
-            time.sleep(max(0.0, seconds - (time.monotonic() - started)))
-            return False
-        return poked is not None
+    def wait(self, seconds: float, is_over: Callable[[], bool] = lambda: False) -> bool:
+        """Whether a poke arrived within `seconds`; every second it is asked whether nobody waits for it any more."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not is_over():
+            look = max(SHORTEST_WAIT, min(left, LOOK_SECONDS))
+            started = time.monotonic()
+            try:
+                if self._client.blpop([POKE_LIST], timeout=look) is not None:
+                    return True
+            except (RedisError, OSError):
+                time.sleep(max(0.0, look - (time.monotonic() - started)))
+        return False

@@ -12,7 +12,7 @@ from db.schema import require_current_schema
 from db.workers import beat_scheduler, register_scheduler, stop_scheduler
 from pixmill.errors import DatabaseUnreachable
 from pixmill.settings import Settings
-from scheduler.broker import PokeListener, WakeUpSender
+from scheduler.broker import SHORTEST_WAIT, PokeListener, WakeUpSender
 from scheduler.messages import make_celery
 from scheduler.schedules import Planner
 from scheduler.tick import Ticker
@@ -20,7 +20,6 @@ from scheduler.tick import Ticker
 log = logging.getLogger(__name__)
 
 OUTAGE_PAUSE = 1.0  # seconds between two tries while the database is away
-SHORTEST_PAUSE = 0.01  # seconds; Redis waits for ever where it is asked to wait for less than a millisecond
 
 
 def run_scheduler(settings: Settings) -> None:
@@ -34,7 +33,7 @@ def run_scheduler(settings: Settings) -> None:
     log.info("scheduler started", extra={"action": "start", "scheduler": row.id})
     while not stop.is_set():
         if _tick(database, ticker, planner, row.id):
-            listener.wait(_pause(settings.scheduler.tick_seconds, planner.seconds_to_next))
+            listener.wait(_pause(settings.scheduler.tick_seconds, planner.seconds_to_next), stop.is_set)
         else:
             stop.wait(OUTAGE_PAUSE)
     _say_goodbye(database, row.id)
@@ -42,7 +41,7 @@ def run_scheduler(settings: Settings) -> None:
 
 def _pause(tick_seconds: float, seconds_to_next: float | None) -> float:
     """How long to wait for a poke: until the next run of a schedule, but no longer than a tick."""
-    return tick_seconds if seconds_to_next is None else min(tick_seconds, max(SHORTEST_PAUSE, seconds_to_next))
+    return tick_seconds if seconds_to_next is None else min(tick_seconds, max(SHORTEST_WAIT, seconds_to_next))
 
 
 def _tick(database: Database, ticker: Ticker, planner: Planner, scheduler_id: int) -> bool:

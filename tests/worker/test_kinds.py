@@ -115,10 +115,10 @@ def test_tables_of_images_are_a_data_set_whose_images_can_be_made_again(sqlite_l
 def test_a_generate_job_publishes_shards_and_one_data_set(line: Line) -> None:
     model = digits_model(line)
     job = line.run(small_generate(model), name="three-shards")
-    generate, assemble = line.tasks(job)
-    assert generate.result is not None
+    *generate, assemble = line.tasks(job)
     assert assemble.result is not None
-    assert (generate.result["images"], generate.result["shards"]) == (250, 3)
+    made = [task.result or {} for task in generate]  # as many tasks as earlier jobs make it worth while
+    assert [sum(result[name] for result in made) for name in ("images", "shards")] == [250, 3]
     shards = line.shards(job)
     assert [(shard.number, shard.image_count) for shard in shards] == [(0, 100), (1, 100), (2, 50)]
     result = assemble.result

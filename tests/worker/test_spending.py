@@ -15,12 +15,12 @@ from tests.worker.test_kinds_generate import RUNTIME, exported
 from worker.device.spending import Spending
 
 HEAVY = ConvDecoderSpec(image_size=32, channels=1, latent_size=4, width=128)
-LIGHT = ConvDecoderSpec(image_size=128, channels=3, latent_size=4, width=2)
+LIGHT = ConvDecoderSpec(image_size=64, channels=3, latent_size=4, width=2)
 
 
 @pytest.mark.parametrize(
     ("network", "asked", "stage"),
-    [(HEAVY, {"n": 200}, Stage.DEVICE), (LIGHT, {"n": 120, "encoder": "webp"}, Stage.ENCODE)],
+    [(HEAVY, {"n": 200}, Stage.DEVICE), (LIGHT, {"n": 60, "encoder": "png-small"}, Stage.ENCODE)],
     ids=["slow network", "slow encoder"],
 )
 def test_a_task_is_bound_by_what_takes_longest(
