@@ -7,6 +7,7 @@ do this at once.
 
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 SCHEDULES_AT_ONCE = 20  # that one look works off, each in a transaction of its own: a device shall not wait for more
 TIMES_AT_ONCE = 50  # of one schedule
+LEFT_ALONE_SECONDS = 60.0
 MOST_QUEUED = 100  # unfinished jobs of one schedule
 DATE = "{date}"  # in the name of a job: the day of the run, by the clocks of the schedule's zone
 
@@ -53,6 +55,7 @@ class Planner:
         self._database = database
         self._clock = clock
         self.seconds_to_next: float | None = None  # until a run is due; None: there is none
+        self._left_alone: dict[int, float] = {}  # schedules that cannot be read, by the monotonic clock until when
 
     def start_due(self) -> int:
         """Decide on the times that have come; gives how many jobs were added.  Raises DatabaseUnreachable."""
@@ -60,8 +63,24 @@ class Planner:
         self.seconds_to_next = None if earliest is None else max(0.0, (earliest - at).total_seconds())
         if self.seconds_to_next != 0.0:
             return 0
-        due = self._database.consult(partial(due_schedules, at=at, limit=SCHEDULES_AT_ONCE))
-        return sum(self._database.transact(partial(_work_off, schedule_id=each, at=at)) for each in due)
+        now = time.monotonic()
+        self._left_alone = {each: until for each, until in self._left_alone.items() if until > now}
+        limit = SCHEDULES_AT_ONCE + len(self._left_alone)
+        due = self._database.consult(partial(due_schedules, at=at, limit=limit))
+        sound = [each for each in due if each not in self._left_alone]
+        if not sound:
+            self.seconds_to_next = None  # the next tick is early enough
+        return sum(self._worked_off(each, at) for each in sound)
+
+    def _worked_off(self, schedule_id: int, at: datetime) -> int:
+        try:
+            return self._database.transact(partial(_work_off, schedule_id=schedule_id, at=at))
+        except Unavailable:
+            raise
+        except Exception:  # one row that nobody can read must stop neither the other schedules nor the queue
+            log.exception("schedule %d is left alone for a while", schedule_id, extra={"action": "schedule"})
+            self._left_alone[schedule_id] = time.monotonic() + LEFT_ALONE_SECONDS
+            return 0
 
 
 def next_due(cron: Cron, name: str, jitter_seconds: float, after: datetime) -> Due | None:

@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from db.datasets import NewDataset, register_dataset, remove_dataset
 from db.dependencies import doomed_jobs
 from db.engine import Database
 from db.schedules import get_schedule, pause_schedule, remove_schedule, resume_schedule
-from db.tables import Job, JobDependency, ScheduleRun
+from db.tables import Job, JobDependency, Schedule, ScheduleRun
 from pixmill.errors import Conflict, NotFound, UserError
 from pixmill.schedules import Catchup, Overlap, RunOutcome
 from pixmill.specs import TrainSpec
@@ -230,3 +230,18 @@ def test_the_same_once_more_changes_nothing_and_another_is_refused(database: Dat
 def test_terms_that_do_not_fit_are_refused(sqlite_url: str, terms: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         Nights.add(object.__new__(Nights), **terms)
+
+
+def test_a_row_that_nobody_can_read_stops_no_other_schedule(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    nights = Nights(database, "2026-03-16T12:00+01:00")
+    nights.add()
+    nights.add(name="broken")
+    with database.write() as session:
+        session.execute(update(Schedule).where(Schedule.name == "broken").values(cron="whenever"))
+    nights.look_until("2026-03-18T12:00+01:00")
+    assert nights.story == ["03-17 02:30+0100 run", "03-18 02:30+0100 run"]
+    told = [record for record in caplog.records if "is left alone for a while" in record.message]
+    assert len(told) == len(nights.planners)  # not at every look
+    assert [planner.seconds_to_next for planner in nights.planners] == [None, None]
