@@ -1,6 +1,5 @@
 """Acts on jobs: on one as it is named, on several after a question; one transaction for each."""
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,11 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cli.asking import confirm
 from cli.context import Workspace
 from cli.errors import report
 from cli.formatting import plural
-from cli.output import Column, is_terminal, print_table, say
-from cli.params import JOB_ID, filter_options
+from cli.output import Column, print_table, say
+from cli.params import JOB_ID, filter_options, stacked
 from cli.poking import poke_scheduler
 from cli.rehearsing import rehearse
 from cli.selection import Selection
@@ -54,12 +54,7 @@ def act_options(queue: str = "--queue") -> Callable[[Command], Command]:
         click.option("-y", "--yes", is_flag=True, help="Do not ask."),
     ]
 
-    def add(function: Command) -> Command:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return add
+    return stacked(options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +108,7 @@ def _confirm(act: Act, heads: Sequence["JobHead"]) -> None:
     counts = Counter(head.state.value for head in heads)
     states = ", ".join(f"{number:,} {state}" for state, number in sorted(counts.items()))
     what = f"{act.verb} {plural(len(heads), 'job')}" + (f" ({states})" if states else "")
-    if not is_terminal(sys.stdin):
-        raise UserError(f"{what}: nobody can be asked", hint="add -y to do it, or --dry-run to look first")
-    click.confirm(f"{what}?", default=False, abort=True, err=True)
+    confirm(what, hint="add -y to do it, or --dry-run to look first")
 
 
 def _do(workspace: Workspace, act: Act, job_id: int) -> PixmillError | None:

@@ -8,7 +8,7 @@ import click
 
 from cli.context import Workspace
 from cli.output import print_item, say
-from cli.params import output_option
+from cli.params import output_option, stacked
 from cli.rehearsing import rehearse
 
 if TYPE_CHECKING:
@@ -35,12 +35,7 @@ def act_options(*, needs_reason: bool = False) -> Callable[[Command], Command]:
         output_option("text", "json"),
     ]
 
-    def add(function: Command) -> Command:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return add
+    return stacked(options)
 
 
 @dataclass(frozen=True, kw_only=True)

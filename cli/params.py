@@ -1,7 +1,7 @@
 """Types of options and arguments, and the options that many commands share."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -180,6 +180,17 @@ def jobs_argument(function: Command) -> Command:
     return click.argument("job_ids", metavar="ID…", type=JOB_ID, nargs=-1, required=True)(function)
 
 
+def stacked(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+    """All of these arguments and options as one decorator; the first is the first that help lists."""
+
+    def add(function: Command) -> Command:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
 def filter_options(queue: str = "--queue") -> Callable[[Command], Command]:
     """The options that choose jobs, under the names of `cli.selection.Filter`; `queue` where that name is taken."""
     options = [
@@ -196,12 +207,7 @@ def filter_options(queue: str = "--queue") -> Callable[[Command], Command]:
         click.option("--user", "users", multiple=True, metavar="NAME", help="Only this user's jobs; repeatable."),
     ]
 
-    def add(function: Command) -> Command:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return add
+    return stacked(options)
 
 
 def output_option(*formats: str) -> Callable[[Command], Command]:

@@ -1,16 +1,15 @@
 """`pixmill dataset`: real images under a name."""
 
 import re
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.asking import confirm_by_name
 from cli.context import Workspace, pass_workspace, user_name
 from cli.formatting import age, count, plural, utc
 from cli.output import (
     Column,
-    is_terminal,
     print_fields,
     print_item,
     print_list,
@@ -275,13 +274,6 @@ def rm(workspace: Workspace, name: str, yes: bool) -> None:
     with workspace.database.read() as session:
         registered_dataset(session, name)
     if not yes:
-        _confirm(name)
+        confirm_by_name(f"forget data set {name}", name)
     workspace.database.transact(lambda session: remove_dataset(session, name, user_name=user_name()))
     say(f"data set {name} is no longer registered; its images are where they were")
-
-
-def _confirm(name: str) -> None:
-    if not is_terminal(sys.stdin):
-        raise UserError(f"forget data set {name}: nobody can be asked", hint="add -y to do it")
-    if click.prompt(f"type {name} to forget that data set", err=True) != name:
-        raise click.Abort

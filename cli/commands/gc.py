@@ -1,17 +1,17 @@
 """`pixmill gc`: remove files that no row refers to."""
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.asking import confirm
 from cli.context import Workspace, pass_workspace, user_name
 from cli.errors import report
 from cli.formatting import count, plural, size
-from cli.output import Column, Row, is_terminal, print_item, print_table, say
+from cli.output import Column, Row, print_item, print_table, say
 from cli.params import SPAN, Command, examples, output_option
-from pixmill.errors import Conflict, DatabaseUnreachable, PixmillError, UserError
+from pixmill.errors import Conflict, DatabaseUnreachable, PixmillError
 
 if TYPE_CHECKING:
     from cli.doctor.bucketcollection import AnyCollection
@@ -87,7 +87,8 @@ def run(ctx: click.Context, grace_seconds: float, yes: bool) -> None:
     if unknown:
         raise _unknown(workspace, unknown[0])
     if not yes:
-        _confirm(tally)
+        hint = "add -y to remove them; pixmill gc plan shows which"
+        confirm(f"remove {_amount(tally)}", hint=hint, details=_reasons(tally))
     if not _clear_all(workspace, _collections(workspace, grace_seconds).values()):
         ctx.exit(1)
 
@@ -161,14 +162,12 @@ def _amount(tally: "Tally") -> str:
     return f"{plural(tally.waste.files, 'file')} ({size(tally.waste.size_bytes)})"
 
 
-def _confirm(tally: "Tally") -> None:
-    if not is_terminal(sys.stdin):
-        hint = "add -y to remove them; pixmill gc plan shows which"
-        raise UserError(f"{_amount(tally)} would be removed: nobody can be asked", hint=hint)
-    for reason, line in tally.goes.items():
-        if line.folders:
-            say(f"  {reason:<12} {size(line.usage.size_bytes):>9}  {tally.why(reason)}")
-    click.confirm(f"remove {_amount(tally)}?", default=False, abort=True, err=True)
+def _reasons(tally: "Tally") -> list[str]:
+    return [
+        f"  {reason:<12} {size(line.usage.size_bytes):>9}  {tally.why(reason)}"
+        for reason, line in tally.goes.items()
+        if line.folders
+    ]
 
 
 def _clear_all(workspace: Workspace, collections: "Iterable[AnyCollection]") -> bool:

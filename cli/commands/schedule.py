@@ -1,15 +1,14 @@
 """`pixmill schedule`: jobs that are submitted again and again."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.asking import confirm_by_name
 from cli.context import Workspace, pass_workspace, user_name
 from cli.formatting import spec_fields
 from cli.joboptions import QUEUEING
 from cli.output import (
-    is_terminal,
     print_fields,
     print_ids,
     print_item,
@@ -19,9 +18,8 @@ from cli.output import (
     say,
     say_next,
 )
-from cli.params import PAIR, SPAN, examples, output_option
+from cli.params import PAIR, SPAN, examples, output_option, stacked
 from cli.poking import poke_scheduler
-from pixmill.errors import UserError
 from pixmill.schedules import Catchup, Overlap
 
 if TYPE_CHECKING:
@@ -42,12 +40,6 @@ MOST_TIMES = 1000
 )
 def command() -> None:
     """Schedules: jobs that are submitted again and again, and what became of each time."""
-
-
-def _add_options(function: Any) -> Any:
-    for option in reversed(QUEUEING):
-        function = option(function)
-    return function
 
 
 @command.command(
@@ -80,7 +72,7 @@ def _add_options(function: Any) -> Any:
 @click.option("--name", "job_name", metavar="NAME", help="Of each job; {date} becomes the day of the run.")
 @click.option("--set", "options", multiple=True, type=PAIR, help="Option of a train job's preset; repeatable.")
 @click.option("--seed", type=int, help="Seed.")
-@_add_options
+@stacked(QUEUEING)
 @pass_workspace
 def add(workspace: Workspace, /, name: str, **flags: Any) -> None:
     """Submit a job again and again.
@@ -282,14 +274,7 @@ def rm(workspace: Workspace, name: str, *, yes: bool) -> None:
     with workspace.database.read() as session:
         get_schedule(session, name)
     if not yes:
-        _confirm(name)
+        confirm_by_name(f"remove schedule {name}", name)
     actor = user_name()
     workspace.database.transact(lambda session: remove_schedule(session, name, actor=actor))
     say(f"schedule {name} is removed; its jobs are where they were")
-
-
-def _confirm(name: str) -> None:
-    if not is_terminal(sys.stdin):
-        raise UserError(f"remove schedule {name}: nobody can be asked", hint="add -y to do it")
-    if click.prompt(f"type {name} to remove that schedule", err=True) != name:
-        raise click.Abort

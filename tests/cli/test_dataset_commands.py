@@ -160,12 +160,12 @@ def test_a_name_is_forgotten_when_it_is_typed(registered: Path, run: Runner) -> 
     assert refused.code == 2
     assert "hint:  add -y to do it" in refused.err
     asked = Terminal("dataset", "rm", "pets")
-    asked.read_until("type pets to forget that data set: ")
+    asked.read_until("forget data set pets: type pets to do it: ")
     asked.type("yes\n")
     assert asked.finish().code == 1
     assert run("dataset", "ls", "-o", "ids").lines == ["pets"]
     asked = Terminal("dataset", "rm", "pets")
-    asked.read_until("type pets to forget that data set: ")
+    asked.read_until("forget data set pets: type pets to do it: ")
     asked.type("pets\n")
     assert asked.finish().code == 0
     assert run("dataset", "ls", "-o", "json").json["items"] == []

@@ -135,7 +135,7 @@ def test_without_a_terminal_and_a_yes_nothing_is_removed(run: Runner, world: Wor
     before = there(world.root)
     found = run("gc", "run")
     assert (found.code, found.out) == (2, "")
-    assert "6 files (60 B) would be removed: nobody can be asked" in found.err
+    assert "remove 6 files (60 B): nobody can be asked" in found.err
     assert "hint:  add -y" in found.err
     assert there(world.root) == before
 

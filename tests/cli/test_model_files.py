@@ -113,7 +113,7 @@ def test_a_version_is_removed_once_its_name_is_typed(
     files: Path, run: Runner, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (run("model", "rm", "digits@1").code, run("model", "rm", "digits", "-y").code) == (2, 2)
-    monkeypatch.setattr("cli.commands.model.rm.is_terminal", lambda _stream: True)
+    monkeypatch.setattr("cli.asking.is_terminal", lambda _stream: True)
     assert run("model", "rm", "digits@1", stdin="digits\n").code == 1
     assert run("model", "rm", "digits@1", "--dry-run").code == 0
     assert files.exists()

@@ -74,7 +74,7 @@ def test_an_output_is_removed_after_a_question_whose_answer_is_no(
 ) -> None:
     assert run("output", "rm", 2).code == 2
     with monkeypatch.context() as patched:
-        patched.setattr("cli.commands.output.rm.is_terminal", lambda _stream: True)
+        patched.setattr("cli.asking.is_terminal", lambda _stream: True)
         found = run("output", "rm", 2, stdin="\n")
     assert (found.code, "remove output 2, 14 files" in found.err) == (1, True)
     assert output.exists()

@@ -7,17 +7,7 @@ import click
 
 from cli.context import Workspace, pass_workspace, user_name
 from cli.joboptions import QUEUEING, scalar
-from cli.params import (
-    BEGIN,
-    CLASS_COUNTS,
-    CLASS_WEIGHTS,
-    COUNT,
-    ENCODERS,
-    FORMATS,
-    JOB_ID,
-    PAIR,
-    examples,
-)
+from cli.params import BEGIN, CLASS_COUNTS, CLASS_WEIGHTS, COUNT, ENCODERS, FORMATS, JOB_ID, PAIR, examples, stacked
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Number = TypeVar("Number", int, float)
@@ -55,36 +45,33 @@ def command() -> None:
     """
 
 
-def common_options(function: Command) -> Command:
-    """The options of every kind of job."""
-    for option in reversed(
-        [
-            click.option(
-                "-f",
-                "--file",
-                "sources",
-                multiple=True,
-                metavar="FILE",
-                help="YAML, JSON or TOML file, - is stdin; repeatable.",
-            ),
-            click.option("--name", help="Name of the job; of a train job also that of its model."),
-            *QUEUEING,
-            click.option("--after", multiple=True, type=JOB_ID, metavar="ID", help="Start when this job has ended."),
-            click.option(
-                "--after-policy", type=click.Choice(["ok", "any"]), help="ok: only if it succeeded.  [default: ok]"
-            ),
-            click.option("--begin", type=BEGIN, metavar="TIME", help="Not before; RFC 3339, or +2h from now."),
-            click.option("--key", help="Idempotency key: the same key is the same job."),
-            click.option("--wait", is_flag=True, help="Wait for its end; the exit code tells how it ended."),
-            click.option("--dry-run", is_flag=True, help="Check and print the spec; add nothing."),
-            click.option("-q", "--quiet", is_flag=True, help="Print the job's id and nothing else."),
-            click.option(
-                "-o", "output_format", type=click.Choice(["text", "json"]), default="text", help="How to print it."
-            ),
-        ]
-    ):
-        function = option(function)
-    return function
+# The options of every kind of job.
+common_options = stacked(
+    [
+        click.option(
+            "-f",
+            "--file",
+            "sources",
+            multiple=True,
+            metavar="FILE",
+            help="YAML, JSON or TOML file, - is stdin; repeatable.",
+        ),
+        click.option("--name", help="Name of the job; of a train job also that of its model."),
+        *QUEUEING,
+        click.option("--after", multiple=True, type=JOB_ID, metavar="ID", help="Start when this job has ended."),
+        click.option(
+            "--after-policy", type=click.Choice(["ok", "any"]), help="ok: only if it succeeded.  [default: ok]"
+        ),
+        click.option("--begin", type=BEGIN, metavar="TIME", help="Not before; RFC 3339, or +2h from now."),
+        click.option("--key", help="Idempotency key: the same key is the same job."),
+        click.option("--wait", is_flag=True, help="Wait for its end; the exit code tells how it ended."),
+        click.option("--dry-run", is_flag=True, help="Check and print the spec; add nothing."),
+        click.option("-q", "--quiet", is_flag=True, help="Print the job's id and nothing else."),
+        click.option(
+            "-o", "output_format", type=click.Choice(["text", "json"]), default="text", help="How to print it."
+        ),
+    ]
+)
 
 
 @command.command(

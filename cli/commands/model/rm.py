@@ -1,17 +1,16 @@
 """`pixmill model rm`: remove the files of a version that nobody needs."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.asking import confirm_by_name
 from cli.context import Workspace, pass_workspace, user_name
 from cli.formatting import plural, size
 from cli.modelacting import Shown, act_options, tell_rehearsal
-from cli.output import is_terminal, print_item, say
+from cli.output import print_item, say
 from cli.params import examples
 from cli.rehearsing import rehearse
-from pixmill.errors import UserError
 
 if TYPE_CHECKING:
     from db.versions import Forgotten
@@ -43,7 +42,7 @@ def command(workspace: Workspace, /, name: str, *, yes: bool, reason: str | None
     removed = usage_sum(scraps)
     if not how.dry_run:
         if not yes:
-            _confirm(text, removed)
+            confirm_by_name(f"remove model {text}, {_amount(removed)}", text)
         # The row first: files without a row are garbage, a row without files is a fault.
         workspace.database.transact(lambda session: forget_version(session, text, deed))
         removed = remove(workspace.layout.root, scraps)
@@ -62,10 +61,3 @@ def _tell(version: "Forgotten", removed: "Usage", how: Shown) -> None:
 
 def _amount(usage: "Usage") -> str:
     return f"{plural(usage.files, 'file')} ({size(usage.size_bytes)})"
-
-
-def _confirm(text: str, usage: "Usage") -> None:
-    if not is_terminal(sys.stdin):
-        raise UserError(f"model {text}, {_amount(usage)}, would be removed: nobody can be asked", hint="add -y")
-    if click.prompt(f"type {text} to remove that version, {_amount(usage)}", err=True) != text:
-        raise click.Abort

@@ -1,15 +1,15 @@
 """`pixmill output rm`: remove the images that a job has made."""
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from cli.asking import confirm
 from cli.context import Workspace, pass_workspace, user_name
 from cli.formatting import plural, size
-from cli.output import is_terminal, print_item, say
+from cli.output import print_item, say
 from cli.params import JOB_ID, examples, output_option
-from pixmill.errors import NotFound, UserError
+from pixmill.errors import NotFound
 from pixmill.specs import DATASET_MAKERS
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def command(workspace: Workspace, job_id: int, reason: str | None, yes: bool, ou
     if not usage.files:
         raise NotFound(f"job {job_id} has no output that could be removed", hint="pixmill output ls")
     if not yes:
-        _confirm(job_id, usage)
+        confirm(f"remove output {job_id}, {_amount(usage)}")
     folder = str(workspace.layout.output_folder(job_id))
     actor = user_name()
     # The rows first: files without a row are garbage, a row without files is a fault.
@@ -82,9 +82,3 @@ def _buckets(workspace: Workspace, job_id: int) -> "list[OutputsBucket]":
 
 def _amount(usage: "Usage") -> str:
     return f"{plural(usage.files, 'file')} ({size(usage.size_bytes)}, links counted like files)"
-
-
-def _confirm(job_id: int, usage: "Usage") -> None:
-    if not is_terminal(sys.stdin):
-        raise UserError(f"output {job_id}, {_amount(usage)}, would be removed: nobody can be asked", hint="add -y")
-    click.confirm(f"remove output {job_id}, {_amount(usage)}?", default=False, abort=True, err=True)
