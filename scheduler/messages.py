@@ -1,4 +1,4 @@
-"""The Celery application that both ends use: JSON only, early acknowledgement, no results, no retries.
+"""The Celery application that both ends use: JSON only, no acknowledgements, no results, no retries.
 
 Redis holds wake-ups and nothing else. Everything that Celery offers to remember (eta, retries, revokes, results,
 priorities) stays unused: the database remembers.
@@ -30,9 +30,24 @@ class PromptConnection(Connection):
 
 
 class PromptAMQP(AMQP):
-    """Makes Celery use such connections."""
+    """Makes Celery use such connections, and take messages without acknowledging them.
+
+    A wake-up that is lost is sent again. But an acknowledgement that is lost together with Redis makes a worker deaf:
+    Celery counts that message as one at work for ever, asks for no other, and so never notices the lost connection.
+    """
 
     Connection = PromptConnection
+
+    def TaskConsumer(self, channel: Any, *arguments: Any, **options: Any) -> Any:  # noqa: N802  Celery's name
+        """The consumer of a worker's queues."""
+        consumer: Any = super().TaskConsumer(channel, *arguments, **options, no_ack=True)
+        # Celery acknowledges all the same, a question to Redis that has no answer to give.
+        consumer.channel.basic_ack = _nothing
+        return consumer
+
+
+def _nothing(_delivery_tag: str, multiple: bool = False) -> None:
+    """Nothing is kept of a message that was taken."""
 
 
 def make_celery(settings: Settings) -> Celery:
@@ -45,7 +60,7 @@ def make_celery(settings: Settings) -> Celery:
         event_serializer="json",
         result_backend=None,
         task_ignore_result=True,
-        task_acks_late=False,  # a lost wake-up is sent again; a repeated one would start a job twice
+        task_acks_late=False,  # never after the task: a repeated wake-up would start a job twice
         task_publish_retry=False,  # the next tick tries again
         task_create_missing_queues=True,
         broker_transport_options={

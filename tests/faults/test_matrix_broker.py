@@ -3,6 +3,7 @@
 The line of these tests talks to its Redis through a relay, so that the network can fail as well.
 """
 
+import itertools
 import os
 import subprocess
 import sys
@@ -86,6 +87,19 @@ def test_row_08_a_redis_that_was_killed_is_used_within_seconds_of_its_return(
     probe = line.submit(PingSpec())
     assert seconds_until(lambda: line.job(probe).state.is_terminal) < BACK_SECONDS
     expect_success(line, [*before, *during, probe])
+
+
+def test_row_08_a_worker_owes_redis_no_acknowledgement_that_could_be_lost(
+    frail_line: RoughLine, frail_valkey: Valkey
+) -> None:
+    with frail_valkey.client() as client, client.monitor() as monitor:
+        frail_line.run(PingSpec())
+        client.echo("that is all")
+        commands = (each["command"] for each in monitor.listen())
+        seen = list(itertools.takewhile(lambda command: "that is all" not in command, commands))
+    assert any(command.startswith("LPUSH") and QUEUE in command for command in seen)
+    kept = [command for command in seen if command.startswith(("ZADD", "HSET", "ZREM", "HDEL"))]
+    assert not [command for command in kept if "unacked" in command]
 
 
 def test_row_09_a_redis_that_forgets_everything_again_and_again_loses_nothing(
