@@ -33,6 +33,7 @@ from imagemodels.sampling import Generator
 from pixmill.specs import GenerateSpec, TrainSpec
 
 SCRIPT_BATCH = 64
+LOOK_SECONDS = 0.25  # between two looks at a job; more of them would take from its cores
 TRAINED_IMAGES = 64  # of a model whose speed alone matters
 
 
@@ -105,7 +106,7 @@ def job_rate(here: Site, case: Case, images: int) -> float:
     spec = GenerateSpec(model=_name(case), n=images, precision=case.precision, seed=1)
     began = time.monotonic()
     job = here.submit(spec)
-    ended = here.wait(lambda: here.job(job).state.is_terminal, seconds=600.0)
+    ended = here.wait(lambda: here.job(job).state.is_terminal, seconds=600.0, pause=LOOK_SECONDS)
     assert here.job(job).state.value == "succeeded", here.job(job).message
     shutil.rmtree(here.settings.storage_root / "outputs" / str(job), ignore_errors=True)
     return images / (ended - began)

@@ -167,13 +167,15 @@ class Site:
         assert self.job(job_id).state is State.SUCCEEDED, f"{self.job(job_id).message}\n{self.logs()}"
         return job_id
 
-    def wait(self, condition: Callable[[], object], seconds: float = JOB_SECONDS) -> float:
+    def wait(
+        self, condition: Callable[[], object], seconds: float = JOB_SECONDS, *, pause: float = LOOK_SECONDS
+    ) -> float:
         """Look until `condition` holds; gives when it was first seen to, on the monotonic clock."""
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
                 raise AssertionError(f"not so within {seconds:g} s\n{self.logs()}")
-            time.sleep(LOOK_SECONDS)
+            time.sleep(pause)
         return time.monotonic()
 
     def logs(self) -> str:

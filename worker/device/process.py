@@ -26,6 +26,7 @@ log = logging.getLogger("job")
 
 DEVICE_SPOILED = 75  # exit status: try again, with a new process
 IDLE_HELPERS_SECONDS = 30.0  # for which hands or scribes wait for the next generate task
+BESIDE_HELPERS = ("generate", "assemble")  # roles of tasks; others want the memory and the cores to themselves
 
 
 def main() -> None:
@@ -79,7 +80,7 @@ class DeviceProcess:
         helpers = self._warm.helpers
         while True:
             message = self._orders.next(IDLE_HELPERS_SECONDS if helpers and helpers.are_alive else None)
-            if helpers and (message is None or not _needs_helpers(message)):
+            if helpers and (message is None or not _leaves_room_for_helpers(message)):
                 helpers.end()
             if message is not None and message["do"] == "run":
                 self._run(Assignment.from_json(message["assignment"]))
@@ -110,8 +111,9 @@ class DeviceProcess:
             os._exit(RANK_LOST)
 
 
-def _needs_helpers(message: dict[str, Any]) -> bool:
-    return bool(message["do"] == "run" and message["assignment"]["role"] == "generate")
+def _leaves_room_for_helpers(message: dict[str, Any]) -> bool:
+    """Whether what is to be done now needs them, or is soon done and needs little memory itself."""
+    return message["do"] == "run" and message["assignment"]["role"] in BESIDE_HELPERS
 
 
 if __name__ == "__main__":
