@@ -8,10 +8,11 @@ do this at once.
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import islice, takewhile
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -98,16 +99,18 @@ def next_due(cron: Cron, name: str, jitter_seconds: float, after: datetime) -> D
 
 def upcoming(schedule: Schedule, count: int) -> list[Due]:
     """The next `count` times of a stored schedule, if there are so many."""
+    return list(islice(_coming(schedule), count))
+
+
+def _coming(schedule: Schedule) -> Iterator[Due]:
+    """All times of a stored schedule that are not decided yet."""
     cron = cron_of(schedule)
-    found: list[Due] = []
+    due: Due | None = None
     if schedule.next_for is not None and schedule.next_run_at is not None:
-        found.append(Due(cron.local(schedule.next_for), schedule.next_run_at))
-    while found and len(found) < count:
-        due = next_due(cron, schedule.name, schedule.jitter_seconds, found[-1].logical.astimezone(UTC))
-        if due is None:
-            break
-        found.append(due)
-    return found[:count]
+        due = Due(cron.local(schedule.next_for), schedule.next_run_at)
+    while due is not None:
+        yield due
+        due = next_due(cron, schedule.name, schedule.jitter_seconds, due.logical.astimezone(UTC))
 
 
 def set_next(schedule: Schedule, after: datetime) -> None:
@@ -169,10 +172,15 @@ def _skipped_by_plan(schedule: Schedule, due: Due, at: datetime) -> tuple[SkipRe
             SkipReason.TOO_LATE,
             f"no scheduler came by for {_span(late)}; allowed are {_span(schedule.deadline_seconds)}",
         )
-    following = schedule.next_run_at
-    if schedule.catchup is Catchup.LATEST and following is not None and following <= at:
+    if schedule.catchup is Catchup.LATEST and _is_superseded(schedule, at):
         return SkipReason.SUPERSEDED, "a later run was due as well, which is made up for"
     return None
+
+
+def _is_superseded(schedule: Schedule, at: datetime) -> bool:
+    """Whether a later time has come as well that no blackout will skip."""
+    later = takewhile(lambda due: due.begins <= at, _coming(schedule))
+    return any(blackout_at(schedule, due.begins) is None for due in later)
 
 
 def blackout_at(schedule: Schedule, moment: datetime) -> str | None:

@@ -92,6 +92,14 @@ def test_after_three_days_without_a_scheduler_the_policy_decides(
     assert nights.look() == 1, "on time again, whatever the policy"
 
 
+def test_a_run_is_not_given_up_for_one_that_a_blackout_will_skip(database: Database) -> None:
+    nights = Nights(database, "2026-11-01T12:00+01:00")
+    nights.add("0 1,2,8,9 * * *", blackouts=("08:00-10:00",))
+    nights.sleep_until("2026-11-02T11:00+01:00")
+    assert nights.look() == 1
+    assert [line.split()[-1] for line in nights.story] == ["Superseded", "run", "Blackout", "Blackout"]
+
+
 def test_runs_of_a_queue_wait_for_one_another(database: Database) -> None:
     nights = Nights(database, "2026-11-01T12:00+01:00")
     nights.add(overlap=Overlap.QUEUE)
