@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from db.control import cancel_job
 from db.engine import Database
-from db.jobs import NewJob, add_job
+from db.jobs import NewJob
 from db.schedules import add_run, due_schedules, earliest_run, lock_due, unfinished_jobs
 from db.tables import Schedule, ScheduleRun
 from db.workers import database_time
@@ -28,7 +28,7 @@ from pixmill.schedules import Catchup, Overlap, RunOutcome, SkipReason
 from pixmill.specs import parse_options, parse_spec, split_document
 from scheduler.blackouts import parse_blackout
 from scheduler.cron import Cron, read_cron
-from scheduler.submit import prepare
+from scheduler.submit import add_prepared, prepare
 
 log = logging.getLogger(__name__)
 
@@ -214,7 +214,7 @@ def submit_run(session: Session, schedule: Schedule, logical: datetime) -> int:
         for job_id in unfinished:
             cancel_job(session, job_id, actor=f"schedule {schedule.name}", why=f"the run of {told(logical)} takes over")
     # A cancelled job still runs until its worker has heard of it.
-    return add_job(session, replace(new, parents={**new.parents, **dict.fromkeys(unfinished, True)}))
+    return add_prepared(session, [replace(new, parents={**new.parents, **dict.fromkeys(unfinished, True)})])[0]
 
 
 def prepare_run(session: Session, document: Mapping[str, Any], name: str, logical: datetime, *, user: str) -> NewJob:

@@ -103,6 +103,16 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
     )
 
 
+def add_prepared(session: Session, new: Sequence[NewJob]) -> list[int]:
+    """Add what `prepare` gave, in its transaction; gives the ids in the same order.
+
+    The versions that the jobs name are kept from being removed until it ends. Raises Conflict when one was removed
+    since it was chosen.
+    """
+    hold_versions(session, [name for job in new for name in models_of(KINDS[job.kind].models, job.spec)])
+    return add_jobs(session, new) if new else []
+
+
 def _add_once(database: Database, requests: Sequence[tuple[Spec, JobOptions]], user: str) -> list[tuple[int, bool]]:
     """(job id, whether it is new) of each request."""
 
@@ -110,8 +120,7 @@ def _add_once(database: Database, requests: Sequence[tuple[Spec, JobOptions]], u
         present = [present_job(session, spec, options.key) for spec, options in requests]
         missing = [request for request, job_id in zip(requests, present, strict=True) if job_id is None]
         new = [prepare(session, spec, options, user=user) for spec, options in missing]
-        hold_versions(session, [name for job in new for name in models_of(KINDS[job.kind].models, job.spec)])
-        fresh = iter(add_jobs(session, new) if new else ())
+        fresh = iter(add_prepared(session, new))
         return [(next(fresh), True) if job_id is None else (job_id, False) for job_id in present]
 
     refuse_repeated_keys(requests)

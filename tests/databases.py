@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import URL
+from sqlalchemy import URL, text
 
-from db.engine import open_database
+from db.engine import Database, open_database
 from db.schema import upgrade_schema
 from pixmill.settings import load_settings
 
@@ -55,3 +55,10 @@ def copied_sqlite(template: Path, folder: Path) -> str:
     file = folder / "pixmill.db"
     shutil.copyfile(template, file)
     return f"sqlite:///{file}"
+
+
+def somebody_waits(database: Database) -> bool:
+    """Whether a transaction waits for a row that another one has locked.  PostgreSQL only."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with database.read() as session:
+        return bool(session.scalar(text(waiting)))

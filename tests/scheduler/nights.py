@@ -1,6 +1,8 @@
 """Nights by an injected clock: schedules, what became of their times, and any number of schedulers at once."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +19,8 @@ from pixmill.states import ACTIVE
 from scheduler.cron import parse_cron
 from scheduler.schedules import Planner, cron_of
 from scheduler.timetable import add_schedule, document_of, make_schedule
+from tests.databases import somebody_waits
+from tests.waiting import wait_until
 
 NAME = "nightly"
 
@@ -45,6 +49,18 @@ class Nights:
         """Both schedulers look at once; gives how many jobs they added."""
         with ThreadPoolExecutor(len(self.planners)) as pool:
             return sum(pool.map(Planner.start_due, self.planners))
+
+    @contextmanager
+    def meanwhile(self) -> Iterator[Session]:
+        """A transaction that ends while a scheduler works off what is due, as far as it may before."""
+        with ThreadPoolExecutor(1) as pool:
+            with self.database.write() as session:
+                yield session
+                session.flush()
+                look = pool.submit(self.planners[0].start_due)
+                # SQLite has one writer at a time: there the scheduler begins afterwards.
+                wait_until(lambda: self.database.is_sqlite or look.done() or somebody_waits(self.database))
+            look.result()
 
     def look_until(self, end: str, *, hours: float = 8, ended: bool = True) -> None:
         """Look every so often; jobs have ended by the next look."""

@@ -6,17 +6,20 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
+from db.aliases import Deed
 from db.datasets import NewDataset, register_dataset, remove_dataset
 from db.dependencies import doomed_jobs
 from db.engine import Database
 from db.schedules import get_schedule, pause_schedule, remove_schedule, resume_schedule
 from db.tables import Job, JobDependency, Schedule, ScheduleRun
+from db.versions import forget_version
 from pixmill.errors import Conflict, NotFound, UserError
 from pixmill.schedules import Catchup, Overlap, RunOutcome
-from pixmill.specs import TrainSpec
+from pixmill.specs import GenerateSpec, TrainSpec
 from pixmill.states import State
 from scheduler.schedules import TIMES_AT_ONCE
 from scheduler.timetable import run_now
+from tests.db.test_registry import trained
 from tests.rows import act
 from tests.scheduler.nights import NAME, Nights
 
@@ -116,6 +119,17 @@ def test_a_run_may_cancel_the_previous_one(database: Database) -> None:
     nights.look_until("2026-11-04T12:00+01:00", ended=False)
     assert [job.state for job in nights.jobs] == [State.CANCELLED, State.CANCELLED, State.PENDING]
     assert nights.jobs[0].message == "the run of 2026-11-03T02:30:00+01:00 takes over"
+
+
+def test_a_run_and_a_removal_at_once_leave_no_job_without_its_model(database: Database) -> None:
+    trained(database)
+    nights = Nights(database, "2026-11-01T12:00+01:00")
+    nights.add(spec=GenerateSpec(model="digits", n=3))
+    nights.sleep_until("2026-11-02T02:30+01:00")
+    with nights.meanwhile() as session:
+        forget_version(session, "digits@1", Deed(actor="bob"))
+    (run,) = nights.runs
+    assert (run.outcome, run.job_id) == (RunOutcome.REFUSED, None)
 
 
 def test_the_logical_time_reaches_the_job(database: Database) -> None:
