@@ -8,7 +8,8 @@ do this at once.
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -23,7 +24,7 @@ from db.jobs import NewJob
 from db.schedules import add_run, due_schedules, earliest_run, lock_due, unfinished_jobs
 from db.tables import Schedule, ScheduleRun
 from db.workers import database_time
-from pixmill.errors import Conflict, PixmillError, Unavailable
+from pixmill.errors import Conflict, InvalidMove, PixmillError, Unavailable
 from pixmill.schedules import Catchup, Overlap, RunOutcome, SkipReason
 from pixmill.specs import parse_options, parse_spec, split_document
 from scheduler.blackouts import parse_blackout
@@ -146,7 +147,8 @@ def _decide(session: Session, schedule: Schedule, due: Due, at: datetime) -> Sch
     skipped = _skipped_by_plan(schedule, due, at)
     try:
         if skipped is None:
-            run.outcome, run.job_id = RunOutcome.SUBMITTED, submit_run(session, schedule, due.logical)
+            with session.begin_nested():  # a run that is refused cancels nothing
+                run.outcome, run.job_id = RunOutcome.SUBMITTED, submit_run(session, schedule, due.logical)
             return run
     except _Overlapping as overlap:
         skipped = SkipReason.OVERLAP, overlap.message
@@ -211,10 +213,15 @@ def submit_run(session: Session, schedule: Schedule, logical: datetime) -> int:
         raise _Overlapping(f"{MOST_QUEUED} jobs have not ended, the last is job {unfinished[-1]}")
     new = prepare_run(session, schedule.document, schedule.name, logical, user=schedule.user_name)
     if schedule.overlap is Overlap.CANCEL_PREVIOUS:
-        for job_id in unfinished:
-            cancel_job(session, job_id, actor=f"schedule {schedule.name}", why=f"the run of {told(logical)} takes over")
+        _cancel_all(session, unfinished, schedule, why=f"the run of {told(logical)} takes over")
     # A cancelled job still runs until its worker has heard of it.
     return add_prepared(session, [replace(new, parents={**new.parents, **dict.fromkeys(unfinished, True)})])[0]
+
+
+def _cancel_all(session: Session, job_ids: Iterable[int], schedule: Schedule, *, why: str) -> None:
+    for job_id in job_ids:
+        with suppress(InvalidMove):  # it has ended since it was looked for
+            cancel_job(session, job_id, actor=f"schedule {schedule.name}", why=why)
 
 
 def prepare_run(session: Session, document: Mapping[str, Any], name: str, logical: datetime, *, user: str) -> NewJob:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from db.aliases import Deed
+from db.control import cancel_job
 from db.datasets import NewDataset, register_dataset, remove_dataset
 from db.dependencies import doomed_jobs
 from db.engine import Database
@@ -119,6 +120,31 @@ def test_a_run_may_cancel_the_previous_one(database: Database) -> None:
     nights.look_until("2026-11-04T12:00+01:00", ended=False)
     assert [job.state for job in nights.jobs] == [State.CANCELLED, State.CANCELLED, State.PENDING]
     assert nights.jobs[0].message == "the run of 2026-11-03T02:30:00+01:00 takes over"
+
+
+def test_a_previous_job_that_ends_while_it_is_to_be_cancelled_is_no_obstacle(database: Database) -> None:
+    nights = Nights(database, "2026-11-01T12:00+01:00")
+    nights.add(overlap=Overlap.CANCEL_PREVIOUS)
+    nights.look_until("2026-11-02T12:00+01:00", ended=False)
+    nights.sleep_until("2026-11-03T02:30+01:00")
+    with nights.meanwhile() as session:
+        cancel_job(session, 1, actor="bob")
+    assert nights.story == ["11-02 02:30+0100 run", "11-03 02:30+0100 run"]
+
+
+def test_a_run_that_is_refused_cancels_nothing(database: Database) -> None:
+    trained(database)
+    nights = Nights(database, "2026-11-01T12:00+01:00")
+    nights.add(spec=GenerateSpec(model="digits", n=3), overlap=Overlap.CANCEL_PREVIOUS)
+    nights.look_until("2026-11-02T12:00+01:00", ended=False)
+    trained(database)
+    nights.sleep_until("2026-11-03T02:30+01:00")
+    with nights.meanwhile() as session:
+        forget_version(session, "digits@2", Deed(actor="bob"))
+    refused = nights.runs[1].outcome is RunOutcome.REFUSED
+    assert refused != database.is_sqlite, "there the removal has ended before the scheduler looks for the newest"
+    (previous,) = (job for job in nights.jobs if job.id == nights.runs[0].job_id)
+    assert previous.state is (State.PENDING if refused else State.CANCELLED)
 
 
 def test_a_run_and_a_removal_at_once_leave_no_job_without_its_model(database: Database) -> None:
