@@ -59,11 +59,11 @@ def _add(session: Session, count: int) -> None:
             blackouts=(),
             user_name="ann",
         )
-        add_schedule(session, new, NOON)
+        add_schedule(session, new, NOON, outputs=None)
 
 
 def _idle(database: Database) -> dict[str, float]:
-    planner = Planner(database, lambda _session: NOON)
+    planner = Planner(database, lambda _session: NOON, outputs=None)
     planner.start_due()
     wall, processor = time.perf_counter(), time.process_time()
     for _ in range(LOOKS):
@@ -75,7 +75,7 @@ def _idle(database: Database) -> dict[str, float]:
 
 
 def _due(database: Database, count: int) -> dict[str, float]:
-    planner = Planner(database, lambda _session: NOON + timedelta(hours=14))
+    planner = Planner(database, lambda _session: NOON + timedelta(hours=14), outputs=None)
     longest, started, looks, wall, processor = 0.0, 0, 0, time.perf_counter(), time.process_time()
     while started < count:
         began = time.perf_counter()

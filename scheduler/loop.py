@@ -29,7 +29,7 @@ def run_scheduler(settings: Settings) -> None:
     require_current_schema(database)
     row = database.transact(lambda session: register_scheduler(session, socket.gethostname(), os.getpid()))
     ticker = Ticker(database, WakeUpSender(make_celery(settings), settings), settings.scheduler)
-    planner, listener = Planner(database), PokeListener(settings)
+    planner, listener = Planner(database, outputs=settings.storage.outputs), PokeListener(settings)
     log.info("scheduler started", extra={"action": "start", "scheduler": row.id})
     while not stop.is_set():
         if _tick(database, ticker, planner, row.id):

@@ -30,6 +30,7 @@ from pixmill.specs import parse_options, parse_spec, split_document
 from scheduler.blackouts import parse_blackout
 from scheduler.cron import Cron, read_cron
 from scheduler.submit import add_prepared, prepare
+from scheduler.validation import check_outputs
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +52,12 @@ class Due:
 
 
 class Planner:
-    """Starts what schedules ask for."""
+    """Starts what schedules ask for; `outputs` is where finished data sets go, as the setting storage.outputs says."""
 
-    def __init__(self, database: Database, clock: Clock = database_time) -> None:
+    def __init__(self, database: Database, clock: Clock = database_time, *, outputs: str | None) -> None:
         self._database = database
         self._clock = clock
+        self._outputs = outputs
         self.seconds_to_next: float | None = None  # until a run is due; None: there is none
         self._left_alone: dict[int, float] = {}  # schedules that cannot be read, by the monotonic clock until when
 
@@ -76,7 +78,7 @@ class Planner:
 
     def _worked_off(self, schedule_id: int, at: datetime) -> int:
         try:
-            return self._database.transact(partial(_work_off, schedule_id=schedule_id, at=at))
+            return self._database.transact(partial(_work_off, schedule_id=schedule_id, at=at, outputs=self._outputs))
         except Unavailable:
             raise
         except Exception:  # one row that nobody can read must stop neither the other schedules nor the queue
@@ -126,7 +128,7 @@ def cron_of(schedule: Schedule) -> Cron:
     return read_cron(schedule.cron, schedule.zone)
 
 
-def _work_off(session: Session, schedule_id: int, at: datetime) -> int:
+def _work_off(session: Session, schedule_id: int, at: datetime, outputs: str | None) -> int:
     """Decide on the times of one schedule that have come; gives how many jobs were added."""
     schedule = lock_due(session, schedule_id, at)
     added = 0
@@ -136,19 +138,19 @@ def _work_off(session: Session, schedule_id: int, at: datetime) -> int:
         assert schedule.next_for is not None
         due = Due(cron_of(schedule).local(schedule.next_for), schedule.next_run_at)
         set_next(schedule, schedule.next_for)
-        run = add_run(session, schedule, _decide(session, schedule, due, at))
+        run = add_run(session, schedule, _decide(session, schedule, due, at, outputs))
         added += run.outcome is RunOutcome.SUBMITTED
         _tell(schedule, run)
     return added
 
 
-def _decide(session: Session, schedule: Schedule, due: Due, at: datetime) -> ScheduleRun:
+def _decide(session: Session, schedule: Schedule, due: Due, at: datetime, outputs: str | None) -> ScheduleRun:
     run = ScheduleRun(schedule_id=schedule.id, scheduled_for=due.logical, decided_at=at)
     skipped = _skipped_by_plan(schedule, due, at)
     try:
         if skipped is None:
             with session.begin_nested():  # a run that is refused cancels nothing
-                run.outcome, run.job_id = RunOutcome.SUBMITTED, submit_run(session, schedule, due.logical)
+                run.outcome, run.job_id = RunOutcome.SUBMITTED, submit_run(session, schedule, due.logical, outputs)
             return run
     except _Overlapping as overlap:
         skipped = SkipReason.OVERLAP, overlap.message
@@ -199,10 +201,11 @@ class _Overlapping(Conflict):
     """Jobs of earlier runs keep this one from starting."""
 
 
-def submit_run(session: Session, schedule: Schedule, logical: datetime) -> int:
+def submit_run(session: Session, schedule: Schedule, logical: datetime, outputs: str | None) -> int:
     """Add what a schedule asks for, for this time; gives the job's id.  The caller holds the schedule's lock.
 
-    Raises Conflict when jobs of earlier runs forbid it, or as `scheduler.submit.submit`.
+    `outputs` is the setting storage.outputs. Raises Conflict when jobs of earlier runs forbid it, or as
+    `scheduler.submit.submit`.
     """
     unfinished = unfinished_jobs(session, schedule.id, MOST_QUEUED)
     if unfinished and schedule.overlap is Overlap.SKIP:
@@ -211,7 +214,7 @@ def submit_run(session: Session, schedule: Schedule, logical: datetime) -> int:
         )
     if len(unfinished) == MOST_QUEUED:
         raise _Overlapping(f"{MOST_QUEUED} jobs have not ended, the last is job {unfinished[-1]}")
-    new = prepare_run(session, schedule.document, schedule.name, logical, user=schedule.user_name)
+    new = prepare_run(session, schedule.document, schedule.name, logical, user=schedule.user_name, outputs=outputs)
     if schedule.overlap is Overlap.CANCEL_PREVIOUS:
         _cancel_all(session, unfinished, schedule, why=f"the run of {told(logical)} takes over")
     # A cancelled job still runs until its worker has heard of it.
@@ -224,12 +227,19 @@ def _cancel_all(session: Session, job_ids: Iterable[int], schedule: Schedule, *,
             cancel_job(session, job_id, actor=f"schedule {schedule.name}", why=why)
 
 
-def prepare_run(session: Session, document: Mapping[str, Any], name: str, logical: datetime, *, user: str) -> NewJob:
-    """The job that a schedule's document asks for at a time; adds nothing.  Raises as `scheduler.submit.prepare`."""
+def prepare_run(
+    session: Session, document: Mapping[str, Any], name: str, logical: datetime, *, user: str, outputs: str | None
+) -> NewJob:
+    """The job that a schedule's document asks for at a time; adds nothing.
+
+    `outputs` is the setting storage.outputs. Raises as `scheduler.submit.submit`.
+    """
     spec_values, option_values = split_document(dated(document, logical))
     options = parse_options(option_values)
     labels = {**options.labels, "schedule": name, "scheduled_for": told(logical)}
-    return prepare(session, parse_spec(spec_values), options.model_copy(update={"labels": labels}), user=user)
+    spec = parse_spec(spec_values)
+    check_outputs(spec, outputs)
+    return prepare(session, spec, options.model_copy(update={"labels": labels}), user=user)
 
 
 def dated(document: Mapping[str, Any], logical: datetime) -> dict[str, Any]:

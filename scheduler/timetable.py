@@ -107,14 +107,15 @@ def _require_span(option: str, seconds: float, least: float, most: float) -> Non
         raise UserError(f"{option} is {seconds:g} s; it may be {allowed}", hint="write it like 90s, 10m, 2h or 1d")
 
 
-def add_schedule(session: Session, new: NewSchedule, at: datetime) -> bool:
+def add_schedule(session: Session, new: NewSchedule, at: datetime, *, outputs: str | None) -> bool:
     """Remember a schedule; its first time is the next one after `at`.  False if there was the same before.
 
-    Raises Conflict when there is another one of that name, and whatever a submit of its job would raise now.
+    `outputs` is the setting storage.outputs. Raises Conflict when there is another one of that name, and whatever a
+    submit of its job would raise now.
     """
     due = next_due(new.cron, new.name, new.jitter_seconds, at)
     assert due is not None, "a cron expression was read that never comes"
-    prepare_run(session, new.document, new.name, due.logical, user=new.user_name)
+    prepare_run(session, new.document, new.name, due.logical, user=new.user_name, outputs=outputs)
     is_new = find_schedule(session, new.name) is None
     if is_new:
         own = {"name": new.name, "user_name": new.user_name, "added_at": at}
@@ -136,15 +137,16 @@ def _require_same(present: Schedule, new: NewSchedule) -> None:
         )
 
 
-def run_now(session: Session, name: str, at: datetime, *, actor: str) -> int:
+def run_now(session: Session, name: str, at: datetime, *, actor: str, outputs: str | None) -> int:
     """Submit what a schedule asks for at once, outside of its plan; gives the job's id.
 
-    Raises NotFound, Conflict when jobs of earlier runs forbid it, or as `scheduler.submit.submit`.
+    `outputs` is the setting storage.outputs. Raises NotFound, Conflict when jobs of earlier runs forbid it, or as
+    `scheduler.submit.submit`.
     """
     schedule = get_schedule(session, name, locked=True)
     # Planned times have whole seconds: this one is never one of them.
     moment = at if at.microsecond else at + timedelta(milliseconds=1)
-    job_id = submit_run(session, schedule, cron_of(schedule).local(moment))
+    job_id = submit_run(session, schedule, cron_of(schedule).local(moment), outputs)
     run = ScheduleRun(schedule_id=schedule.id, scheduled_for=moment, by_hand=actor, decided_at=at, job_id=job_id)
     run.outcome = RunOutcome.SUBMITTED
     add_run(session, schedule, run)

@@ -100,7 +100,7 @@ def add(workspace: Workspace, /, name: str, **flags: Any) -> None:
     )
 
     def act(session: "Session") -> tuple[bool, "Schedule"]:
-        is_new = add_schedule(session, new, database_time(session))
+        is_new = add_schedule(session, new, database_time(session), outputs=workspace.settings.storage.outputs)
         return is_new, get_schedule(session, name)
 
     is_new, schedule = workspace.database.transact(act)
@@ -206,8 +206,12 @@ def run(workspace: Workspace, name: str, *, quiet: bool) -> None:
     from db.workers import database_time
     from scheduler.timetable import run_now
 
-    actor = user_name()
-    job_id = workspace.database.transact(lambda session: run_now(session, name, database_time(session), actor=actor))
+    actor, outputs = user_name(), workspace.settings.storage.outputs
+
+    def act(session: "Session") -> int:
+        return run_now(session, name, database_time(session), actor=actor, outputs=outputs)
+
+    job_id = workspace.database.transact(act)
     poke_scheduler(workspace)
     if quiet:
         print_ids([job_id])

@@ -34,7 +34,7 @@ def next_night(world: World) -> int:
         assert planned is not None
         return planned
 
-    return Planner(world.database, when).start_due()
+    return Planner(world.database, when, outputs=None).start_due()
 
 
 def test_from_add_to_rm(run: Runner, world: World, ping: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_schedule_of_a_thousand_is_looked_at_quickly(world: World) -> None:
         session.execute(insert(Schedule), rows)
     asked: list[str] = []
     event.listen(world.database.engine, "before_cursor_execute", lambda *details: asked.append(details[2]))
-    planner = Planner(world.database, lambda _session: far - timedelta(seconds=90))
+    planner = Planner(world.database, lambda _session: far - timedelta(seconds=90), outputs=None)
     assert planner.start_due() == 0
     assert planner.seconds_to_next == 90.0
     (question,) = asked

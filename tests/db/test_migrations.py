@@ -213,8 +213,8 @@ def test_the_sixth_schema_gets_a_place_for_schedules(first: Database) -> None:
         blackouts=(),
         user_name="ann",
     )
-    assert act(first, add_schedule, new, at)
-    assert Planner(first, lambda _session: at + timedelta(hours=14)).start_due() == 1
+    assert act(first, add_schedule, new, at, outputs=None)
+    assert Planner(first, lambda _session: at + timedelta(hours=14), outputs=None).start_due() == 1
     with first.read() as session:
         assert [run.job_id for run in session.scalars(select(ScheduleRun))] == [3]
     columns = "schedule_id, scheduled_for, outcome, decided_at"

@@ -14,11 +14,11 @@ from db.engine import Database
 from db.schedules import get_schedule, pause_schedule, remove_schedule, resume_schedule
 from db.tables import Job, JobDependency, Schedule, ScheduleRun
 from db.versions import forget_version
-from pixmill.errors import Conflict, NotFound, UserError
+from pixmill.errors import Conflict, NotFound, SpecError, UserError
 from pixmill.schedules import Catchup, Overlap, RunOutcome
 from pixmill.specs import GenerateSpec, TrainSpec
 from pixmill.states import State
-from scheduler.schedules import TIMES_AT_ONCE
+from scheduler.schedules import TIMES_AT_ONCE, Planner
 from scheduler.timetable import run_now
 from tests.db.test_registry import trained
 from tests.rows import act
@@ -186,16 +186,16 @@ def test_a_run_by_hand_is_outside_of_the_plan(database: Database) -> None:
     nights.add()
     act(database, pause_schedule, NAME, actor="ann", why=None)
     planned = nights.schedule.next_run_at
-    assert act(database, run_now, NAME, nights.at, actor="bob") == 1
+    assert act(database, run_now, NAME, nights.at, actor="bob", outputs=None) == 1
     assert nights.schedule.next_run_at == planned
     (run,) = nights.runs
     assert (run.by_hand, run.outcome, run.job_id) == ("bob", RunOutcome.SUBMITTED, 1)
     assert nights.jobs[0].user_name == "ann"
     with pytest.raises(Conflict, match="job 1 of an earlier run has not ended"):
-        act(database, run_now, NAME, nights.at, actor="bob")
+        act(database, run_now, NAME, nights.at, actor="bob", outputs=None)
     assert len(nights.runs) == 1
     with pytest.raises(NotFound, match="no schedule 'nightyl'"):
-        act(database, run_now, "nightyl", nights.at, actor="bob")
+        act(database, run_now, "nightyl", nights.at, actor="bob", outputs=None)
 
 
 def test_jitter_delays_by_the_same_time_whoever_asks(database: Database) -> None:
@@ -263,6 +263,20 @@ def test_the_same_once_more_changes_nothing_and_another_is_refused(database: Dat
     nights.add()
     with pytest.raises(Conflict, match="another schedule 'nightly': cron, overlap differ"):
         nights.add("30 3 * * *", overlap=Overlap.QUEUE)
+
+
+def test_files_that_cannot_go_to_a_bucket_are_refused_at_every_door(database: Database) -> None:
+    trained(database)
+    files = GenerateSpec(model="digits", n=3, format="files")
+    nights = Nights(database, "2026-11-01T12:00+01:00")
+    with pytest.raises(SpecError, match="format files is a folder"):
+        nights.add(spec=files, outputs="s3://pictures/made")
+    nights.add(spec=files)
+    with pytest.raises(SpecError, match="format files is a folder"):
+        act(database, run_now, NAME, nights.at, actor="bob", outputs="s3://pictures/made")
+    nights.sleep_until("2026-11-02T02:30+01:00")
+    Planner(database, nights.clock, outputs="s3://pictures/made").start_due()  # the setting has changed since
+    assert nights.story == ["11-02 02:30+0100 SpecError"]
 
 
 @pytest.mark.parametrize(
