@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -24,6 +25,7 @@ PUNCTUAL_SECONDS = 60.0  # a run that begins so late is not a missed one
 USUAL_DEADLINE_SECONDS = 12 * 3600.0
 MOST_JITTER_SECONDS = 86_400.0
 MOST_DEADLINE_SECONDS = 366 * 86_400.0
+LOOKED_AT = 50  # times that must be further apart than the jitter
 
 # What made one job wait belongs to that job, and its key too.
 _OF_ONE_JOB = ("key", "after", "after_policy", "begin")
@@ -96,6 +98,7 @@ def make_schedule(
     deadline = usual if deadline_seconds is None else deadline_seconds
     _require_span("--deadline", deadline, PUNCTUAL_SECONDS, MOST_DEADLINE_SECONDS)
     _require_span("--jitter", given["jitter_seconds"], 0.0, MOST_JITTER_SECONDS)
+    _require_order(given["cron"], given["jitter_seconds"])
     for text in given["blackouts"]:
         parse_blackout(text)
     return NewSchedule(overlap=overlap or usual_overlap, catchup=catchup, deadline_seconds=deadline, **given)
@@ -105,6 +108,17 @@ def _require_span(option: str, seconds: float, least: float, most: float) -> Non
     if not least <= seconds <= most:
         allowed = f"from {least:.0f} s to {most / 86_400:g} days"
         raise UserError(f"{option} is {seconds:g} s; it may be {allowed}", hint="write it like 90s, 10m, 2h or 1d")
+
+
+def _require_order(cron: Cron, jitter_seconds: float) -> None:
+    """Raise UserError if a run could begin after the next one, which would pass for one that was missed."""
+    times = [time.astimezone(UTC) for time in cron.following(datetime.now(UTC), LOOKED_AT)]
+    shortest = min((later - earlier for earlier, later in pairwise(times)), default=None)
+    if shortest is not None and jitter_seconds >= shortest.total_seconds():
+        raise UserError(
+            f"--jitter is {jitter_seconds:g} s, and cron {cron.expression!r} has times that are {shortest} apart",
+            hint=f"choose less than {shortest.total_seconds():g}s",
+        )
 
 
 def add_schedule(session: Session, new: NewSchedule, at: datetime, *, outputs: str | None) -> bool:

@@ -286,6 +286,7 @@ def test_files_that_cannot_go_to_a_bucket_are_refused_at_every_door(database: Da
         ({"catchup": Catchup.NONE, "deadline_seconds": 3600.0}, "--deadline with --catchup none"),
         ({"deadline_seconds": 1.0}, "--deadline is 1 s"),
         ({"jitter_seconds": 1e9}, "--jitter is 1e[+]09 s"),
+        ({"cron": "0 2,9 * * *", "jitter_seconds": 7 * 3600.0}, r"--jitter is 25200 s, .* that are 7:00:00 apart"),
         ({"blackouts": ("sometimes",)}, "blackout 'sometimes'"),
     ],
 )
