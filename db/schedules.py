@@ -84,7 +84,7 @@ def pause_schedule(session: Session, name: str, *, actor: str, why: str | None) 
 
 
 def resume_schedule(session: Session, name: str, *, actor: str, why: str | None = None) -> bool:
-    """Go on by the plan; False if it was not paused.  Raises NotFound."""
+    """Go on with the first time that is not decided yet; False if it was not paused.  Raises NotFound."""
     return _set_paused(session, name, paused=False, actor=actor, why=why)
 
 

@@ -78,7 +78,7 @@ class Planner:
 
     def _worked_off(self, schedule_id: int, at: datetime) -> int:
         try:
-            return self._database.transact(partial(_work_off, schedule_id=schedule_id, at=at, outputs=self._outputs))
+            return self._database.transact(partial(work_off, schedule_id=schedule_id, at=at, outputs=self._outputs))
         except Unavailable:
             raise
         except Exception:  # one row that nobody can read must stop neither the other schedules nor the queue
@@ -128,8 +128,8 @@ def cron_of(schedule: Schedule) -> Cron:
     return read_cron(schedule.cron, schedule.zone)
 
 
-def _work_off(session: Session, schedule_id: int, at: datetime, outputs: str | None) -> int:
-    """Decide on the times of one schedule that have come; gives how many jobs were added."""
+def work_off(session: Session, schedule_id: int, at: datetime, outputs: str | None) -> int:
+    """Decide on the first fifty times of one schedule that have come; gives how many jobs were added."""
     schedule = lock_due(session, schedule_id, at)
     added = 0
     for _ in range(TIMES_AT_ONCE):

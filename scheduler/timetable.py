@@ -1,4 +1,4 @@
-"""What operators do to schedules: add one, and run one now."""
+"""What operators do to schedules: add one, run one now, and let one go on."""
 
 import re
 from collections.abc import Mapping
@@ -9,16 +9,17 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.engine import insert_absent
+from db.engine import Database, insert_absent
 from db.moves import add_event
-from db.schedules import add_run, find_schedule, get_schedule
+from db.schedules import add_run, find_schedule, get_schedule, resume_schedule
 from db.tables import Schedule, ScheduleRun
+from db.workers import database_time
 from pixmill.errors import Conflict, SpecError, UserError
 from pixmill.schedules import Catchup, Overlap, RunOutcome
 from pixmill.specs import NAME_PATTERN, JobOptions, Spec
 from scheduler.blackouts import parse_blackout
 from scheduler.cron import Cron
-from scheduler.schedules import cron_of, next_due, prepare_run, submit_run
+from scheduler.schedules import Clock, cron_of, next_due, prepare_run, submit_run, work_off
 from scheduler.submit import check_request
 
 PUNCTUAL_SECONDS = 60.0  # a run that begins so late is not a missed one
@@ -166,3 +167,30 @@ def run_now(session: Session, name: str, at: datetime, *, actor: str, outputs: s
     add_run(session, schedule, run)
     add_event(session, actor=actor, action="run_schedule", detail=name, job_id=job_id)
     return job_id
+
+
+def resume(
+    database: Database,
+    name: str,
+    *,
+    actor: str,
+    why: str | None = None,
+    outputs: str | None,
+    clock: Clock = database_time,
+) -> bool:
+    """Go on by the plan; False if it was not paused.  Raises NotFound.
+
+    Times that have passed during the pause without a scheduler become rows first, like all others of it.
+    """
+
+    def act(session: Session) -> bool | None:
+        schedule, at = get_schedule(session, name, locked=True), clock(session)
+        if schedule.paused:
+            work_off(session, schedule.id, at, outputs)
+            if schedule.next_run_at is not None and schedule.next_run_at <= at:
+                return None  # there are more: no transaction shall keep others waiting for long
+        return resume_schedule(session, name, actor=actor, why=why)
+
+    while (changed := database.transact(act)) is None:
+        pass
+    return changed

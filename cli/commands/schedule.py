@@ -237,12 +237,12 @@ def pause(workspace: Workspace, name: str, reason: str | None) -> None:
 @click.argument("name")
 @click.option("--reason", metavar="TEXT", help="Why; it is kept beside who and when.")
 @pass_workspace
-def resume(workspace: Workspace, name: str, reason: str | None) -> None:
-    """Go on by the plan."""
-    from db.schedules import resume_schedule
+def resume_(workspace: Workspace, name: str, reason: str | None) -> None:
+    """Go on by the plan; times that have passed during the pause are not made up for."""
+    from scheduler.timetable import resume
 
-    actor = user_name()
-    changed = workspace.database.transact(lambda session: resume_schedule(session, name, actor=actor, why=reason))
+    outputs = workspace.settings.storage.outputs
+    changed = resume(workspace.database, name, actor=user_name(), why=reason, outputs=outputs)
     say(f"schedule {name} goes on" if changed else f"schedule {name} was not paused")
 
 

@@ -11,7 +11,7 @@ from db.control import cancel_job
 from db.datasets import NewDataset, register_dataset, remove_dataset
 from db.dependencies import doomed_jobs
 from db.engine import Database
-from db.schedules import get_schedule, pause_schedule, remove_schedule, resume_schedule
+from db.schedules import get_schedule, pause_schedule, remove_schedule
 from db.tables import Job, JobDependency, Schedule, ScheduleRun
 from db.versions import forget_version
 from pixmill.errors import Conflict, NotFound, SpecError, UserError
@@ -19,7 +19,7 @@ from pixmill.schedules import Catchup, Overlap, RunOutcome
 from pixmill.specs import GenerateSpec, TrainSpec
 from pixmill.states import State
 from scheduler.schedules import TIMES_AT_ONCE, Planner
-from scheduler.timetable import run_now
+from scheduler.timetable import resume, run_now
 from tests.db.test_registry import trained
 from tests.rows import act
 from tests.scheduler.nights import NAME, Nights
@@ -175,10 +175,24 @@ def test_what_falls_into_a_pause_is_skipped_and_not_made_up_for(database: Databa
     nights.add()
     assert act(database, pause_schedule, NAME, actor="ann", why="holidays")
     nights.look_until("2026-11-03T04:00+01:00")
-    assert act(database, resume_schedule, NAME, actor="ann")
+    assert resume(database, NAME, actor="ann", outputs=None, clock=nights.clock)
     nights.look_until("2026-11-04T12:00+01:00")
     assert nights.story == ["11-02 02:30+0100 Paused", "11-03 02:30+0100 Paused", "11-04 02:30+0100 run"]
     assert nights.runs[0].message == "holidays"
+
+
+def test_what_no_scheduler_saw_of_a_pause_is_not_made_up_for_either(database: Database) -> None:
+    nights = Nights(database, "2026-11-01T12:00+01:00")
+    nights.add("0 * * * *", deadline_seconds=7 * 86_400.0)
+    act(database, pause_schedule, NAME, actor="ann", why="holidays")
+    nights.sleep_until("2026-11-04T12:00+01:00")
+    assert resume(database, NAME, actor="ann", outputs=None, clock=nights.clock)
+    assert not resume(database, NAME, actor="ann", outputs=None, clock=nights.clock)
+    assert {run.reason for run in nights.runs} == {"Paused"}
+    assert len(nights.runs) == 72 > TIMES_AT_ONCE
+    assert nights.look() == 0
+    nights.sleep_until("2026-11-04T13:00+01:00")
+    assert nights.look() == 1
 
 
 def test_a_run_by_hand_is_outside_of_the_plan(database: Database) -> None:
