@@ -148,15 +148,17 @@ def show(workspace: Workspace, name: str, output_format: str, *, as_spec: bool) 
     from cli.documents import spec_document, yaml_text
     from cli.schedules import RUN_COLUMNS, get_line, run_row, schedule_fields, schedule_json
     from db.schedules import run_lines
+    from db.workers import database_time
+    from scheduler.schedules import cron_of, dated
 
     with workspace.database.read() as session:
-        line = get_line(session, name)
+        line, at = get_line(session, name), database_time(session)
         runs = run_lines(session, line.schedule.id, limit=SHOWN_RUNS)
     document = spec_document(line.schedule.document, {})
     if output_format == "json":
         print_item("schedule", schedule_json(line))
     elif as_spec:
-        click.echo(yaml_text(document), nl=False)
+        click.echo(yaml_text(dated(document, cron_of(line.schedule).local(at))), nl=False)
     else:
         print_title(f"schedule {name}")
         print_fields(schedule_fields(line.schedule))

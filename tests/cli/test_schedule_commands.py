@@ -1,5 +1,6 @@
 """`pixmill schedule`, and what `status`, `doctor` and `job show` say of schedules."""
 
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -72,10 +73,11 @@ def test_from_add_to_rm(run: Runner, world: World, ping: Path) -> None:
 
 
 def test_what_it_submits_is_a_file_that_submit_takes(run: Runner, ping: Path, tmp_path: Path) -> None:
-    run(*NIGHTLY, "-f", ping, "--retries", "5")
+    run(*NIGHTLY, "-f", ping, "--retries", "5", "--name", "night-{date}")
     spec = tmp_path / "spec.yaml"
     spec.write_text(run("schedule", "show", "nightly", "--spec").out)
     submitted = run("submit", "-f", spec, "-o", "json").json["item"]
+    assert re.fullmatch(r"night-\d{4}-\d\d-\d\d", submitted["name"])
     assert (submitted["kind"], submitted["priority"], submitted["options"]["retries"]) == ("ping", 3, 5)
 
 
