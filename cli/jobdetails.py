@@ -13,6 +13,7 @@ from cli.metrics import metric_table, stored_metrics
 from cli.output import print_fields, print_title
 from cli.reasons import reason_of, reason_text
 from cli.situation import Situation, read_situation
+from storage.s3.bucket import located
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -143,7 +144,7 @@ def _result_fields(result: Mapping[str, Any], root: Path) -> dict[str, str]:
         elif key == "fidelity":
             fields |= {way: f"PSNR {mean['psnr']:.2f} dB, SSIM {mean['ssim']:.4f}" for way, mean in value.items()}
         elif key in _PATHS:
-            fields[key.replace("_", " ")] = str(root / str(value))
+            fields[key.replace("_", " ")] = located(str(value), root)
         elif key == "bytes":
             fields["size"] = size(value)
         else:

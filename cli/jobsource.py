@@ -18,7 +18,7 @@ from pixmill.specs import Spec, parse_spec
 from storage.paths import Layout
 from storage.places import Place, in_bucket
 from storage.records import ShardRecord
-from storage.s3.bucket import is_url
+from storage.s3.bucket import located
 
 
 class JobSource:
@@ -72,8 +72,7 @@ class JobSource:
 
     def output_of(self, assembled: Mapping[str, Any]) -> str:
         """Where the data set of a finished assemble task lies."""
-        folder = str(assembled["output"])
-        return folder if is_url(folder) else str(self.layout.resolve(folder))
+        return located(str(assembled["output"]), self.layout.root)
 
     def trained_version(self) -> ModelVersion | None:
         """The version that a train job has published."""

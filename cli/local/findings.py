@@ -12,7 +12,7 @@ from db.tables import Role
 from db.views import job_evaluation, job_tasks
 from pixmill.settings import Settings
 from storage.faults import named_faults
-from storage.s3.bucket import is_url
+from storage.s3.bucket import located
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def read_findings(database: Database, settings: Settings, line: Line) -> Finding
         forest=Judgement.find(metrics, "usefulness@forest", "real_training"),
         network=Judgement.find(metrics, "usefulness@cnn", "real_training"),
         distance=Judgement.find(metrics, "kid", "held_out_real"),
-        output=data["output"] if is_url(data["output"]) else str(settings.storage_root / data["output"]),
+        output=located(data["output"], settings.storage_root),
         contact_sheet=settings.storage_root / data["contact_sheet"],
         reports=[_report(database, settings, job_id) for job_id in line.jobs],
     )

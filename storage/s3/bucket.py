@@ -46,6 +46,15 @@ def is_url(place: str) -> bool:
     return place.startswith(SCHEME)
 
 
+def located(place: str, root: Path) -> str:
+    """Where something is to be found that a row says to be in a bucket, or below the storage root.
+
+    >>> located("s3://pictures/made/13", Path("/srv/pixmill")), located("outputs/13", Path("/srv/pixmill"))
+    ('s3://pictures/made/13', '/srv/pixmill/outputs/13')
+    """
+    return place if is_url(place) else str(root / place)
+
+
 def split_url(url: str) -> tuple[str, str]:
     """Bucket and key.
 

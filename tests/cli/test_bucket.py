@@ -64,6 +64,7 @@ def test_the_commands_know_data_sets_in_a_bucket(outputs: str, run: Runner, tmp_
     assert (line["folder"], line["shards"]) == (outputs, 2)
     assert outputs in run("output", "ls").out
     assert run("output", "show", 2, "-o", "json").json["item"]["manifest"] == f"{outputs}/dataset.json"
+    assert ["index", f"{outputs}/dataset.json"] in [line.split() for line in run("job", "show", 2).lines]
     assert run("output", "query", 2, "--where", "class == one", "--count").out == "20\n"
     verified = run("output", "verify", 2)
     assert (verified.code, verified.err) == (0, "output 2: 40 images in 2 shards: intact\n")
