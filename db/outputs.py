@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, delete, exists, select, update
+from sqlalchemy.orm import Session, aliased
 
 from db.moves import add_event, lock_job
 from db.tables import Event, Job, JobDependency, RegisteredDataset, Role, Shard, Task
@@ -58,11 +58,22 @@ def forget_output(session: Session, job_id: int, folder: str, *, actor: str, why
     add_event(session, actor=actor, action=REMOVED, detail=why, job_id=job_id)
 
 
+def is_removed() -> ColumnElement[bool]:
+    """Whether what a row of jobs has made was removed, and not brought back since; for statements about jobs."""
+    return exists().where(Event.job_id == Job.id, _stands()).correlate(Job)
+
+
 def removal_of(session: Session, job_id: int) -> Event | None:
     """The event by which a job's output was removed, unless it was brought back since."""
-    about = (Event.job_id == job_id, Event.action.in_((REMOVED, REBUILT)))
-    last = session.scalars(select(Event).where(*about).order_by(Event.id.desc()).limit(1)).one_or_none()
-    return last if last is not None and last.action == REMOVED else None
+    statement = select(Event).where(Event.job_id == job_id, _stands())
+    return session.scalars(statement.order_by(Event.id.desc()).limit(1)).one_or_none()
+
+
+def _stands() -> ColumnElement[bool]:
+    """Whether an event is a removal after which nothing was brought back."""
+    later = aliased(Event)
+    rebuilt = (later.job_id == Event.job_id, later.id > Event.id, later.action == REBUILT)
+    return (Event.action == REMOVED) & ~exists().where(*rebuilt)
 
 
 def output_users(session: Session, job_id: int, folder: str) -> Iterator[str]:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, cast, exists, func, literal, select
+from sqlalchemy import ColumnElement, String, cast, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from db.outputs import REMOVED
+from db.outputs import is_removed
 from db.tables import Attempt, Checkpoint, CheckpointKind, Event, Job, ModelVersion, Shard, Task
 from pixmill.specs import DATASET_MAKERS
 from pixmill.states import TERMINAL, State
@@ -146,8 +146,7 @@ def outputs_after(session: Session, job_id: int, limit: int) -> Sequence[int]:
     """The next finished jobs with a data set by id: a page of all."""
     statement = (
         select(Job.id)
-        .where(Job.id > job_id, Job.kind.in_(DATASET_MAKERS), Job.state == State.SUCCEEDED)
-        .where(~exists().where(Event.job_id == Job.id, Event.action == REMOVED))
+        .where(Job.id > job_id, Job.kind.in_(DATASET_MAKERS), Job.state == State.SUCCEEDED, ~is_removed())
         .order_by(Job.id)
         .limit(limit)
     )

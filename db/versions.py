@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Text, cast, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.aliases import Deed, Move, add_model_event, aliases_of, locked_version
-from db.outputs import removal_of
+from db.outputs import is_removed
 from db.registry import REMOVED, parse_reference
 from db.tables import Job, Model, ModelVersion
 from db.types import now
@@ -62,10 +62,9 @@ def version_users(session: Session, version: ModelVersion) -> Iterator[str]:
     unfinished = select(Job.id, Job.kind, Job.state).where(Job.state.in_(ACTIVE), named).order_by(Job.id)
     for job_id, kind, state in session.execute(unfinished):
         yield f"{kind} job {job_id} is {state}"
-    finished = select(Job.id).where(Job.state == State.SUCCEEDED, Job.kind.in_(NEEDS_MODEL), named).order_by(Job.id)
-    for job_id in session.scalars(finished):
-        if removal_of(session, job_id) is None:
-            yield f"output {job_id} was made with it"
+    made = (Job.state == State.SUCCEEDED, Job.kind.in_(NEEDS_MODEL), named, ~is_removed())
+    for job_id in session.scalars(select(Job.id).where(*made).order_by(Job.id)):
+        yield f"output {job_id} was made with it"
 
 
 def _is_named(version: ModelVersion) -> ColumnElement[bool]:

@@ -1,14 +1,18 @@
 import pytest
 
+from db.aliases import Deed
 from db.control import retry_job
 from db.engine import Database
 from db.leases import finish, publish_shard
 from db.outputs import forget_output, output_users, removal_of, restore_shards
+from db.references import outputs_after
 from db.tables import Outcome, RegisteredDataset
+from db.versions import forget_version
 from db.views import job_shards, list_outputs
 from pixmill.errors import Conflict, InvalidMove
 from pixmill.states import FailureReason
 from tests import rows
+from tests.db.test_registry import trained
 from tests.rows import act
 
 FOLDER = "/srv/pixmill/outputs/1"
@@ -46,6 +50,21 @@ def test_a_removed_output_is_gone_from_the_lists_and_its_job_is_not_tried_again(
         act(database, retry_job, lease.job_id, actor="ann")
     act(database, restore_shards, lease.job_id, [rows.shard(lease, 0)], actor="ann")
     assert act(database, removal_of, lease.job_id) is None
+
+
+def test_an_output_that_was_brought_back_is_looked_at_again_and_needs_its_model(database: Database) -> None:
+    trained(database)
+    lease = rows.running(database, kind="generate", spec={"kind": "generate", "model": "digits@1"}, priority=1000)
+    act(database, finish, lease, Outcome.SUCCEEDED, publish=rows.nothing)
+    act(database, forget_output, lease.job_id, FOLDER, actor="ann", why=None)
+    assert act(database, outputs_after, 0, 10) == []
+    act(database, restore_shards, lease.job_id, [rows.shard(lease, 0)], actor="ann")
+    assert act(database, outputs_after, 0, 10) == [lease.job_id]
+    with pytest.raises(Conflict, match=f"output {lease.job_id} was made with it"):
+        act(database, forget_version, "digits@1", Deed(actor="ann"))
+    act(database, forget_output, lease.job_id, FOLDER, actor="ann", why=None)
+    assert act(database, outputs_after, 0, 10) == []
+    act(database, forget_version, "digits@1", Deed(actor="ann"))
 
 
 def test_those_who_need_an_output_are_named(database: Database) -> None:
