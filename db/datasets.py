@@ -57,8 +57,7 @@ def register_dataset(session: Session, new: NewDataset, *, replace: bool = False
     Raises Conflict when the name stands for other data, or for the same read in another way, unless `replace`.
     """
     known = _locked(session, new.name)
-    if known is None:
-        insert_absent(session, RegisteredDataset, _values(new))
+    is_new = known is None and insert_absent(session, RegisteredDataset, _values(new))
     # Another command may have taken the name in between: then this row is that one's.
     row = known or _locked(session, new.name)
     assert row is not None
@@ -71,7 +70,7 @@ def register_dataset(session: Session, new: NewDataset, *, replace: bool = False
         session.execute(update(RegisteredDataset).where(RegisteredDataset.id == row.id).values(**values))
         _note(session, "replace_dataset", new.user_name, new.name, new.columns)
         return Registration.REPLACED
-    if known is not None:
+    if not is_new:
         return Registration.UNCHANGED
     _note(session, "add_dataset", new.user_name, new.name, new.columns)
     return Registration.ADDED

@@ -122,10 +122,11 @@ class Database:
         return DatabaseUnreachable(f"database {self.label} does not answer: {reason}", hint=hint)
 
 
-def insert_absent(session: Session, table: type[DeclarativeBase], values: Mapping[str, Any]) -> None:
-    """Insert a row unless a unique constraint says that it is there; two processes may race."""
+def insert_absent(session: Session, table: type[DeclarativeBase], values: Mapping[str, Any]) -> bool:
+    """Insert a row unless a unique constraint says that it is there; False if it was.  Two processes may race."""
     make_insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
-    session.execute(make_insert(table).values(**values).on_conflict_do_nothing())
+    result: Any = session.execute(make_insert(table).values(**values).on_conflict_do_nothing())
+    return bool(result.rowcount)
 
 
 def open_database(settings: Settings) -> Database:

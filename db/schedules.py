@@ -47,15 +47,10 @@ def lock_due(session: Session, schedule_id: int, at: datetime) -> Schedule | Non
     return session.scalars(select(Schedule).where(*due).with_for_update()).one_or_none()
 
 
-def find_schedule(session: Session, name: str, *, locked: bool = False) -> Schedule | None:
-    """The schedule of that name, locked until the transaction ends if wanted."""
-    statement = select(Schedule).where(Schedule.name == name)
-    return session.scalars(statement.with_for_update() if locked else statement).one_or_none()
-
-
 def get_schedule(session: Session, name: str, *, locked: bool = False) -> Schedule:
-    """The schedule of that name.  Raises NotFound."""
-    row = find_schedule(session, name, locked=locked)
+    """The schedule of that name, locked until the transaction ends if wanted.  Raises NotFound."""
+    statement = select(Schedule).where(Schedule.name == name)
+    row = session.scalars(statement.with_for_update() if locked else statement).one_or_none()
     if row is None:
         names = session.scalars(select(Schedule.name)).all()
         hint = suggestion(name, names) if names else "there is none yet: pixmill schedule add --help"

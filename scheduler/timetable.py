@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database, insert_absent
 from db.moves import add_event
-from db.schedules import add_run, find_schedule, get_schedule, resume_schedule
+from db.schedules import add_run, get_schedule, resume_schedule
 from db.tables import Schedule, ScheduleRun
 from db.workers import database_time
 from pixmill.errors import Conflict, SpecError, UserError
@@ -131,14 +131,12 @@ def add_schedule(session: Session, new: NewSchedule, at: datetime, *, outputs: s
     due = next_due(new.cron, new.name, new.jitter_seconds, at)
     assert due is not None, "a cron expression was read that never comes"
     prepare_run(session, new.document, new.name, due.logical, user=new.user_name, outputs=outputs)
-    is_new = find_schedule(session, new.name) is None
+    own = {"name": new.name, "user_name": new.user_name, "added_at": at}
+    times = {"next_for": due.logical, "next_run_at": due.begins}
+    is_new = insert_absent(session, Schedule, {**own, **times, **new.columns})
     if is_new:
-        own = {"name": new.name, "user_name": new.user_name, "added_at": at}
-        times = {"next_for": due.logical, "next_run_at": due.begins}
-        insert_absent(session, Schedule, {**own, **times, **new.columns})
         told = f"{new.name}: {new.cron.expression} {new.cron.zone.key}"
         add_event(session, actor=new.user_name, action="add_schedule", detail=told)
-    # Another command may have taken the name in between: then the row is that one's.
     _require_same(get_schedule(session, new.name), new)
     return is_new
 

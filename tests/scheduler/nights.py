@@ -36,14 +36,14 @@ class Nights:
     def clock(self, _session: Session) -> datetime:
         return self.at
 
-    def add(self, cron: str = "30 2 * * *", *, spec: Spec | None = None, name: str = NAME, **terms: Any) -> None:
+    def add(self, cron: str = "30 2 * * *", *, spec: Spec | None = None, name: str = NAME, **terms: Any) -> bool:
         job_name, outputs = terms.pop("job_name", None), terms.pop("outputs", None)
         document = document_of(spec or PingSpec(), JobOptions(), job_name)
         usual: dict[str, Any] = {"catchup": Catchup.LATEST, "overlap": None, "deadline_seconds": None}
         usual |= {"jitter_seconds": 0.0, "blackouts": (), "zone": "Europe/Zurich"} | terms
         times = parse_cron(cron, usual.pop("zone"))
         new = make_schedule(name=name, cron=times, document=document, user_name="ann", **usual)
-        self.database.transact(lambda session: add_schedule(session, new, self.at, outputs=outputs))
+        return self.database.transact(lambda session: add_schedule(session, new, self.at, outputs=outputs))
 
     def look(self) -> int:
         """Both schedulers look at once; gives how many jobs they added."""

@@ -12,7 +12,7 @@ from db.datasets import NewDataset, register_dataset, remove_dataset
 from db.dependencies import doomed_jobs
 from db.engine import Database
 from db.schedules import get_schedule, pause_schedule, remove_schedule
-from db.tables import Job, JobDependency, Schedule, ScheduleRun
+from db.tables import Event, Job, JobDependency, Schedule, ScheduleRun
 from db.versions import forget_version
 from pixmill.errors import Conflict, NotFound, SpecError, UserError
 from pixmill.schedules import Catchup, Overlap, RunOutcome
@@ -20,6 +20,7 @@ from pixmill.specs import GenerateSpec, TrainSpec
 from pixmill.states import State
 from scheduler.schedules import TIMES_AT_ONCE, Planner
 from scheduler.timetable import resume, run_now
+from tests import rows
 from tests.db.test_registry import trained
 from tests.rows import act
 from tests.scheduler.nights import NAME, Nights
@@ -291,6 +292,14 @@ def test_files_that_cannot_go_to_a_bucket_are_refused_at_every_door(database: Da
     nights.sleep_until("2026-11-02T02:30+01:00")
     Planner(database, nights.clock, outputs="s3://pictures/made").start_due()  # the setting has changed since
     assert nights.story == ["11-02 02:30+0100 SpecError"]
+
+
+def test_of_two_who_add_the_same_at_once_one_is_told_that_it_was_there(database: Database) -> None:
+    nights = Nights(database, "2026-11-01T12:00+01:00")
+    found = rows.run_all(*[nights.add] * 4)
+    assert sorted(found) == [False, False, False, True]
+    with database.read() as session:
+        assert session.scalar(select(func.count(Event.id)).where(Event.action == "add_schedule")) == 1
 
 
 @pytest.mark.parametrize(
