@@ -27,7 +27,9 @@ from db.tables import (
     Worker,
 )
 from db.types import now
+from db.versions import hold_versions
 from pixmill.errors import Conflict, InvalidMove, NotFound
+from pixmill.modelkeys import models_of
 from pixmill.states import ACTIVE, TERMINAL, State
 
 _tasks: Any = Task.__table__
@@ -126,7 +128,7 @@ def retry_job(
     """Run what failed or was cancelled again; what has succeeded, published shards among it, is kept.
 
     Raises InvalidMove unless the job has failed or was cancelled; Conflict when a job that it waits for has not
-    succeeded either, or when there is nothing to start from as asked.
+    succeeded either, when a model that it names was removed, or when there is nothing to start from as asked.
     """
     job = lock_job(session, job_id)
     if job.state not in (State.FAILED, State.CANCELLED):
@@ -135,6 +137,8 @@ def retry_job(
         hint = f"submit it anew: pixmill job show {job_id} --spec | pixmill submit -f -"
         raise InvalidMove(f"what job {job_id} had published was removed; it cannot go on from there", hint=hint)
     _require_parents(session, job_id)
+    other = f"submit it anew with another model: pixmill job show {job_id} --spec"
+    hold_versions(session, models_of(get_job(session, job_id).spec), hint=other)
     reset = {"cancel_requested": False, "finished_at": None, "reason": None, "message": None}
     session.execute(update(Job).where(Job.id == job_id).values(reset))
     add_event(session, actor=actor, action=f"retry --from {start}", detail=why, job_id=job_id)

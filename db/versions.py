@@ -74,21 +74,21 @@ def _is_named(version: ModelVersion) -> ColumnElement[bool]:
     return or_(*(spec.contains(f'"{name}"', autoescape=True) for name in names))
 
 
-def hold_versions(session: Session, references: Iterable[str]) -> None:
-    """Keep the versions that new jobs name from being removed until the transaction ends.
+def hold_versions(session: Session, references: Iterable[str], *, hint: str | None = None) -> None:
+    """Keep the versions that jobs name from being removed until the transaction ends.
 
-    Raises Conflict when one was removed since it was chosen.
+    Raises Conflict when one was removed since it was chosen; `hint` says what to do then.
     """
     for text in sorted(set(references)):
         reference = parse_reference(text)
-        if reference.version is None:
+        if reference.job_id is not None:
+            meant = ModelVersion.job_id == reference.job_id
+        elif reference.version is not None:
+            meant = (Model.name == reference.name) & (ModelVersion.version == reference.version)
+        else:
             continue
-        statement = (
-            select(ModelVersion.id)
-            .join(Model)
-            .where(Model.name == reference.name, ModelVersion.version == reference.version)
-            .where(ModelVersion.removed_at.is_(None))
-            .with_for_update(read=True, key_share=True, of=ModelVersion)
-        )
-        if session.scalar(statement) is None:
-            raise Conflict(f"model {text} was removed meanwhile", hint=f"pixmill model ls --name {reference.name}")
+        statement = select(ModelVersion.id, ModelVersion.removed_at).join(Model).where(meant)
+        statement = statement.with_for_update(read=True, key_share=True, of=ModelVersion)
+        found = session.execute(statement).one_or_none()
+        if found is not None and found.removed_at is not None:
+            raise Conflict(f"model {text} was removed meanwhile", hint=hint or "pixmill model ls")

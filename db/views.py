@@ -180,6 +180,12 @@ def _waits(session: Session, ids: Sequence[int]) -> dict[int, list[int]]:
     return found
 
 
+def first_params(session: Session, job_id: int) -> Mapping[str, Any]:
+    """What the first task of a job is told."""
+    statement = select(Task.params).where(Task.job_id == job_id, Task.number == 0)
+    return session.scalars(statement).one()
+
+
 def job_tasks(session: Session, job_id: int) -> Sequence[Task]:
     """The job's tasks by number."""
     return session.scalars(select(Task).where(Task.job_id == job_id).order_by(Task.number)).all()

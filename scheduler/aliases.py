@@ -1,26 +1,17 @@
 """From `NAME@champion` to the version that it stood for: what is remembered of the name."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from db.registry import parse_reference
 from pixmill.aliases import TASK_KEY
+from pixmill.modelkeys import models_of
 from pixmill.specs import Spec
 
 
-def models_of(keys: Sequence[str], spec: Mapping[str, Any]) -> Iterator[str]:
-    """The references to models in a spec as it is stored; `keys` are those that hold one, or a list."""
-    for key in keys:
-        value = spec.get(key)
-        if isinstance(value, str):
-            yield value
-        else:
-            yield from value or ()
-
-
-def aliases_param(keys: Sequence[str], asked: Spec, pinned: Spec) -> dict[str, dict[str, str]]:
+def aliases_param(asked: Spec, pinned: Spec) -> dict[str, dict[str, str]]:
     """What each task is told of the aliases in `asked`, whose models are fixed in `pinned`; nothing without any."""
-    named, fixed = (models_of(keys, spec.model_dump(mode="json")) for spec in (asked, pinned))
+    named, fixed = (models_of(spec.model_dump(mode="json")) for spec in (asked, pinned))
     found = {
         version: alias
         for name, version in zip(named, fixed, strict=True)

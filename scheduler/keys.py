@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 from db.jobs import find_by_key
 from db.registry import find_any_version, parse_reference
 from db.tables import Job
-from db.views import job_tasks
+from db.views import first_params
 from pixmill.aliases import aliases_of_task
 from pixmill.errors import KeyConflict, SpecError
+from pixmill.modelkeys import MODEL_KEYS
 from pixmill.specs import JobOptions, Spec
 from scheduler.kinds import kind_of
 from scheduler.validation import registered_reference
@@ -47,8 +48,9 @@ def _require_same(present: Job, spec: Spec) -> None:
 def _as_submitted_then(session: Session, spec: Spec, present: Job) -> Spec:
     """The spec with all that was fixed when the key was first used: by now a name may stand for something newer."""
     kind, then = kind_of(spec), present.spec
-    aliases = aliases_of_task(job_tasks(session, present.id)[0].params) if kind.models else {}
-    models = [key for key in kind.models if _are_named(session, getattr(spec, key), then.get(key), aliases)]
+    named = MODEL_KEYS.get(spec.kind, ())
+    aliases = aliases_of_task(first_params(session, present.id)) if named else {}
+    models = [key for key in named if _are_named(session, getattr(spec, key), then.get(key), aliases)]
     datasets = [key for key in kind.datasets.values() if _is_name_of_dataset(getattr(spec, key), then.get(key))]
     left_open = [key for key in kind.left_to_model if getattr(spec, key) is None]
     return spec.model_copy(update={key: then.get(key) for key in (*models, *datasets, *left_open)})

@@ -77,7 +77,6 @@ class Kind(Generic[S]):
     default_name: Callable[[S], str]  # of a job that is given none
     check: Callable[[S], S] = _as_it_is  # without the database; gives absolute paths
     pin: Callable[[Session, S, Parents], S] = _without_models  # models and outputs, in the database
-    models: tuple[str, ...] = ()  # keys that name models
     datasets: Mapping[str, str] = field(default_factory=dict)  # what a data set is for → the key that names it
     left_to_model: tuple[str, ...] = ()  # keys that the model decides when nothing is asked for
 
@@ -100,7 +99,6 @@ def _after_model(made: str) -> Callable[[OfModel], str]:
     return lambda spec: f"{spec.model.partition('@')[0].replace(':', '-')}-{made}"[:LONGEST_NAME]
 
 
-_OF_MODEL = ("model",)
 _ON_DATASET = {TASK_KEY: "dataset"}
 
 KINDS: Mapping[str, Kind[Any]] = {
@@ -115,13 +113,11 @@ KINDS: Mapping[str, Kind[Any]] = {
         pin=pin_generate,
         plan=plan_generate,
         default_name=_after_model("images"),
-        models=(*_OF_MODEL, "further_models", "filter_model"),
     ),
     "animate": Kind[AnimateSpec](
         pin=pin_animate,
         plan=plan_animate,
         default_name=_after_model("animations"),
-        models=_OF_MODEL,
         left_to_model=("stops", "given"),
     ),
     "edit": Kind[EditSpec](
@@ -129,7 +125,6 @@ KINDS: Mapping[str, Kind[Any]] = {
         pin=pin_edit,
         plan=plan_edit,
         default_name=_after_model("edited"),
-        models=_OF_MODEL,
         datasets={role: role for role in ROLES},
         left_to_model=("classes",),
     ),
@@ -138,7 +133,6 @@ KINDS: Mapping[str, Kind[Any]] = {
         pin=pin_evaluate,
         plan=plan_evaluate,
         default_name=lambda spec: f"judge-{spec.output}",
-        models=("judge",),
         datasets=_ON_DATASET,
     ),
     "compress": Kind[CompressSpec](
@@ -146,7 +140,6 @@ KINDS: Mapping[str, Kind[Any]] = {
         pin=pin_compress,
         plan=plan_compress,
         default_name=_after_model("compressed"),
-        models=_OF_MODEL,
         datasets=_ON_DATASET,
     ),
     "decompress": Kind[DecompressSpec](
@@ -154,14 +147,12 @@ KINDS: Mapping[str, Kind[Any]] = {
         pin=pin_decompress,
         plan=plan_decompress,
         default_name=lambda spec: f"decompressed-{spec.output or 'files'}",
-        models=_OF_MODEL,
     ),
     "restore": Kind[RestoreSpec](
         check=check_restore,
         pin=pin_restore,
         plan=plan_restore,
         default_name=_after_model("restored"),
-        models=_OF_MODEL,
         datasets={TASK_KEY: "input"},
     ),
     "ping": Kind[PingSpec](plan=plan_ping, default_name=lambda _spec: "ping"),

@@ -16,13 +16,14 @@ from db.tables import DeviceKind
 from db.versions import hold_versions
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import BrokerUnreachable, Conflict
+from pixmill.modelkeys import models_of
 from pixmill.settings import Settings
 from pixmill.specs import JobOptions, Spec, devices_of
 from pixmill.states import State
 from pixmill.times import parse_time
-from scheduler.aliases import aliases_param, models_of, submit_note
+from scheduler.aliases import aliases_param, submit_note
 from scheduler.keys import present_job, refuse_repeated_keys
-from scheduler.kinds import KINDS, kind_of
+from scheduler.kinds import kind_of
 from scheduler.names import redis_url
 from scheduler.pace import pace_of
 from scheduler.pinning import Parents
@@ -74,7 +75,7 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
     parents = _parents(session, options)
     asked = spec
     spec, pinned = pin_datasets(session, kind.pin(session, asked, parents), kind.datasets)
-    pinned |= aliases_param(kind.models, asked, spec)
+    pinned |= aliases_param(asked, spec)
     device_kind = None if options.device == "any" else DeviceKind(options.device)
     plan = kind.plan(spec, partial(pace_of, session, spec, device_kind))
     stored = spec.model_dump(mode="json")
@@ -95,7 +96,7 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
         hold=options.hold,
         parents=parents,
         progress_total=plan.images,
-        note=submit_note(pinned, list(models_of(kind.models, stored))),
+        note=submit_note(pinned, list(models_of(stored))),
         tasks=[replace(task, params={**task.params, **pinned}) for task in plan.tasks] if pinned else plan.tasks,
         retries=options.retries,
         retry_seconds=options.retry_seconds,
@@ -109,7 +110,7 @@ def add_prepared(session: Session, new: Sequence[NewJob]) -> list[int]:
     The versions that the jobs name are kept from being removed until it ends. Raises Conflict when one was removed
     since it was chosen.
     """
-    hold_versions(session, [name for job in new for name in models_of(KINDS[job.kind].models, job.spec)])
+    hold_versions(session, [name for job in new for name in models_of(job.spec)])
     return add_jobs(session, new) if new else []
 
 

@@ -5,6 +5,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from db.aliases import Deed, model_events, promote, remove_alias, set_alias
+from db.control import retry_job
 from db.engine import Database
 from db.jobs import add_job
 from db.leases import finish
@@ -93,6 +94,27 @@ def test_what_a_job_or_a_data_set_needs_stays(database: Database, named: str) ->
     ended(database, Outcome.FAILED)
     assert rows.job(database, failed).state == "failed"
     forget(database)
+
+
+@pytest.mark.parametrize("named", ["digits@1", "job:1"])
+def test_a_job_whose_model_was_removed_is_not_tried_again(database: Database, named: str) -> None:
+    trained(database)
+    job = generate(database, "other@1", filter_model=named)
+    ended(database, Outcome.FAILED)
+    forget(database)
+    with pytest.raises(Conflict, match=f"model {named} was removed") as caught:
+        act(database, retry_job, job, actor="ann")
+    assert caught.value.hint == f"submit it anew with another model: pixmill job show {job} --spec"
+    assert rows.states(database, job) == ["failed"]
+    act(database, retry_job, generate_failed(database), actor="ann")
+
+
+def generate_failed(database: Database) -> int:
+    """A failed job whose model is still there."""
+    trained(database)
+    job = generate(database, "digits@2")
+    ended(database, Outcome.FAILED)
+    return job
 
 
 def test_a_job_and_a_removal_at_once_leave_no_job_without_its_model(database: Database) -> None:

@@ -17,6 +17,7 @@ from pixmill.errors import (
     PixmillError,
     SpecError,
 )
+from pixmill.modelkeys import MODEL_KEYS
 from pixmill.settings import load_settings
 from pixmill.specs import KINDS as SPECS
 from pixmill.specs import (
@@ -151,7 +152,9 @@ def test_a_folder_is_stored_as_every_worker_finds_it(
 def test_the_table_has_every_kind_and_names_keys_that_it_has() -> None:
     assert KINDS.keys() == SPECS.keys()
     for name, kind in KINDS.items():
-        assert {*kind.models, *kind.datasets.values(), *kind.left_to_model} <= SPECS[name].model_fields.keys()
+        assert {*MODEL_KEYS.get(name, ()), *kind.datasets.values(), *kind.left_to_model} <= SPECS[
+            name
+        ].model_fields.keys()
 
 
 def test_cancelling_before_the_first_tick_leaves_nothing_to_do(desk: Desk) -> None:
