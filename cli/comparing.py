@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cli.evaluationsection import metric_line, read_evaluation
 from cli.formatting import count
 from cli.metrics import ControlColumn, control_cells, control_columns, controls_of, number, stored_metrics
-from cli.modelfacts import find_version, product, version_name
+from cli.modelfacts import find_version, product
 from cli.output import Column
 from imagemodels.evaluation.comparison import Comparison, Measured, Measurement, Verdict, compare
 from imagemodels.evaluation.report import Metric
@@ -65,10 +65,10 @@ def compare_models(session: "Session", layout: Layout, first: str, second: str) 
     mine, theirs = (find_version(session, name) for name in (first, second))
     if mine.id == theirs.id:
         raise UserError(
-            f"{first!r} and {second!r} are both {version_name(mine)}", hint="name two models, or two versions of one"
+            f"{first!r} and {second!r} are both {mine.reference}", hint="name two models, or two versions of one"
         )
     if product(mine) != product(theirs):
-        kinds = [f"{version_name(version)} is a {product(version)}" for version in (mine, theirs)]
+        kinds = [f"{version.reference} is a {product(version)}" for version in (mine, theirs)]
         raise UserError(
             f"{' and '.join(kinds)}: their numbers have nothing in common",
             hint="name two models of a kind: pixmill model ls",
@@ -83,7 +83,7 @@ def _evaluations(session: "Session", version: "ModelVersion") -> Sequence["Evalu
 
     found = list_evaluations(session, version.id)
     if not found:
-        raise NotFound(f"model {version_name(version)} was never measured", hint=measuring_hint(version))
+        raise NotFound(f"model {version.reference} was never measured", hint=measuring_hint(version))
     return found
 
 
@@ -92,7 +92,7 @@ def measuring_hint(version: "ModelVersion") -> str:
     command = _MEASURED_BY.get(product(version))
     if command is None:
         return "train it again: its figures were not kept when it was trained"
-    return command.format(version_name(version))
+    return command.format(version.reference)
 
 
 def _matching(first: Sequence["Evaluation"], second: Sequence["Evaluation"]) -> tuple["Evaluation", "Evaluation"]:
@@ -127,7 +127,7 @@ def _side(session: "Session", layout: Layout, version: "ModelVersion", evaluatio
         measured = _measurement(evaluation, result)
         picture = layout.resolve(result["strips"]) if "strips" in result else None
     shown = picture if picture is not None and picture.is_file() else None
-    return Side(version_name(version), version, evaluation, job, measured, shown)
+    return Side(version.reference, version, evaluation, job, measured, shown)
 
 
 def _report(layout: Layout, job_id: int, result: Mapping[str, Any]) -> Measured:

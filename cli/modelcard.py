@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cli.formatting import count, utc
 from cli.metrics import metric_table, stored_metrics
 from cli.modeldetails import ModelDetails, measurement_title, measurements_json, read_model
-from cli.modelfacts import event_json, lineage_facts, model_facts, product, version_json, version_name
+from cli.modelfacts import event_json, lineage_facts, model_facts, product, version_json
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -56,7 +56,7 @@ def card_markdown(card: Card) -> str:
     if details.aliases:
         own["aliases"] = ", ".join(details.aliases)
     lines = [
-        f"# {version_name(version)}",
+        f"# {version.reference}",
         "",
         f"A {product(version)}, trained {utc(version.created_at)} by pixmill.",
         "",

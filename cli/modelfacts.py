@@ -38,11 +38,6 @@ def find_version(session: "Session", name: str) -> "ModelVersion":
     return found
 
 
-def version_name(version: "ModelVersion") -> str:
-    """`NAME@VERSION`."""
-    return f"{version.model.name}@{version.version}"
-
-
 def product(version: "ModelVersion") -> str:
     """What it is, such as a generator."""
     preset = PRESETS.get(version.preset)
@@ -54,7 +49,7 @@ def version_json(version: "ModelVersion", aliases: Sequence[str]) -> dict[str, A
     names = ["version", "preset", "job_id", "folder", "digest", "image_size", "channels", "classes", "images_seen"]
     names += ["metric_name", "metric_value", "lineage", "created_at", "removed_at"]
     return {
-        "model": version_name(version),
+        "model": version.reference,
         "name": version.model.name,
         "aliases": list(aliases),
         "frozen": version.model.frozen,
@@ -73,7 +68,7 @@ def event_json(event: "ModelEvent") -> dict[str, Any]:
 def model_facts(version: "ModelVersion") -> dict[str, object]:
     """What is to be known of a version, by what it is called."""
     facts: dict[str, object] = {
-        "model": version_name(version),
+        "model": version.reference,
         "preset": version.preset,
         "trained by": f"job {version.job_id}",
         "data set": version.dataset.name,

@@ -59,14 +59,14 @@ def promote(
     aliases = aliases_of(session, model.id)
     _require_expected(model.name, alias, aliases.get(alias), expect)
     if aliases.get(alias) == version.version:
-        return _reference(version), []
+        return version.reference, []
     targets: dict[str, int | None] = {alias: version.version}
     if alias == CHAMPION:
         if CHAMPION in aliases:
             targets[PREVIOUS] = aliases[CHAMPION]
         if aliases.get(CHALLENGER) == version.version:
             targets[CHALLENGER] = None
-    return _reference(version), _move_all(session, model, aliases, targets, "promote", deed)
+    return version.reference, _move_all(session, model, aliases, targets, "promote", deed)
 
 
 def roll_back(session: Session, name: str, deed: Deed, *, expect: int | None = None) -> list[Move]:
@@ -101,7 +101,7 @@ def set_alias(
     version = locked_version(session, text)
     aliases = aliases_of(session, version.model_id)
     _require_expected(version.model.name, alias, aliases.get(alias), expect)
-    return _reference(version), _move_all(session, version.model, aliases, {alias: version.version}, "set_alias", deed)
+    return version.reference, _move_all(session, version.model, aliases, {alias: version.version}, "set_alias", deed)
 
 
 def remove_alias(session: Session, name: str, alias: str, deed: Deed) -> list[Move]:
@@ -194,10 +194,6 @@ def _locked(session: Session, name: str) -> Model:
     get_model(session, name)
     statement = select(Model).where(Model.name == name).with_for_update(key_share=True)
     return session.scalars(statement.execution_options(populate_existing=True)).one()
-
-
-def _reference(version: ModelVersion) -> str:
-    return f"{version.model.name}@{version.version}"
 
 
 def _require_expected(name: str, alias: str, found: int | None, expected: int | None) -> None:

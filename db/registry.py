@@ -109,7 +109,7 @@ def _require_present(session: Session, version: ModelVersion) -> None:
     why = f": {event.reason}" if event.reason else ""
     at = version.removed_at.isoformat(sep=" ", timespec="seconds")
     raise NotFound(
-        f"model {version.model.name}@{version.version} was removed at {at} by {event.actor}{why}",
+        f"model {version.reference} was removed at {at} by {event.actor}{why}",
         hint=f"train it again: pixmill job show {version.job_id} --spec | pixmill submit -f -",
     )
 

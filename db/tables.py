@@ -398,6 +398,11 @@ class ModelVersion(Table):
     model: Mapped[Model] = relationship()
     dataset: Mapped[Dataset] = relationship()
 
+    @property
+    def reference(self) -> str:
+        """`NAME@VERSION`."""
+        return f"{self.model.name}@{self.version}"
+
 
 class ModelAlias(Table):
     """A name that stands for one version of a model, and may come to stand for another."""

@@ -24,13 +24,8 @@ class Forgotten:
     """A version whose files may go."""
 
     name: str  # of its model
-    version: int
+    reference: str  # NAME@VERSION
     folder: str
-
-    @property
-    def reference(self) -> str:
-        """`NAME@VERSION`."""
-        return f"{self.name}@{self.version}"
 
 
 def forget_version(session: Session, text: str, deed: Deed) -> Forgotten:
@@ -41,12 +36,12 @@ def forget_version(session: Session, text: str, deed: Deed) -> Forgotten:
     version = locked_version(session, text)
     # A submit that has just chosen it holds this row until its job can be seen here.
     session.execute(select(ModelVersion.id).where(ModelVersion.id == version.id).with_for_update())
-    forgotten = Forgotten(version.model.name, version.version, version.folder)
+    forgotten = Forgotten(version.model.name, version.reference, version.folder)
     users = list(version_users(session, version))
     if users:
         more = f"; and {len(users) - SHOWN_USERS} more" if len(users) > SHOWN_USERS else ""
         raise Conflict(
-            f"model {forgotten.reference} is needed: {'; '.join(users[:SHOWN_USERS])}{more}", hint="end that first"
+            f"model {version.reference} is needed: {'; '.join(users[:SHOWN_USERS])}{more}", hint="end that first"
         )
     session.execute(update(ModelVersion).where(ModelVersion.id == version.id).values(removed_at=now()))
     add_model_event(session, version.model_id, REMOVED, deed, Move(None, version.version, None))
@@ -69,7 +64,7 @@ def version_users(session: Session, version: ModelVersion) -> Iterator[str]:
 
 def _is_named(version: ModelVersion) -> ColumnElement[bool]:
     """Whether a job's spec names it: by its version, or by the job that trained it."""
-    names = (f"{version.model.name}@{version.version}", f"job:{version.job_id}")
+    names = (version.reference, f"job:{version.job_id}")
     spec = cast(Job.spec, Text)
     return or_(*(spec.contains(f'"{name}"', autoescape=True) for name in names))
 

@@ -47,7 +47,7 @@ def check_alike(maker: ModelVersion | None, other: ModelVersion | None) -> None:
     """Raise SpecError unless images of both models fit into one data set; None: it is still trained."""
     if maker is None or other is None:
         return
-    names = [f"{one.model.name}@{one.version}" for one in (maker, other)]
+    names = [one.reference for one in (maker, other)]
     shapes = [f"{one.image_size}×{one.image_size}×{one.channels}" for one in (maker, other)]
     if shapes[0] != shapes[1]:
         raise SpecError(

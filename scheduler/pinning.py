@@ -127,9 +127,8 @@ def _pinned(
         require(reference, found.spec["model"])
         parents[found.id] = False
         return reference, None
-    pinned = f"{found.model.name}@{found.version}"
-    require(pinned, found.preset)
-    return pinned, found
+    require(found.reference, found.preset)
+    return found.reference, found
 
 
 def _pinned_as_trained(
@@ -148,7 +147,7 @@ def _check_classes(names: Sequence[str], version: ModelVersion | None) -> None:
     for name in names:
         if not version.classes:
             raise SpecError(
-                f"model {version.model.name}@{version.version} knows no classes; {name!r} was asked for",
+                f"model {version.reference} knows no classes; {name!r} was asked for",
                 hint="train it with --conditional",
             )
         if name not in version.classes:

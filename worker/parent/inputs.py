@@ -102,7 +102,7 @@ def model_input(session: Session, reference: str) -> ModelInput:
     if not isinstance(version, ModelVersion):
         raise Conflict(f"train job {version.id} has not published its model")
     return ModelInput(
-        reference=f"{version.model.name}@{version.version}",
+        reference=version.reference,
         folder=version.folder,
         digest=version.digest,
         image_size=version.image_size,

@@ -53,7 +53,7 @@ def _publish_model(session: Session, lease: Lease, result: Mapping[str, Any]) ->
     if measured:
         _add_evaluation(session, lease, lease.job_id, version, dataset, measured)
     return {
-        "model": f"{lease.job_name}@{version.version}",
+        "model": version.reference,
         "model_version_id": version.id,
         "images_seen": result["images_seen"],
         "best_images_seen": result["best_images_seen"],

@@ -29,7 +29,6 @@ def command(workspace: Workspace, name: str, target: Path, output_format: str) -
     """
     from cli.modelcard import card_json, card_markdown, read_card_of
     from cli.modelexport import export_version
-    from cli.modelfacts import version_name
     from cli.output import plain_json
 
     with workspace.database.read() as session:
@@ -43,7 +42,7 @@ def command(workspace: Workspace, name: str, target: Path, output_format: str) -
         files = [
             {"name": name, "sha256": digest.sha256, "bytes": digest.size_bytes} for name, digest in written.items()
         ]
-        print_item("model_export", {"model": version_name(version), "folder": str(target), "files": files})
+        print_item("model_export", {"model": version.reference, "folder": str(target), "files": files})
     else:
         amount = f"{plural(len(written), 'file')} ({size(total)})"
-        say(f"exported {version_name(version)} to {target}: {amount}, all hashes right")
+        say(f"exported {version.reference} to {target}: {amount}, all hashes right")

@@ -39,7 +39,7 @@ def command(workspace: Workspace, name: str | None, output_format: str) -> None:
 
     VALUE is the model's own measure of quality, named in METRIC: less is better, but of `accuracy` and `psnr` more.
     """
-    from cli.modelfacts import version_json, version_name
+    from cli.modelfacts import version_json
     from db.aliases import aliases_by_version
     from db.registry import list_versions
     from db.workers import database_time
@@ -52,7 +52,7 @@ def command(workspace: Workspace, name: str | None, output_format: str) -> None:
         print_list("model_list", [version_json(*pair) for pair in versions])
     elif output_format == "ids":
         for version, _aliases in versions:
-            click.echo(version_name(version))
+            click.echo(version.reference)
     else:
         empty = f"no model is called {name!r}" if name else "no model is trained yet: pixmill submit train --help"
         print_table(COLUMNS, [_row(*pair, at) for pair in versions], empty=empty)
@@ -60,7 +60,7 @@ def command(workspace: Workspace, name: str | None, output_format: str) -> None:
 
 def _row(version: "ModelVersion", aliases: Sequence[str], at: "datetime") -> list[str]:
     return [
-        f"{version.model.name}@{version.version}",
+        version.reference,
         ", ".join(aliases) or "–",
         version.preset,
         version.dataset.name,

@@ -44,7 +44,7 @@ def command(workspace: Workspace, name: str, removed: bool, output_format: str) 
 
     DATA, SPEC and CODE are the first digits of hashes: equal digits, equal data, spec or source.
     """
-    from cli.modelfacts import version_json, version_name
+    from cli.modelfacts import version_json
     from db.aliases import aliases_by_version
     from db.registry import get_model, list_versions
     from db.workers import database_time
@@ -59,7 +59,7 @@ def command(workspace: Workspace, name: str, removed: bool, output_format: str) 
         print_list("model_list", [version_json(*pair) for pair in versions])
     elif output_format == "ids":
         for version, _aliases in versions:
-            click.echo(version_name(version))
+            click.echo(version.reference)
     else:
         print_table(COLUMNS, [_row(*pair, at) for pair in versions], empty=f"all versions of {name} were removed")
         if model.frozen:
