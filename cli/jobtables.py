@@ -88,9 +88,11 @@ def _rate_row(rate: Mapping[str, Any]) -> list[str]:
 
 def _parted(rows: Sequence[list[str]], most: int | None) -> tuple[Sequence[list[str]], Sequence[list[str]], int]:
     """The first and the last rows, and how many are left out; all, if those are no more than `most` and one."""
-    if most is None or len(rows) <= most + 1:
+    from db.ends import at_each_end
+
+    half = at_each_end(len(rows), most)
+    if half is None:
         return rows, (), 0
-    half = most // 2
     return rows[:half], rows[-half:], len(rows) - 2 * half
 
 

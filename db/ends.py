@@ -42,6 +42,16 @@ class TaskSums:
     time_limit_seconds: float | None
 
 
+def at_each_end(count: int, most: int | None) -> int | None:
+    """How many of so many rows are shown at each end, if at most so many are; None: all of them.
+
+    >>> at_each_end(100, 10), at_each_end(11, 10), at_each_end(100, None)
+    (5, None, None)
+    """
+    # A line that says that one row is left out is no shorter than the row.
+    return None if most is None or count <= most + 1 else most // 2
+
+
 def task_ends(session: Session, job_id: int, most: int | None) -> Ends[Task]:
     """The job's tasks by number; at most so many, or one more."""
     statement = select(Task).where(Task.job_id == job_id)
@@ -97,9 +107,9 @@ def _ends(
     item: Callable[[Row[*tuple[Any, ...]]], Item],
 ) -> Ends[Item]:
     count = session.scalars(select(func.count()).select_from(statement.with_only_columns(key).subquery())).one()
-    if most is None or count <= most + 1:  # a line that says that one row is left out is no shorter than the row
+    half = at_each_end(count, most)
+    if half is None:
         return Ends([item(row) for row in session.execute(statement.order_by(key))], (), count)
-    half = most // 2
     first = session.execute(statement.order_by(key).limit(half)).all()
     last = session.execute(statement.order_by(key.desc()).limit(half)).all()
     return Ends([item(row) for row in first], [item(row) for row in last[::-1]], count)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session
 
+from db.ends import attempt_ends
 from db.jobs import get_job
 from db.outputs import FILE_ROLES
 from db.progress import image_rate, seconds_by_stage
@@ -198,14 +199,7 @@ def last_task(session: Session, job_id: int) -> Task:
 
 def job_attempts(session: Session, job_id: int) -> Sequence[tuple[Attempt, Task, Worker]]:
     """Attempts of the job's tasks, in order of time."""
-    statement = (
-        select(Attempt, Task, Worker)
-        .join(Task, Task.id == Attempt.task_id)
-        .join(Worker, Worker.id == Attempt.worker_id)
-        .where(Task.job_id == job_id)
-        .order_by(Attempt.id)
-    )
-    return [(attempt, task, worker) for attempt, task, worker in session.execute(statement)]
+    return attempt_ends(session, job_id, None).first
 
 
 def job_events(session: Session, job_id: int) -> Sequence[Event]:
