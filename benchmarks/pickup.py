@@ -8,7 +8,6 @@ the submit's own transaction and is read by a second thread that watches the row
 """
 
 import argparse
-import json
 import queue
 import shutil
 import tempfile
@@ -24,7 +23,7 @@ from typing import ClassVar
 
 from sqlalchemy import select
 
-from benchmarks.machine import machine
+from benchmarks.machine import store
 from db.engine import Database
 from db.schema import upgrade_schema
 from db.tables import Attempt, Event, Task
@@ -207,11 +206,7 @@ def main() -> None:
         with started_line(name) as line:
             summaries.append(summarise(name, measure(line, arguments.jobs)))
         print_summary(summaries[-1])
-    text = json.dumps({"machine": machine(), "results": [asdict(summary) for summary in summaries]}, indent=2)
-    if arguments.json:
-        arguments.json.write_text(text + "\n", encoding="utf-8")
-    else:
-        print(text)
+    store(arguments, ("jobs",), [asdict(summary) for summary in summaries], with_torch=False)
 
 
 def print_summary(summary: Summary) -> None:

@@ -4,7 +4,6 @@ python -m benchmarks.schedules [--schedules 1000] [--json FILE]; SQLite in a tem
 """
 
 import argparse
-import json
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
@@ -12,13 +11,12 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from benchmarks.machine import machine
+from benchmarks.machine import store
 from db.engine import Database, open_database
 from db.schema import prepare_schema
 from pixmill.schedules import Catchup
 from pixmill.settings import load_settings
 from pixmill.specs import JobOptions, PingSpec
-from pixmill.times import write_time
 from scheduler.cron import parse_cron
 from scheduler.schedules import Planner
 from scheduler.timetable import add_schedule, document_of, make_schedule
@@ -40,10 +38,7 @@ def main() -> None:
         database.dispose()
     for name, figures in results.items():
         print(f"{name}: {', '.join(f'{key} {value}' for key, value in figures.items())}")
-    if arguments.json:
-        stored = {"date": write_time(datetime.now(UTC)), "settings": {"schedules": arguments.schedules}}
-        text = json.dumps(stored | {"machine": machine(), "results": results}, indent=2)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+    store(arguments, ("schedules",), results, with_torch=False)
 
 
 def _add(session: Session, count: int) -> None:
