@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from imagemodels.card import CARD_FILE, ModelCard, read_card
+from imagemodels.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card
 from imagemodels.errors import CorruptCheckpoint
 from imagemodels.identity import identity
 from pixmill.errors import CorruptFile, UserError
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 README_FILE = "README.md"
 FACTS_FILE = "card.json"
 SUMS_FILE = "SHA256SUMS"
-WEIGHTS_FILE = "weights.safetensors"
 
 
 def export_version(

@@ -10,6 +10,7 @@ from imagemodels.errors import CorruptCheckpoint
 
 FORMAT_VERSION = 1
 CARD_FILE = "model.json"
+WEIGHTS_FILE = "weights.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

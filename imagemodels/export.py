@@ -6,7 +6,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 
-from imagemodels.card import CARD_FILE, Metadata, ModelCard, read_card
+from imagemodels.card import CARD_FILE, WEIGHTS_FILE, Metadata, ModelCard, read_card
 from imagemodels.digest import weights_bytes
 from imagemodels.errors import CorruptCheckpoint, ModelError
 from imagemodels.identity import identity, sha256_hex
@@ -16,8 +16,6 @@ from imagemodels.networks.specs import spec_values
 from imagemodels.pixels import NORMALISER
 from imagemodels.presets import check_shape
 from imagemodels.runtime import Runtime
-
-WEIGHTS_FILE = "weights.safetensors"
 
 
 def save_model(folder: Path, model: Model, metadata: Metadata) -> str:

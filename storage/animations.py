@@ -20,10 +20,11 @@ from PIL import Image
 from pixmill.errors import CorruptFile, StorageError
 from storage.atomic import write_atomic
 from storage.faults import named_faults
-from storage.index import FILE_NAME, read_dataset_index
+from storage.index import read_dataset_index
+from storage.places import INDEX_FILE
 from storage.png import Images, check_images
 
-INDEX_FILE = "animations.json"
+ANIMATIONS_FILE = "animations.json"
 FORMAT = "pixmill-animations"
 VERSION = 1
 ENDLESS = 0  # GIF and WebP: how often to repeat
@@ -94,13 +95,13 @@ def write_animation_index(folder: Path, records: Sequence[AnimationRecord]) -> d
     """Write animations.json; gives what dataset.json has to hold of it."""
     document = {"format": FORMAT, "version": VERSION, "animations": [asdict(record) for record in records]}
     content = json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"
-    write_atomic(folder / INDEX_FILE, content)
-    return {"file": INDEX_FILE, "sha256": hashlib.sha256(content).hexdigest(), "count": len(records)}
+    write_atomic(folder / ANIMATIONS_FILE, content)
+    return {"file": ANIMATIONS_FILE, "sha256": hashlib.sha256(content).hexdigest(), "count": len(records)}
 
 
 def read_animation_index(folder: Path) -> list[AnimationRecord]:
     """The records of a folder's animations; raises CorruptFile when their index is missing or damaged."""
-    path = folder / INDEX_FILE
+    path = folder / ANIMATIONS_FILE
     try:
         with named_faults(path, "read"):
             values = json.loads(path.read_bytes()) if path.exists() else None
@@ -115,7 +116,7 @@ def read_animation_index(folder: Path) -> list[AnimationRecord]:
 
 def animation_problems(output_folder: Path) -> Iterator[str]:
     """One line for each animation of a finished data set that is missing or is not the one that was recorded."""
-    if not (output_folder / FILE_NAME).exists():
+    if not (output_folder / INDEX_FILE).exists():
         return  # the data set is still being made
     try:
         recorded = read_dataset_index(output_folder).details.get("animations")
@@ -123,7 +124,7 @@ def animation_problems(output_folder: Path) -> Iterator[str]:
         return  # whoever verifies the data set says so
     if not isinstance(recorded, Mapping):
         return
-    yield from _file_problem(output_folder / INDEX_FILE, str(recorded.get("sha256")))
+    yield from _file_problem(output_folder / ANIMATIONS_FILE, str(recorded.get("sha256")))
     try:
         records = read_animation_index(output_folder)
     except StorageError as error:

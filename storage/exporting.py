@@ -10,7 +10,7 @@ import numpy as np
 
 from pixmill.errors import UserError
 from pixmill.specs import MAX_FILES
-from storage.animations import INDEX_FILE, read_animation_index
+from storage.animations import ANIMATIONS_FILE, read_animation_index
 from storage.atomic import write_atomic
 from storage.batches import EncodedBatch
 from storage.cards import stored_as, write_card
@@ -137,7 +137,7 @@ def _labels(rows: Sequence[ShardRow]) -> list[int] | None:
 
 def _copy_animations(source: Path, target: Path) -> None:
     names = [name for record in read_animation_index(source) for name in record.files]
-    for name in (*names, INDEX_FILE):
+    for name in (*names, ANIMATIONS_FILE):
         with named_faults(source / name, "read"):
             content = (source / name).read_bytes()
         write_atomic(target / name, content)

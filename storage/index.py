@@ -14,7 +14,6 @@ from storage.markers import ShardMarker, read_marker
 from storage.places import INDEX_FILE, BucketDataset, Place
 from storage.records import ShardRecord
 
-FILE_NAME = INDEX_FILE
 FORMAT = "pixmill-dataset"
 VERSION = 1
 
@@ -112,13 +111,13 @@ def write_dataset_index(
     index = _index(name, ordered, markers, details or {})
     if isinstance(place, BucketDataset):
         index = replace(index, folders=tuple(place.below(record.number) for record in ordered))
-    write_json(output_folder / FILE_NAME, index.to_json())
+    write_json(output_folder / INDEX_FILE, index.to_json())
     return index
 
 
 def read_dataset_index(output_folder: Path) -> DatasetIndex:
     """Read dataset.json; raises CorruptFile if it is missing or damaged."""
-    path = output_folder / FILE_NAME
+    path = output_folder / INDEX_FILE
     if not path.exists():
         raise CorruptFile(f"{path} is missing", hint="it is written when the last shard is in")
     with named_faults(path, "read"):

@@ -11,10 +11,10 @@ from storage.animations import animation_problems
 from storage.encoders import decode
 from storage.formats.base import ImageReader, file_problems
 from storage.formats.table import FORMATS
-from storage.index import FILE_NAME, range_problems, read_dataset_index
+from storage.index import range_problems, read_dataset_index
 from storage.manifest import ShardRow, image_key, read_manifest
 from storage.markers import ShardMarker, read_marker
-from storage.places import WHOLE, Place, at_hand, beside
+from storage.places import INDEX_FILE, WHOLE, Place, at_hand, beside
 from storage.records import ShardRecord
 from storage.shards import read_payload
 
@@ -110,11 +110,11 @@ def _strangers(folder: Path, pattern: str, records: Sequence[ShardRecord]) -> It
 
 
 def _index_problems(folder: Path, ordered: Sequence[ShardRecord]) -> Iterator[str]:
-    if not (folder / FILE_NAME).exists():
+    if not (folder / INDEX_FILE).exists():
         return  # the data set is still being made
     try:
         if read_dataset_index(folder).shards != tuple(ordered):
-            yield f"{FILE_NAME} lists other shards than those recorded"
+            yield f"{INDEX_FILE} lists other shards than those recorded"
     except StorageError as error:
         yield error.message
 

@@ -13,20 +13,19 @@ from cli.formatting import count, size
 from db.engine import Database
 from db.references import checkpoints_after, outputs_after, shards_after, still_there, versions_after
 from db.tables import Checkpoint, ModelVersion, Shard
-from imagemodels.card import CARD_FILE, read_card
+from imagemodels.card import CARD_FILE, WEIGHTS_FILE, read_card
 from imagemodels.errors import CorruptCheckpoint
 from pixmill.errors import CorruptFile, PixmillError
 from storage.atomic import sha256_file
 from storage.formats.base import NamedDigest
 from storage.formats.table import FORMATS
-from storage.index import FILE_NAME
 from storage.paths import Layout
+from storage.places import INDEX_FILE
 from storage.records import ShardRecord
 from storage.s3.bucket import is_url
 
 PAGE_ROWS = 500  # read at a time: memory stays flat
 SHOWN = 3  # faults that a line names
-WEIGHTS_FILE = "weights.safetensors"
 
 Row = TypeVar("Row", Checkpoint, Shard, ModelVersion)
 
@@ -143,7 +142,7 @@ class RecordedFiles:
         if is_url(row.folder):
             return  # the shards themselves are the data set
         folder = self._layout.output_folder(row.job_id)
-        if (folder / FILE_NAME).exists():  # else it is not put together yet, or `_look_for_indexes` tells
+        if (folder / INDEX_FILE).exists():  # else it is not put together yet, or `_look_for_indexes` tells
             yield from self._shard_files(row, self._layout.relative(folder), inspection, hashed=False)
 
     def _shard_files(self, row: Shard, folder: str, inspection: Inspection, *, hashed: bool) -> Iterator[str]:
@@ -184,9 +183,9 @@ class RecordedFiles:
             for job_id in page:
                 outputs.files += 1
                 if job_id in self._stored.jobs:
-                    path, is_there = f"{self._stored.jobs[job_id]}/{FILE_NAME}", self._stored.has_index(job_id)
+                    path, is_there = f"{self._stored.jobs[job_id]}/{INDEX_FILE}", self._stored.has_index(job_id)
                 else:
-                    file = self._layout.output_folder(job_id) / FILE_NAME
+                    file = self._layout.output_folder(job_id) / INDEX_FILE
                     path, is_there = self._layout.relative(file), file.is_file()
                 if not is_there:
                     outputs.add_fault(f"{path} is missing", job_id)

@@ -8,10 +8,10 @@ from db.tables import Role, Shard, Task
 from pixmill.errors import PixmillError
 from pixmill.states import State
 from storage.atomic import sha256_file
-from storage.index import FILE_NAME
 from storage.markers import read_marker
 from storage.outputs import verify_output
 from storage.paths import Layout
+from storage.places import INDEX_FILE
 from storage.records import ShardRecord
 from tests.faults.history import History
 from tests.faults.violation import Invariant, Violation
@@ -120,7 +120,7 @@ def _check_strays(history: History, layout: Layout) -> Iterator[Violation]:
                 yield _broken(f"{path} belongs to no published shard")
             elif recorded[path.name] and sha256_file(path) != recorded[path.name]:
                 yield _broken(f"{path} is not the published shard")
-        yield from _check_index(folder / FILE_NAME)
+        yield from _check_index(folder / INDEX_FILE)
 
 
 def _check_index(path: Path) -> Iterator[Violation]:

@@ -7,8 +7,8 @@ import pytest
 
 from pixmill.errors import CorruptFile, DiskFull, StorageError
 from storage.atomic import sha256_file
-from storage.index import FILE_NAME
 from storage.outputs import link_shard, read_dataset_index, verify_output, write_dataset_index
+from storage.places import INDEX_FILE
 from storage.shards import write_shard
 from tests.storage.samples import META, SizeLimit, image_batch, leftover_files, publish
 
@@ -130,7 +130,7 @@ def test_the_index_has_the_same_bytes_each_time(tmp_path: Path) -> None:
     digests = set()
     for folder in (tmp_path / "a", tmp_path / "b"):
         write_dataset_index(folder, publish(folder), name="cats")
-        digests.add(sha256_file(folder / FILE_NAME))
+        digests.add(sha256_file(folder / INDEX_FILE))
     assert len(digests) == 1
 
 
@@ -142,7 +142,7 @@ def test_an_incomplete_data_set_gets_no_index(output: Path) -> None:
     (output / records[1].marker).unlink()
     with pytest.raises(CorruptFile, match="marker is missing"):
         write_dataset_index(output, records, name="cats")
-    assert not (output / FILE_NAME).exists()
+    assert not (output / INDEX_FILE).exists()
 
 
 def test_images_of_two_sizes_are_no_data_set(output: Path) -> None:
@@ -156,7 +156,7 @@ def test_images_of_two_sizes_are_no_data_set(output: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "pixmill-dataset"}'])
 def test_an_index_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / FILE_NAME).write_text(text, encoding="utf-8")
+    (tmp_path / INDEX_FILE).write_text(text, encoding="utf-8")
     with pytest.raises(CorruptFile, match=r"dataset\.json"):
         read_dataset_index(tmp_path)
 
