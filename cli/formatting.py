@@ -96,6 +96,15 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def files_text(files: int, size_bytes: int) -> str:
+    """A number of files with their size.
+
+    >>> files_text(3, 4096)
+    '3 files (4.1 kB)'
+    """
+    return f"{plural(files, 'file')} ({size(size_bytes)})"
+
+
 def utc(moment: datetime | None) -> str:
     """A moment to the second, in UTC."""
     return f"{moment:%Y-%m-%d %H:%M:%S}Z" if moment else "–"

@@ -8,7 +8,7 @@ import click
 from cli.asking import confirm
 from cli.context import Workspace, pass_workspace, user_name
 from cli.errors import report
-from cli.formatting import count, plural, size
+from cli.formatting import count, files_text, plural, size
 from cli.output import Column, Row, print_item, print_table, say
 from cli.params import SPAN, Command, examples, output_option
 from pixmill.errors import Conflict, DatabaseUnreachable, PixmillError
@@ -135,11 +135,9 @@ def _resume_states(workspace: Workspace) -> tuple[int, int]:
 
 
 def _unknown(workspace: Workspace, place: str) -> Conflict:
-    """A wrong database, or a wrong storage root, would make garbage of everything."""
-    return Conflict(
-        f"database {workspace.database.label} knows not one of the attempts below {place}: do the two belong together?",
-        hint="pixmill config show --sources",
-    )
+    from cli.doctor.tally import strange
+
+    return Conflict(f"database {workspace.database.label} {strange(place)}", hint="pixmill config show --sources")
 
 
 def _print_plan(tally: "Tally", resume_count: int, resume_bytes: int) -> None:
@@ -159,7 +157,7 @@ def _row(what: str, reason: str, line: "Line", tally: "Tally") -> Row:
 
 
 def _amount(tally: "Tally") -> str:
-    return f"{plural(tally.waste.files, 'file')} ({size(tally.waste.size_bytes)})"
+    return files_text(tally.waste.files, tally.waste.size_bytes)
 
 
 def _reasons(tally: "Tally") -> list[str]:

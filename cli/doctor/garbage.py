@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cli.doctor.bucketcollection import AnyCollection, collections_of
 from cli.doctor.findings import Finding, ok, warning
-from cli.doctor.tally import STRANGER, YOUNG, Tally
+from cli.doctor.tally import STRANGER, YOUNG, Tally, strange
 from cli.formatting import plural, size
 from db.engine import Database
 from pixmill.settings import Settings
@@ -36,8 +36,7 @@ def _examine_place(place: str, collection: AnyCollection) -> Iterator[Finding]:
         tally.add(sight)
     yield ok(part, _summary(tally))
     if tally.knows_none:
-        detail = f"the database knows not one of the attempts below {place}: do the two belong together?"
-        yield warning(part, detail, "pixmill config show --sources")
+        yield warning(part, f"the database {strange(place)}", "pixmill config show --sources")
     elif tally.waste.size_bytes >= MUCH_BYTES or tally.goes[Waste.ORPHAN].folders:
         yield warning(part, f"nothing needs {_waste(tally)}", "pixmill gc plan")
     elif tally.waste.files:

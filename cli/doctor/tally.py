@@ -46,6 +46,15 @@ class Line:
         return {"folders": self.folders, "files": self.usage.files, "bytes": self.usage.size_bytes}
 
 
+def strange(place: str) -> str:
+    """What is said of a place of which a tally knows nothing: a wrong database, or a wrong root, makes garbage of all.
+
+    >>> strange("/srv/pixmill/runs")
+    'knows not one of the attempts below /srv/pixmill/runs: do the two belong together?'
+    """
+    return f"knows not one of the attempts below {place}: do the two belong together?"
+
+
 class Tally:
     """Sums over a walk."""
 

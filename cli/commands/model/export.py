@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from cli.context import Workspace, pass_workspace
-from cli.formatting import plural, size
+from cli.formatting import files_text
 from cli.output import print_item, say
 from cli.params import examples, output_option
 
@@ -44,5 +44,4 @@ def command(workspace: Workspace, name: str, target: Path, output_format: str) -
         ]
         print_item("model_export", {"model": version.reference, "folder": str(target), "files": files})
     else:
-        amount = f"{plural(len(written), 'file')} ({size(total)})"
-        say(f"exported {version.reference} to {target}: {amount}, all hashes right")
+        say(f"exported {version.reference} to {target}: {files_text(len(written), total)}, all hashes right")

@@ -6,7 +6,7 @@ import click
 
 from cli.asking import confirm_by_name
 from cli.context import Workspace, pass_workspace, user_name
-from cli.formatting import plural, size
+from cli.formatting import files_text
 from cli.modelacting import Shown, act_options, tell_rehearsal
 from cli.output import print_item, say
 from cli.params import examples
@@ -42,7 +42,7 @@ def command(workspace: Workspace, /, name: str, *, yes: bool, reason: str | None
     removed = usage_sum(scraps)
     if not how.dry_run:
         if not yes:
-            confirm_by_name(f"remove model {text}, {_amount(removed)}", text)
+            confirm_by_name(f"remove model {text}, {files_text(removed.files, removed.size_bytes)}", text)
         # The row first: files without a row are garbage, a row without files is a fault.
         workspace.database.transact(lambda session: forget_version(session, text, deed))
         removed = remove(workspace.layout.root, scraps)
@@ -55,9 +55,5 @@ def _tell(version: "Forgotten", removed: "Usage", how: Shown) -> None:
         print_item("model_removal", {"model": version.reference, **facts})
         return
     stay = f"its figures stay: pixmill model versions {version.name} --all"
-    say(f"removed {version.reference}: {_amount(removed)}; {stay}")
+    say(f"removed {version.reference}: {files_text(removed.files, removed.size_bytes)}; {stay}")
     tell_rehearsal(how)
-
-
-def _amount(usage: "Usage") -> str:
-    return f"{plural(usage.files, 'file')} ({size(usage.size_bytes)})"

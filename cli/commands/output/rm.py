@@ -6,7 +6,7 @@ import click
 
 from cli.asking import confirm
 from cli.context import Workspace, pass_workspace, user_name
-from cli.formatting import plural, size
+from cli.formatting import files_text
 from cli.output import print_item, say
 from cli.params import JOB_ID, examples, output_option
 from pixmill.errors import NotFound
@@ -81,4 +81,4 @@ def _buckets(workspace: Workspace, job_id: int) -> "list[OutputsBucket]":
 
 
 def _amount(usage: "Usage") -> str:
-    return f"{plural(usage.files, 'file')} ({size(usage.size_bytes)}, links counted like files)"
+    return f"{files_text(usage.files, usage.size_bytes)}, links counted like files"
