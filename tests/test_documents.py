@@ -1,4 +1,4 @@
-"""The links of the documents lead somewhere, and stand on one line each, as every reader of Markdown takes them."""
+"""The links of the documents lead somewhere, and stand on one line each; prose is as wide as code, and no wider."""
 
 import re
 from pathlib import Path
@@ -11,6 +11,7 @@ DOCUMENTS = [
     *(path for room in ("docs", "benchmarks", "tests") for path in (ROOT / room).rglob("*.md")),
 ]
 CODE = re.compile(r"```.*?```|`[^`]*`", flags=re.DOTALL)
+WIDTH = 120  # as the linter has it
 LINK = re.compile(r"\[[^][]*\]\(([^()]*)\)", flags=re.DOTALL)
 
 
@@ -21,3 +22,10 @@ def test_links_stand_on_one_line_and_lead_to_a_file(document: str) -> None:
     assert [link[0] for link in links if "\n" in link[0]] == []
     targets = [link[1].partition("#")[0] for link in links if "://" not in link[1]]
     assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("document", sorted(str(path.relative_to(ROOT)) for path in DOCUMENTS))
+def test_prose_is_no_wider_than_code(document: str) -> None:
+    prose = re.sub(r"```.*?```", "", (ROOT / document).read_text(encoding="utf-8"), flags=re.DOTALL)
+    lines = [line for line in prose.splitlines() if not line.startswith(("|", "    "))]
+    assert [line for line in lines if len(line) > WIDTH] == []
