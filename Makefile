@@ -93,7 +93,7 @@ outages: $(READY) ## the fault matrix at full length: outages of minutes, every 
 	PIXMILL_TEST_SLOW=1 $(BIN)/pytest tests/faults $(ARGS)
 
 bench: $(READY) ## measure what the documentation says about speed
-	@for name in train_speed output manifest pickup reliability; do \
+	@for name in train_speed output manifest pickup schedules reliability; do \
 		echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean: ## remove the virtual environment and all caches; never .pixmill, which holds jobs and images
