@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cli.evaluationsection import metric_line, read_evaluation
 from cli.formatting import count
 from cli.metrics import ControlColumn, control_cells, control_columns, controls_of, number, stored_metrics
-from cli.modelfacts import find_version, product
+from cli.modelfacts import product
 from cli.output import Column
 from imagemodels.evaluation.comparison import Comparison, Measured, Measurement, Verdict, compare
 from imagemodels.evaluation.report import Metric
@@ -62,7 +62,9 @@ def compare_models(session: "Session", layout: Layout, first: str, second: str) 
     Raises NotFound (no such model, or never measured), Conflict (it is not trained yet), UserError (one and the same
     version, or models of different kinds) or CorruptFile.
     """
-    mine, theirs = (find_version(session, name) for name in (first, second))
+    from db.registry import present_version
+
+    mine, theirs = (present_version(session, name) for name in (first, second))
     if mine.id == theirs.id:
         raise UserError(
             f"{first!r} and {second!r} are both {mine.reference}", hint="name two models, or two versions of one"

@@ -46,13 +46,13 @@ class Shown:
     output_format: str
 
 
-def do(workspace: Workspace, act: "Callable[[Session], T]", shown: Shown) -> T:
+def transact_or_rehearse(workspace: Workspace, act: "Callable[[Session], T]", shown: Shown) -> T:
     """What comes of the act, which is taken back if it is a rehearsal."""
     return rehearse(workspace.database, act) if shown.dry_run else workspace.database.transact(act)
 
 
-def tell_moves(model: str, moves: "Sequence[Move]", unmoved: str, shown: Shown) -> None:
-    """Tell which aliases stand for what from now on; `unmoved` where that has not changed."""
+def tell_moves(model: str, moves: "Sequence[Move]", shown: Shown, unmoved: str | None = None) -> None:
+    """Tell which aliases stand for what from now on; `unmoved` where that may not have changed, and has not."""
     if shown.output_format == "json":
         told = [{"alias": move.alias, "from_version": move.before, "to_version": move.after} for move in moves]
         print_item("model_moves", {"name": model, "dry_run": shown.dry_run, "moves": told})
@@ -61,7 +61,7 @@ def tell_moves(model: str, moves: "Sequence[Move]", unmoved: str, shown: Shown) 
         before, after = (None if number is None else f"{model}@{number}" for number in (move.before, move.after))
         was = f", no longer for {before}" if before else ""
         say(f"{model}@{move.alias} stands for {after}{was}" if after else f"{model}@{move.alias} is gone; was {before}")
-    if not moves:
+    if not moves and unmoved is not None:
         say(unmoved)
     tell_rehearsal(shown)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cli.comparing import measuring_hint
 from cli.formatting import count, utc
 from cli.metrics import metric_table, stored_metrics
-from cli.modelfacts import find_version, model_facts
+from cli.modelfacts import model_facts
 from cli.output import print_fields, print_table, print_title, say
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ def read_model(session: "Session", name: str) -> ModelDetails:
     """Read one model in full.  Raises NotFound, or Conflict while it is being trained."""
     from db.aliases import aliases_by_version
     from db.jobs import get_job
-    from db.registry import list_evaluations
+    from db.registry import list_evaluations, present_version
 
-    version = find_version(session, name)
+    version = present_version(session, name)
     found = list_evaluations(session, version.id)
     measured = [(evaluation, get_job(session, evaluation.job_id)) for evaluation in found]
     aliases = aliases_by_version(session).get((version.model_id, version.version), [])

@@ -1,14 +1,11 @@
-"""One version of a model: found by what a person calls it, and told as facts."""
+"""One version of a model: told as facts."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from imagemodels.presets import PRESETS
-from pixmill.errors import Conflict
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
     from db.tables import ModelEvent, ModelVersion
 
 PARENT = "parent"  # of a lineage: the version that training began with, if it was one
@@ -25,17 +22,6 @@ LINEAGE: Mapping[str, str] = {
     "precision": "precision",
     "weights_sha256": "weights",
 }
-
-
-def find_version(session: "Session", name: str) -> "ModelVersion":
-    """The version of that name.  Raises NotFound, UserError, or Conflict while it is being trained."""
-    from db.registry import resolve_model
-    from db.tables import ModelVersion
-
-    found = resolve_model(session, name)
-    if not isinstance(found, ModelVersion):
-        raise Conflict(f"train job {found.id} has no model yet", hint=f"pixmill wait {found.id}")
-    return found
 
 
 def product(version: "ModelVersion") -> str:

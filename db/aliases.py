@@ -12,15 +12,12 @@ from typing import Any
 from sqlalchemy import delete, func, null, select
 from sqlalchemy.orm import Session
 
-from db.registry import ALIAS, get_model, parse_reference, resolve_model
+from db.registry import ALIAS, get_model, parse_reference, present_version
 from db.tables import Model, ModelAlias, ModelEvent, ModelVersion
+from pixmill.aliases import CHALLENGER, CHAMPION, PREVIOUS
 from pixmill.errors import Conflict, NotFound, UserError
 from pixmill.names import suggestion
 
-CHAMPION = "champion"  # the version that is in use
-PREVIOUS = "previous"  # the champion before it, which a rollback brings back
-CHALLENGER = "challenger"  # the version that may become champion
-PROMOTED = (CHAMPION, CHALLENGER)
 KNOWN = (CHAMPION, PREVIOUS, CHALLENGER)
 
 
@@ -54,8 +51,7 @@ def promote(
     version = locked_version(session, text)
     model = version.model
     if model.frozen:
-        why = f": {model.frozen_reason}" if model.frozen_reason else ""
-        raise Conflict(f"model {model.name} is frozen{why}", hint=f"pixmill model unfreeze {model.name}")
+        raise Conflict(frozen_text(model), hint=f"pixmill model unfreeze {model.name}")
     aliases = aliases_of(session, model.id)
     _require_expected(model.name, alias, aliases.get(alias), expect)
     if aliases.get(alias) == version.version:
@@ -89,7 +85,8 @@ def set_alias(
 ) -> tuple[str, list[Move]]:
     """Let a name of an operator's own stand for the version that `text` names; gives `NAME@VERSION`, and what moved.
 
-    Raises NotFound, UserError for a name that cannot be, or Conflict as `promote` does.
+    Also of a frozen model. Raises NotFound; UserError for a name that cannot be, or without a version; Conflict for an
+    alias that has moved meanwhile, or a model that is still trained.
     """
     if alias in KNOWN:
         raise UserError(f"{alias} is moved by promotions alone", hint="pixmill model promote, or model rollback")
@@ -124,6 +121,11 @@ def freeze(session: Session, name: str, deed: Deed) -> bool:
 def unfreeze(session: Session, name: str, deed: Deed) -> bool:
     """Let it be promoted again; False if it was not frozen.  Raises NotFound."""
     return _set_frozen(session, name, frozen=False, deed=deed)
+
+
+def frozen_text(model: Model) -> str:
+    """That a model is frozen, and why."""
+    return f"model {model.name} is frozen" + (f": {model.frozen_reason}" if model.frozen_reason else "")
 
 
 def aliases_of(session: Session, model_id: int) -> dict[str, int]:
@@ -175,18 +177,12 @@ def locked_version(session: Session, text: str) -> ModelVersion:
     model is being trained.
     """
     reference = parse_reference(text)
+    found = present_version(session, text)
     if reference.job_id is None and reference.version is None and reference.alias is None:
-        newest = resolve_model(session, text)
-        assert isinstance(newest, ModelVersion)
-        raise UserError(f"{text} names no version", hint=f"the newest is {text}@{newest.version}")
-    found = resolve_model(session, text)
-    if not isinstance(found, ModelVersion):
-        raise Conflict(f"train job {found.id} has no model yet", hint=f"pixmill wait {found.id}")
+        raise UserError(f"{text} names no version", hint=f"the newest is {found.reference}")
     _locked(session, found.model.name)
     session.expire_all()  # what was read before the lock may have changed
-    again = resolve_model(session, text)
-    assert isinstance(again, ModelVersion)
-    return again
+    return present_version(session, text)
 
 
 def _locked(session: Session, name: str) -> Model:

@@ -11,8 +11,8 @@ from db.tables import Event, Job, JobDependency, RegisteredDataset, Role, Shard,
 from pixmill.errors import Conflict
 from pixmill.states import ACTIVE, TERMINAL, State
 
-REMOVED = "remove_output"
-REBUILT = "rebuild_output"
+OUTPUT_REMOVED = "remove_output"
+OUTPUT_REBUILT = "rebuild_output"
 FILE_ROLES = (Role.COMPRESS, Role.DECOMPRESS)  # of tasks that write image files of their own
 USES_OUTPUT = ("evaluate", "decompress")  # kinds whose spec names the job that made an output
 
@@ -36,7 +36,7 @@ def restore_shards(session: Session, job_id: int, found: Sequence[Shard], *, act
     session.add_all(missing)
     if missing:
         detail = f"rows of {len(missing)} shards were restored from their markers"
-        add_event(session, actor=actor, action=REBUILT, detail=detail, job_id=job_id)
+        add_event(session, actor=actor, action=OUTPUT_REBUILT, detail=detail, job_id=job_id)
     return [row.number for row in missing]
 
 
@@ -55,7 +55,7 @@ def forget_output(session: Session, job_id: int, folder: str, *, actor: str, why
     for task in session.scalars(select(Task).where(Task.job_id == job_id, Task.role.in_(FILE_ROLES))):
         if task.result is not None:
             session.execute(update(Task).where(Task.id == task.id).values(result={**task.result, "removed": True}))
-    add_event(session, actor=actor, action=REMOVED, detail=why, job_id=job_id)
+    add_event(session, actor=actor, action=OUTPUT_REMOVED, detail=why, job_id=job_id)
 
 
 def is_removed() -> ColumnElement[bool]:
@@ -72,8 +72,8 @@ def removal_of(session: Session, job_id: int) -> Event | None:
 def _stands() -> ColumnElement[bool]:
     """Whether an event is a removal after which nothing was brought back."""
     later = aliased(Event)
-    rebuilt = (later.job_id == Event.job_id, later.id > Event.id, later.action == REBUILT)
-    return (Event.action == REMOVED) & ~exists().where(*rebuilt)
+    rebuilt = (later.job_id == Event.job_id, later.id > Event.id, later.action == OUTPUT_REBUILT)
+    return (Event.action == OUTPUT_REMOVED) & ~exists().where(*rebuilt)
 
 
 def output_users(session: Session, job_id: int, folder: str) -> Iterator[str]:

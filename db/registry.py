@@ -13,8 +13,9 @@ from db.jobs import ended, get_job
 from db.tables import Dataset, Evaluation, Job, Model, ModelAlias, ModelEvent, ModelVersion
 from pixmill.errors import Conflict, NotFound, UserError
 from pixmill.names import did_you_mean, suggestion
+from pixmill.times import write_time
 
-REMOVED = "remove_version"  # the event of a version whose files went
+VERSION_REMOVED = "remove_version"  # the event of a version whose files went
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 ALIAS = r"[A-Za-z][A-Za-z0-9._-]{0,63}"  # never a number: that is a version
@@ -67,6 +68,14 @@ def resolve_model(session: Session, text: str) -> ModelVersion | Job:
     return found
 
 
+def present_version(session: Session, text: str) -> ModelVersion:
+    """The version that `text` names at this moment.  Raises as `resolve_model`, and Conflict while it is trained."""
+    found = resolve_model(session, text)
+    if not isinstance(found, ModelVersion):
+        raise Conflict(f"train job {found.id} has no model yet", hint=f"pixmill wait {found.id}")
+    return found
+
+
 def find_any_version(session: Session, name: str, version: int) -> ModelVersion | None:
     """The version of that number, also one that was removed."""
     statement = _versions().where(Model.name == name, ModelVersion.version == version)
@@ -103,13 +112,12 @@ def _require_present(session: Session, version: ModelVersion) -> None:
         return
     event = session.scalars(
         select(ModelEvent)
-        .where(ModelEvent.model_id == version.model_id, ModelEvent.action == REMOVED)
+        .where(ModelEvent.model_id == version.model_id, ModelEvent.action == VERSION_REMOVED)
         .where(ModelEvent.from_version == version.version)
     ).one()
     why = f": {event.reason}" if event.reason else ""
-    at = version.removed_at.isoformat(sep=" ", timespec="seconds")
     raise NotFound(
-        f"model {version.reference} was removed at {at} by {event.actor}{why}",
+        f"model {version.reference} was removed at {write_time(version.removed_at)} by {event.actor}{why}",
         hint=f"train it again: pixmill job show {version.job_id} --spec | pixmill submit -f -",
     )
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from db.aliases import Deed, Move, add_model_event, aliases_of, locked_version
 from db.outputs import is_removed
-from db.registry import REMOVED, parse_reference
+from db.registry import VERSION_REMOVED, parse_reference
 from db.tables import Job, Model, ModelVersion
 from db.types import now
 from pixmill.errors import Conflict
@@ -44,7 +44,7 @@ def forget_version(session: Session, text: str, deed: Deed) -> Forgotten:
             f"model {version.reference} is needed: {'; '.join(users[:SHOWN_USERS])}{more}", hint="end that first"
         )
     session.execute(update(ModelVersion).where(ModelVersion.id == version.id).values(removed_at=now()))
-    add_model_event(session, version.model_id, REMOVED, deed, Move(None, version.version, None))
+    add_model_event(session, version.model_id, VERSION_REMOVED, deed, Move(None, version.version, None))
     return forgotten
 
 

@@ -1,9 +1,14 @@
-"""Aliases that a job's models were named by: what its tasks, and the data set that they make, keep of them."""
+"""Aliases of models: those that promotions move, and what a job's tasks and data set keep of those that it named."""
 
 from collections.abc import Mapping
 from typing import Any
 
-TASK_KEY = "aliases"  # of a task's parameters, and of the details in dataset.json
+CHAMPION = "champion"  # the version that is in use
+PREVIOUS = "previous"  # the champion before it, which a rollback brings back
+CHALLENGER = "challenger"  # the version that may become champion
+PROMOTED = (CHAMPION, CHALLENGER)  # what a promotion makes of a version
+
+ALIASES_KEY = "aliases"  # of a task's parameters, and of the details in dataset.json
 
 
 def aliases_of_task(params: Mapping[str, Any]) -> dict[str, str]:
@@ -12,4 +17,4 @@ def aliases_of_task(params: Mapping[str, Any]) -> dict[str, str]:
     >>> aliases_of_task({"aliases": {"digits@3": "champion"}}), aliases_of_task({})
     ({'digits@3': 'champion'}, {})
     """
-    return dict(params.get(TASK_KEY, {}))
+    return dict(params.get(ALIASES_KEY, {}))

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from pixmill.specs import NAME_PATTERN, OnBadImage
 
-TASK_KEY = "dataset"  # of a task's parameters
-ROLES = (TASK_KEY, "examples", "style")  # what a spec may name data sets for; a task's parameters pin them alike
+DATASET_KEY = "dataset"  # of a task's parameters
+ROLES = (DATASET_KEY, "examples", "style")  # what a spec may name data sets for; a task's parameters pin them alike
 SHOWN_DIGITS = 12  # of a fingerprint, in `NAME@FINGERPRINT`
 
 _REFERENCE = re.compile(rf"(?P<name>{NAME_PATTERN.strip('^$')})(?:@(?P<pin>[0-9a-f]{{8,64}}))?")
@@ -55,7 +55,7 @@ class PinnedDataset(BaseModel):
         return f"{self.name}@{self.content_fingerprint[:SHOWN_DIGITS]}"
 
     @classmethod
-    def of_task(cls, params: Mapping[str, Any], role: str = TASK_KEY) -> Self | None:
+    def of_task(cls, params: Mapping[str, Any], role: str = DATASET_KEY) -> Self | None:
         """What a task's parameters pin for that role, or None for a data set that was named by its place."""
         found = params.get(role)
         return None if found is None else cls.model_validate(found)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from db.registry import parse_reference
-from pixmill.aliases import TASK_KEY
+from pixmill.aliases import ALIASES_KEY
 from pixmill.modelkeys import models_of
 from pixmill.specs import Spec
 
@@ -17,11 +17,11 @@ def aliases_param(asked: Spec, pinned: Spec) -> dict[str, dict[str, str]]:
         for name, version in zip(named, fixed, strict=True)
         if (alias := parse_reference(name).alias) is not None
     }
-    return {TASK_KEY: found} if found else {}
+    return {ALIASES_KEY: found} if found else {}
 
 
 def submit_note(params: Mapping[str, Any], models: Sequence[str]) -> str | None:
     """What the event of a submit says of aliases."""
-    aliases: Mapping[str, str] = params.get(TASK_KEY, {})
+    aliases: Mapping[str, str] = params.get(ALIASES_KEY, {})
     told = [f"{name.partition('@')[0]}@{aliases[name]} is {name}" for name in models if name in aliases]
     return ", ".join(told) or None

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
-from pixmill.datasets import ROLES, TASK_KEY
+from pixmill.datasets import DATASET_KEY, ROLES
 from pixmill.specs import (
     AnimateSpec,
     CompressSpec,
@@ -99,7 +99,7 @@ def _after_model(made: str) -> Callable[[OfModel], str]:
     return lambda spec: f"{spec.model.partition('@')[0].replace(':', '-')}-{made}"[:LONGEST_NAME]
 
 
-_ON_DATASET = {TASK_KEY: "dataset"}
+_ON_DATASET = {DATASET_KEY: "dataset"}
 
 KINDS: Mapping[str, Kind[Any]] = {
     "train": Kind[TrainSpec](
@@ -153,7 +153,7 @@ KINDS: Mapping[str, Kind[Any]] = {
         pin=pin_restore,
         plan=plan_restore,
         default_name=_after_model("restored"),
-        datasets={TASK_KEY: "input"},
+        datasets={DATASET_KEY: "input"},
     ),
     "ping": Kind[PingSpec](plan=plan_ping, default_name=lambda _spec: "ping"),
 }

@@ -174,7 +174,7 @@ def _skipped_by_plan(schedule: Schedule, due: Due, at: datetime) -> tuple[SkipRe
     if late > schedule.deadline_seconds:
         return (
             SkipReason.TOO_LATE,
-            f"no scheduler came by for {_span(late)}; allowed are {_span(schedule.deadline_seconds)}",
+            f"the run is {_span(late)} late; allowed are {_span(schedule.deadline_seconds)}",
         )
     if schedule.catchup is Catchup.LATEST and _is_superseded(schedule, at):
         return SkipReason.SUPERSEDED, "a later run was due as well, which is made up for"

@@ -69,6 +69,8 @@ def test_a_rehearsal_changes_nothing(line: World, run: Runner) -> None:
         found = run("model", *words, "--dry-run")
         assert (found.code, found.err.splitlines()[-1]) == (0, "this was a rehearsal, nothing was changed")
     assert run("model", "rm", "digits-vae@2", "--dry-run").code == 0
+    two = run("model", "promote", "digits-vae@1", "--evidence", "-", *WHY, stdin="a: 1\n---\na: 2\n")
+    assert (two.code, "- holds 2 documents" in two.err) == (2, True)
     assert run("model", "history", "digits-vae", "-o", "json").json["items"] == []
     assert run("model", "history", "digits-vae").err == "nothing of model digits-vae was moved yet\n"
 

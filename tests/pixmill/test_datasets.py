@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixmill.datasets import TASK_KEY, DatasetReference, PinnedDataset
+from pixmill.datasets import DATASET_KEY, DatasetReference, PinnedDataset
 
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", fullmatch=True)
 fingerprints = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -29,7 +29,7 @@ def test_what_a_task_is_given_goes_through_json_unchanged(name: str, digits: str
     pinned = PinnedDataset(
         name=name, source="tar:/a", image_size=8, channels=1, on_bad_image="fail", images=3, content_fingerprint=digits
     )
-    params = json.loads(json.dumps({TASK_KEY: pinned.model_dump(mode="json")}))
+    params = json.loads(json.dumps({DATASET_KEY: pinned.model_dump(mode="json")}))
     assert PinnedDataset.of_task(params) == pinned
     assert DatasetReference.parse(pinned.reference) == DatasetReference(name=name, pin=digits[:12])
     assert PinnedDataset.of_task({"first_shard": 0}) is None

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pixmill.aliases import TASK_KEY, aliases_of_task
+from pixmill.aliases import ALIASES_KEY, aliases_of_task
 from pixmill.specs import AnimateSpec, EditSpec, RestoreSpec, Spec, parse_spec
 from storage.atomic import TEMPORARY_SUFFIX
 from storage.cards import stored_as, write_card
@@ -53,7 +53,7 @@ def run_assemble(desk: Desk, _warm: WarmModels) -> dict[str, Any]:
     meta = read_marker(place, records[0].number).meta
     special = {name: dict(facts) for name, facts in (("edit", meta.edit), ("choice", meta.choice)) if facts is not None}
     named_by = aliases_of_task(assignment.params)
-    made_from |= {TASK_KEY: named_by} if named_by else {}
+    made_from |= {ALIASES_KEY: named_by} if named_by else {}
     stored = stored_as(records)
     index = write_dataset_index(
         output, records, name=assignment.job_name, details=made_from | animations | special | stored, place=place

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from imagemodels.data import ImageDataset, PackedStore, SequenceDataset, load_dataset, load_sequences
 from imagemodels.errors import DataError
-from pixmill.datasets import TASK_KEY, PinnedDataset
+from pixmill.datasets import DATASET_KEY, PinnedDataset
 from pixmill.errors import DatasetChanged, UserError
 from pixmill.specs import CompressSpec, EvaluateSpec, OnBadImage
 from storage.faults import named_faults
@@ -25,7 +25,7 @@ def read_real_images(
     image_size: int | None,
     channels: int | None,
     on_bad_image: OnBadImage,
-    role: str = TASK_KEY,
+    role: str = DATASET_KEY,
 ) -> ImageDataset:
     """Read a data set by its name, or the registered one that the job was given for the role when it was submitted.
 

@@ -87,7 +87,4 @@ class Watch:
         if self.progress is None:
             return None, 0
         facts = {key: value for key, value in self.progress.items() if key != "say"}
-        left, rate = facts["total"] - facts["done"], facts.get("rate")
-        if rate:
-            facts["eta_seconds"] = round(left / rate, 1)
         return facts, 0 if "share" in facts else int(facts["done"])

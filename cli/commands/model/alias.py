@@ -1,11 +1,12 @@
 """`pixmill model alias`: names of an operator's own for versions."""
 
+from functools import partial
 from typing import Any
 
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
-from cli.modelacting import Shown, act_options, do, expect_option, tell_moves
+from cli.modelacting import Shown, act_options, expect_option, tell_moves, transact_or_rehearse
 from cli.params import examples
 
 
@@ -30,9 +31,10 @@ def set_(workspace: Workspace, /, name: str, alias: str, *, expect: int | None, 
     from db.aliases import Deed, set_alias
 
     deed, how = Deed(actor=user_name(), reason=flags.pop("reason")), Shown(**flags)
-    version, moves = do(workspace, lambda session: set_alias(session, name, alias, deed, expect=expect), how)
+    act = partial(set_alias, text=name, alias=alias, deed=deed, expect=expect)
+    version, moves = transact_or_rehearse(workspace, act, how)
     model = version.partition("@")[0]
-    tell_moves(model, moves, f"{model}@{alias} stands for {version} already", how)
+    tell_moves(model, moves, how, f"{model}@{alias} stands for {version} already")
 
 
 @command.command("rm", epilog=examples("pixmill model alias rm digits paper"))
@@ -45,5 +47,5 @@ def rm(workspace: Workspace, /, name: str, alias: str, *, reason: str | None, **
     from db.aliases import Deed, remove_alias
 
     deed, how = Deed(actor=user_name(), reason=reason), Shown(**shown)
-    moves = do(workspace, lambda session: remove_alias(session, name, alias, deed), how)
-    tell_moves(name, moves, "", how)
+    moves = transact_or_rehearse(workspace, lambda session: remove_alias(session, name, alias, deed), how)
+    tell_moves(name, moves, how)

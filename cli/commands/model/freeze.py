@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
-from cli.modelacting import Shown, act_options, do, tell_rehearsal
+from cli.modelacting import Shown, act_options, tell_rehearsal, transact_or_rehearse
 from cli.output import print_item, say
 from cli.params import examples
 
@@ -48,7 +48,7 @@ def _set(
     from db.aliases import Deed
 
     deed, how = Deed(actor=user_name(), reason=flags.pop("reason")), Shown(**flags)
-    changed = do(workspace, lambda session: act(session, name, deed), how)
+    changed = transact_or_rehearse(workspace, lambda session: act(session, name, deed), how)
     if how.output_format == "json":
         print_item("model_freeze", {"name": name, "dry_run": how.dry_run, "changed": changed})
         return

@@ -36,7 +36,7 @@ def command(workspace: Workspace, name: str, alias: str | None, output_format: s
     Nothing of it is ever changed, and its numbers have no gap. `-o json` has what each promotion rests on.
     """
     from cli.modelfacts import event_json
-    from db.aliases import model_events
+    from db.aliases import frozen_text, model_events
     from db.registry import get_model
 
     with workspace.database.read() as session:
@@ -47,7 +47,7 @@ def command(workspace: Workspace, name: str, alias: str | None, output_format: s
         return
     print_table(COLUMNS, [_row(event) for event in events], empty=f"nothing of model {name} was moved yet")
     if model.frozen:
-        say(f"model {name} is frozen: {model.frozen_reason}")
+        say(frozen_text(model))
 
 
 def _row(event: "ModelEvent") -> list[str]:

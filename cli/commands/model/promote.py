@@ -1,14 +1,16 @@
 """`pixmill model promote`: let `champion` or `challenger` stand for a version."""
 
 import json
+from functools import partial
 from typing import Any
 
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
-from cli.modelacting import Shown, act_options, do, expect_option, tell_moves
+from cli.modelacting import Shown, act_options, expect_option, tell_moves, transact_or_rehearse
 from cli.output import say_next
 from cli.params import examples
+from pixmill.aliases import CHAMPION, PROMOTED
 from pixmill.errors import UserError
 
 
@@ -21,9 +23,7 @@ from pixmill.errors import UserError
     ),
 )
 @click.argument("name", metavar="NAME@VERSION")
-@click.option(
-    "--alias", type=click.Choice(["champion", "challenger"]), default="champion", show_default=True, help="As what."
-)
+@click.option("--alias", type=click.Choice(PROMOTED), default=CHAMPION, show_default=True, help="As what.")
 @expect_option
 @click.option(
     "--evidence",
@@ -52,10 +52,11 @@ def command(
 
     deed = Deed(actor=user_name(), reason=reason, evidence=None if evidence is None else _evidence(evidence))
     how = Shown(**shown)
-    version, moves = do(workspace, lambda session: promote(session, name, alias, deed, expect=expect), how)
+    act = partial(promote, text=name, alias=alias, deed=deed, expect=expect)
+    version, moves = transact_or_rehearse(workspace, act, how)
     model = version.partition("@")[0]
-    tell_moves(model, moves, f"{version} is {alias} already", how)
-    if moves and alias == "champion" and how.output_format == "text" and not how.dry_run:
+    tell_moves(model, moves, how, f"{version} is {alias} already")
+    if moves and alias == CHAMPION and how.output_format == "text" and not how.dry_run:
         say_next(
             f"use it:     pixmill submit generate --model {model}@champion …",
             f"take back:  pixmill model rollback {model}",
@@ -66,7 +67,10 @@ def _evidence(source: str) -> dict[str, Any]:
     """What a file says.  Raises UserError for one that a database could not keep."""
     from cli.documents import read_documents
 
-    document = read_documents(source)[0]
+    documents = read_documents(source)
+    if len(documents) > 1:
+        raise UserError(f"{source} holds {len(documents)} documents; a promotion rests on one", hint="join them")
+    (document,) = documents
     try:
         text = json.dumps(document, allow_nan=False)
     except (ValueError, TypeError) as error:

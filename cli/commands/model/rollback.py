@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
-from cli.modelacting import Shown, act_options, do, expect_option, tell_moves
+from cli.modelacting import Shown, act_options, expect_option, tell_moves, transact_or_rehearse
 from cli.params import examples
 
 
@@ -26,5 +26,5 @@ def command(workspace: Workspace, /, name: str, *, expect: int | None, reason: s
     from db.aliases import Deed, roll_back
 
     deed, how = Deed(actor=user_name(), reason=reason), Shown(**shown)
-    moves = do(workspace, lambda session: roll_back(session, name, deed, expect=expect), how)
-    tell_moves(name, moves, f"champion and previous of {name} are one version", how)
+    moves = transact_or_rehearse(workspace, lambda session: roll_back(session, name, deed, expect=expect), how)
+    tell_moves(name, moves, how)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.context import Workspace, pass_workspace
-from cli.formatting import age, count
-from cli.output import Column, print_list, print_table, say
+from cli.modelversions import origin_cells, print_versions, quality_cells, read_versions
+from cli.output import Column, say
 from cli.params import examples, output_option
 
 if TYPE_CHECKING:
@@ -44,26 +44,15 @@ def command(workspace: Workspace, name: str, removed: bool, output_format: str) 
 
     DATA, SPEC and CODE are the first digits of hashes: equal digits, equal data, spec or source.
     """
-    from cli.modelfacts import version_json
-    from db.aliases import aliases_by_version
-    from db.registry import get_model, list_versions
-    from db.workers import database_time
+    from db.aliases import frozen_text
+    from db.registry import get_model
 
     with workspace.database.read() as session:
         model = get_model(session, name)
-        aliases = aliases_by_version(session)
-        found = list_versions(session, name, removed=removed)
-        versions = [(row, aliases.get((row.model_id, row.version), [])) for row in found]
-        at = database_time(session)
-    if output_format == "json":
-        print_list("model_list", [version_json(*pair) for pair in versions])
-    elif output_format == "ids":
-        for version, _aliases in versions:
-            click.echo(version.reference)
-    else:
-        print_table(COLUMNS, [_row(*pair, at) for pair in versions], empty=f"all versions of {name} were removed")
-        if model.frozen:
-            say(f"model {name} is frozen: {model.frozen_reason}")
+        versions = read_versions(session, name, removed=removed)
+    print_versions(versions, output_format, COLUMNS, _row, empty=f"all versions of {name} were removed")
+    if model.frozen and output_format == "table":
+        say(frozen_text(model))
 
 
 def _row(version: "ModelVersion", aliases: Sequence[str], at: "datetime") -> list[str]:
@@ -71,13 +60,10 @@ def _row(version: "ModelVersion", aliases: Sequence[str], at: "datetime") -> lis
     return [
         str(version.version),
         "(removed)" if version.removed_at else ", ".join(aliases) or "–",
-        count(version.images_seen),
-        version.metric_name or "–",
-        "–" if version.metric_value is None else f"{version.metric_value:.4g}",
+        *quality_cells(version),
         str(lineage.get("seed", "–")),
         version.dataset.fingerprint[:DIGITS],
         *(str(lineage.get(key) or "–")[:DIGITS] for key in ("spec_digest", "code_sha256")),
         str(lineage.get("device", "–")),
-        str(version.job_id),
-        age(version.created_at, at),
+        *origin_cells(version, at),
     ]
