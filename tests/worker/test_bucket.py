@@ -1,6 +1,7 @@
 """Data sets in a bucket: made by real processes, whose server or worker is killed in the middle of an upload."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,16 @@ def test_shards_of_each_format_have_the_hashes_that_they_have_in_a_folder(
     assert verify_output(dataset, records).problems == ()
     assert read_dataset_index(dataset.bring_beside()).folders == ("2/2",) * 3
     np.testing.assert_array_equal(read_images(dataset, 2)[0], read_images(here.desk.folder, 2)[0])
+
+
+def test_one_thread_alone_reads_the_line_to_the_parent_while_a_shard_is_sent(
+    desk: Callable[..., Listener], bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = desk(spec=spec_of(n=2), **inside(bucket))
+    asking: set[threading.Thread] = set()
+    monkeypatch.setattr(listener.desk, "_should_stop", lambda: asking.add(threading.current_thread()) is not None)
+    assert listener.run().answer["say"] == "succeeded"
+    assert asking == {threading.current_thread()}
 
 
 def test_animations_are_made_of_frames_in_a_bucket(

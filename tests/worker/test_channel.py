@@ -9,6 +9,7 @@ import pytest
 
 from tests.worker.desks import all_messages
 from worker.channel import Channel
+from worker.device.orders import Orders
 
 
 @pytest.fixture
@@ -138,3 +139,25 @@ def test_lines_of_many_threads_do_not_mix(ends: tuple[Channel, socket.socket]) -
         thread.join()
     for sender in range(4):
         assert [line["number"] for line in found if line["sender"] == sender] == list(range(20))
+
+
+def test_any_thread_may_ask_for_the_order_to_stop_and_all_hear_it(ends: tuple[Channel, socket.socket]) -> None:
+    channel, other = ends
+    orders = Orders(channel)
+    asked, told = threading.Barrier(5), []
+
+    def ask() -> None:
+        for number in range(2_000):
+            orders.should_stop()
+            if number == 1_000:
+                asked.wait()
+        told.append(orders.should_stop())
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    asked.wait(30.0)
+    other.sendall(b'{"do":"stop"}\n')
+    for thread in threads:
+        thread.join()
+    assert told == [True] * 4

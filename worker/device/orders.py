@@ -1,6 +1,7 @@
 """What the parent wants of the process that works for it."""
 
 import os
+import threading
 from typing import Any
 
 from worker.channel import Channel
@@ -14,6 +15,7 @@ class Orders:
     def __init__(self, channel: Channel, *, is_told_to_stop: bool = False) -> None:
         self._channel = channel
         self._is_told_to_stop = is_told_to_stop
+        self._listening = threading.Lock()
 
     def next(self, seconds: float | None) -> dict[str, Any] | None:
         """The next one; ends this process when the parent is gone."""
@@ -27,6 +29,11 @@ class Orders:
         self._is_told_to_stop = False
 
     def should_stop(self) -> bool:
-        """Whether the parent has asked for the end of the running attempt; it sends nothing else meanwhile."""
-        self._is_told_to_stop = self._is_told_to_stop or self.next(0.0) is not None
-        return self._is_told_to_stop
+        """Whether the parent has asked for the end of the running attempt; it sends nothing else meanwhile.
+
+        Any thread may ask: one at a time reads the line, and none takes back what another one has heard.
+        """
+        with self._listening:
+            if not self._is_told_to_stop and self.next(0.0) is not None:
+                self._is_told_to_stop = True
+            return self._is_told_to_stop

@@ -47,6 +47,9 @@ class Sender:
         self._thread.shutdown()
 
     def _check(self, _size_bytes: int) -> None:
-        """Between two parts of an upload: go on with it or not."""
-        if self._is_closed.is_set() or self._desk.should_stop:
+        """Between two parts of an upload: go on with it or not.
+
+        The desk is not asked: its line is read by the thread that waits, which closes this when it hears of a stop.
+        """
+        if self._is_closed.is_set():
             raise StopRequested
