@@ -39,7 +39,10 @@ def device_facts(name: str) -> dict[str, Any]:
 
 
 def code_sha256() -> str:
-    """SHA-256 over the source that trains: a version number says nothing of what was changed on this host."""
+    """SHA-256 over the source that trains, as it lies there now.
+
+    A version number says nothing of what was changed on this host.
+    """
     digest = hashlib.sha256()
     for room in CODE_ROOMS:
         for path in sorted((REPOSITORY / room).rglob("*.py")):

@@ -30,7 +30,6 @@ from storage.pictures import contact_sheet, save_png
 from worker.device.checkpoints import Checkpoints
 from worker.device.desk import Desk, StopRequested
 from worker.device.exporting import export_model
-from worker.device.facts import code_sha256
 from worker.device.heldout import judge_held_out
 from worker.device.lessons import (
     Data,
@@ -252,7 +251,7 @@ class _Run:
                 "device": self._warm.device,
                 "precision": self._trainer.runtime.resolved_precision,
                 "seed": self._spec.seed,
-                "code_sha256": code_sha256(),
+                "code_sha256": self._warm.code_sha256,
                 "weights_sha256": weights_sha256,
                 **self._instrument(judged),
                 **({"encoder": True} if isinstance(model, Generator) and model.has_encoder else {}),

@@ -12,6 +12,7 @@ from imagemodels.memory import free_memory
 from imagemodels.model import Model
 from imagemodels.runtime import Runtime
 from imagemodels.training.ranks import Ranks
+from worker.device.facts import code_sha256
 from worker.device.hands import Hands
 from worker.device.scribes import Scribes
 
@@ -21,7 +22,10 @@ SMALL_IMAGE = 32  # pixels a side
 
 @dataclass
 class WarmModels:
-    """The most recently used models, by digest, precision and threads; and the processes that help with images."""
+    """The most recently used models, by digest, precision and threads; and the processes that help with images.
+
+    Made when a device process, or a rank, starts.
+    """
 
     device: str  # torch's name: "cpu" or "cuda"
     most_threads: int
@@ -29,6 +33,7 @@ class WarmModels:
     hands: Hands | None = None  # of a CPU with several cores, unless it has scribes
     scribes: Scribes | None = None
     ranks: Ranks = field(default_factory=Ranks)  # the processes that share the running task
+    code_sha256: str = field(default_factory=code_sha256)  # now, while the files are what this process has imported
     _threads: int = 1
     _models: OrderedDict[tuple[str, str, int], Model] = field(default_factory=OrderedDict)
 
