@@ -1,14 +1,16 @@
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.storage.samples import publish
 from tests.worker.desks import Listener
-from worker.assignment import Assignment
+from worker.assignment import Assignment, ShardInput
 from worker.device.attempt import spoils_device
-from worker.device.desk import Desk
+from worker.device.desk import FETCHED, Desk
 from worker.device.kinds import KINDS, Kind
 from worker.device.warm import WarmModels
 from worker.parent.device_process import DeviceProcess
@@ -28,6 +30,22 @@ def test_a_ping_says_who_answers_and_writes_nothing(listener: Listener, tmp_path
     assert 0 <= answer["result"]["seconds"] < 10
     assert list(tmp_path.iterdir()) == []
     assert listener.heard() == []
+
+
+def test_what_cannot_be_cleared_away_is_logged_and_takes_no_result_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fetching(desk: Desk, _warm: WarmModels) -> dict[str, object]:
+        assert desk.bucket is not None
+        desk.folder.mkdir(parents=True)
+        (desk.folder / FETCHED).write_text("a file where a folder was")
+        return {"whole": True}
+
+    monkeypatch.setitem(KINDS, "ping", Kind(fetching, has_files=False))
+    shard = ShardInput(folder="s3://pictures/made/1/2/3", record=publish(tmp_path / "shards")[0].to_json())
+    with closing(Listener(tmp_path, role="ping", spec={"kind": "ping"}, shards=(shard,))) as listener:
+        assert listener.run().answer == {"say": "succeeded", "result": {"whole": True}}
+    assert f"what was fetched from the bucket stays: cannot remove {listener.desk.folder}" in caplog.text
 
 
 def test_a_kind_without_files_has_a_log_once_there_is_something_to_warn_of(

@@ -50,7 +50,15 @@ def run_attempt(desk: Desk, warm: WarmModels) -> Ending:
         answer = {"say": "failed", "reason": reason, "message": message, "hint": getattr(error, "hint", None)}
         return Ending(answer, spoils_device(warm.device, error))
     finally:
+        _clear(desk)
+
+
+def _clear(desk: Desk) -> None:
+    """Remove what was fetched; what resists changes nothing of how the work ended, and garbage collection finds it."""
+    try:
         desk.close()
+    except PixmillError as error:
+        log.warning("what was fetched from the bucket stays: %s", error)
 
 
 def spoils_device(device: str, error: BaseException) -> bool:
