@@ -3,10 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixmill.errors import CorruptFile, PixmillError, StorageError
+from pixmill.errors import CorruptFile, DiskFull, StorageError
 from storage.animations import animation_problems
 from storage.encoders import decode
 from storage.formats.base import ImageReader, file_problems
@@ -42,33 +43,36 @@ class VerifyReport:
 def verify_output(place: Place, records: Iterable[ShardRecord], progress: Progress | None = None) -> VerifyReport:
     """Compare a data set with its records: hashes of files and images, headers, indexes, and that each image decodes.
 
-    Never stops at a problem and raises none; images that are missing in a row are one line. `progress` is called now
-    and then, and at the end.
+    Never stops at a problem of the data set itself; images that are missing in a row are one line. `progress` is called
+    now and then, and at the end. What says nothing of the content is raised: NotFound for a bucket that is not there,
+    StoreUnreachable, PermissionDenied, ConfigError, and DiskFull where there is no room for what is fetched.
     """
     ordered = sorted(records, key=lambda record: record.number)
     counter = _Counter(sum(record.count for record in ordered), progress)
     problems = [
         *range_problems(ordered),
         *(_stray_files(place, ordered) if isinstance(place, Path) else ()),  # a bucket's are left to `gc`
-        *_problems_beside(place, ordered),
     ]
+    with _telling(problems):
+        folder = beside(place)
+        problems.extend(_index_problems(folder, ordered))
+        problems.extend(animation_problems(folder))
     for record in ordered:
-        try:
+        with _telling(problems):  # the next shard may be fine
             problems.extend(_shard_problems(at_hand(place, record.number, *WHOLE), record, counter))
-        except PixmillError as error:  # a file that cannot be read at all; the next shard may be fine
-            problems.append(error.message)
     counter.report()
     return VerifyReport(counter.images, len(ordered), tuple(problems))
 
 
-def _problems_beside(place: Place, ordered: Sequence[ShardRecord]) -> Iterator[str]:
+@contextmanager
+def _telling(problems: list[str]) -> Iterator[None]:
+    """Add what is wrong with files that cannot be read at all.  Raises what is no fault of theirs."""
     try:
-        folder = beside(place)
-    except PixmillError as error:
-        yield error.message
-        return
-    yield from _index_problems(folder, ordered)
-    yield from animation_problems(folder)
+        yield
+    except DiskFull:
+        raise
+    except StorageError as error:
+        problems.append(error.message)
 
 
 class _Counter:

@@ -139,8 +139,9 @@ def test_refusals_say_what_to_do(
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(NotFound, match=f"there is no bucket 'nowhere' at {s3_server.url}"):
         Bucket("nowhere", s3_server.url).upload(tmp_path / "file", "a", ignore)
-    with pytest.raises(StoreUnreachable, match="cannot list s3://pictures/: Could not connect"):
-        list(Bucket("pictures", "http://127.0.0.1:1").objects(""))
+    nowhere = BucketDataset("s3://pictures/made/5", "http://127.0.0.1:1", [], tmp_path / "scratch")
+    with pytest.raises(StoreUnreachable, match="cannot list s3://pictures/made/5/: Could not connect"):
+        verify_output(nowhere, [])  # nothing is wrong with the data set
     s3_server.check_credentials(strictly=True)
     try:
         with pytest.raises(PermissionDenied, match="refuses the credentials") as refused:
