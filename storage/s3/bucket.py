@@ -19,7 +19,11 @@ from storage.s3.faults import store_faults
 
 SCHEME = "s3://"
 PART_BYTES = 8 * 1024 * 1024  # a larger file is sent in parts of so much; S3 wants 5 MiB at least
-ATTEMPTS = 4  # of each request, over some seconds
+ATTEMPTS = 4  # of each request, with 7 s between them at most in all
+CONNECT_SECONDS, SILENT_SECONDS = (
+    5,
+    15,
+)  # that an attempt waits: a server that hangs is given up after 4 × 15 + 7 = 67 s
 DELETED_AT_ONCE = 1000  # S3 takes no more
 
 
@@ -182,15 +186,19 @@ class Bucket:
             ) from error
         config: dict[str, Any] = {
             "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": SILENT_SECONDS,
             # Other servers than Amazon's know no checksums at the end of a body; the MD5 of each part, all do.
             "request_checksum_calculation": "when_required",
             "response_checksum_validation": "when_required",
         }
         if self.endpoint is not None:
             config["s3"] = {"addressing_style": "path"}
-        return S3FileSystem(
+        files = S3FileSystem(
             endpoint_url=self.endpoint, config_kwargs=config, use_listings_cache=False, skip_instance_cache=True
         )
+        files.retries = 1  # its own would multiply those of the client below it
+        return files
 
 
 _WORDS = {

@@ -1,5 +1,8 @@
 """Data sets in a bucket of a real S3 server, read by the very code that reads folders."""
 
+import socket
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,7 @@ from storage.shards import read_images, read_rows
 from tests.s3 import S3Server
 from tests.storage.samples import publish
 
+SLOW_DOWN = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 40\r\n\r\n<Error><Code>SlowDown</Code></Error>    "
 OF_THREE_PARTS = 2 * PART_BYTES + 1000
 
 
@@ -153,6 +157,30 @@ def test_refusals_say_what_to_do(
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(ConfigError, match="there are no credentials"):
         list(Bucket(bucket.name, s3_server.url).objects(""))
+
+
+@pytest.mark.usefixtures("s3_credentials")
+def test_a_request_is_tried_as_often_as_it_is_said_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.s3.bucket.ATTEMPTS", 1)
+    counted: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        tries = threading.Thread(target=count_and_refuse, args=(server, counted))
+        tries.start()
+        with pytest.raises(StoreUnreachable, match="cannot list s3://pictures/"):
+            list(Bucket("pictures", f"http://127.0.0.1:{server.getsockname()[1]}").objects(""))
+        server.shutdown(socket.SHUT_RDWR)
+        tries.join()
+    assert len(counted) == 1
+
+
+def count_and_refuse(server: socket.socket, counted: list[bytes]) -> None:
+    """A server that has no time for anybody."""
+    with suppress(OSError):  # shut
+        while True:
+            client, _address = server.accept()
+            with client:
+                counted.append(client.recv(65536))
+                client.sendall(SLOW_DOWN)
 
 
 def test_without_s3fs_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
