@@ -15,15 +15,13 @@ from typing import Any, BinaryIO
 
 from pixmill.errors import ConfigError, CorruptFile, PixmillError, StoreUnreachable
 from storage.faults import named_faults
-from storage.s3.faults import store_faults
+from storage.s3.faults import refusal, store_faults
 
 SCHEME = "s3://"
 PART_BYTES = 8 * 1024 * 1024  # a larger file is sent in parts of so much; S3 wants 5 MiB at least
 ATTEMPTS = 4  # of each request, with 7 s between them at most in all
-CONNECT_SECONDS, SILENT_SECONDS = (
-    5,
-    15,
-)  # that an attempt waits: a server that hangs is given up after 4 × 15 + 7 = 67 s
+CONNECT_SECONDS = 5  # that each waits for a connection
+SILENT_SECONDS = 15  # and then for an answer: a server that hangs is given up within 4 × 20 + 7 = 87 s
 DELETED_AT_ONCE = 1000  # S3 takes no more
 
 
@@ -145,8 +143,8 @@ class Bucket:
         left = iter(keys)
         while batch := [{"Key": key} for key in islice(left, DELETED_AT_ONCE)]:
             answer = self._call("delete_objects", batch[0]["Key"], Delete={"Objects": batch, "Quiet": True}, Key=None)
-            for refused in answer.get("Errors", ()):
-                raise StoreUnreachable(f"cannot delete {self.url(refused['Key'])}: {refused.get('Message')}")
+            if refused := answer.get("Errors"):
+                raise refusal(refused[0], "delete", self.url(refused[0]["Key"]), self.endpoint)
 
     def abort(self, upload: UnfinishedUpload) -> None:
         """Delete the parts of an unfinished upload; one that is gone already is no error."""

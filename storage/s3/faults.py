@@ -1,6 +1,6 @@
 """Turns the refusals of an S3 server, and of the way to it, into errors that say what to do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def store_faults(action: str, url: str, endpoint: str | None, local: Path | None
 
 def store_fault(error: Exception, action: str, url: str, endpoint: str | None) -> PixmillError:
     """The pixmill error that stands for `error` on `url`."""
-    code, server = _code(error), endpoint or "Amazon S3"
+    code, server = _code(error), _named(endpoint)
     failed = f"cannot {action} {url}: {_first_line(error)}"
     if type(error).__name__ in NO_CREDENTIALS:
         return ConfigError(f"there are no credentials for {url}: {_first_line(error)}", hint=f"set {CREDENTIALS_HINT}")
@@ -48,10 +48,28 @@ def store_fault(error: Exception, action: str, url: str, endpoint: str | None) -
     if code in BAD_CREDENTIALS:
         return PermissionDenied(f"{server} refuses the credentials: {_first_line(error)}", hint=CREDENTIALS_HINT)
     if isinstance(error, PermissionError):
-        return PermissionDenied(failed, hint=f"allow this account to list, read, write and delete in {url}")
+        return _forbidden(failed, url)
     if isinstance(error, FileNotFoundError):
         return CorruptFile(f"{url} is missing")
+    return _unwilling(failed, server)
+
+
+def refusal(answer: Mapping[str, Any], action: str, url: str, endpoint: str | None) -> PixmillError:
+    """The pixmill error that stands for what an answer about many objects says of the one at `url`."""
+    failed = f"cannot {action} {url}: {answer.get('Message') or answer.get('Code')}"
+    return _forbidden(failed, url) if answer.get("Code") == "AccessDenied" else _unwilling(failed, _named(endpoint))
+
+
+def _forbidden(failed: str, url: str) -> PermissionDenied:
+    return PermissionDenied(failed, hint=f"allow this account to list, read, write and delete in {url}")
+
+
+def _unwilling(failed: str, server: str) -> StoreUnreachable:
     return StoreUnreachable(failed, hint=f"look after {server}: pixmill doctor")
+
+
+def _named(endpoint: str | None) -> str:
+    return endpoint or "Amazon S3"
 
 
 def _code(error: Exception) -> str | None:

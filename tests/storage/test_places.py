@@ -1,5 +1,6 @@
 """Data sets in a bucket of a real S3 server, read by the very code that reads folders."""
 
+import json
 import socket
 import threading
 from contextlib import suppress
@@ -157,6 +158,21 @@ def test_refusals_say_what_to_do(
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(ConfigError, match="there are no credentials"):
         list(Bucket(bucket.name, s3_server.url).objects(""))
+
+
+def test_what_may_not_be_deleted_says_so(bucket: Bucket, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    bucket.upload(tmp_path / "file", "kept", ignore)
+    kept = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:DeleteObject",
+        "Resource": f"arn:aws:s3:::{bucket.name}/*",
+    }
+    bucket._call("put_bucket_policy", "", Key=None, Policy=json.dumps({"Version": "2012-10-17", "Statement": [kept]}))
+    with pytest.raises(PermissionDenied, match=f"cannot delete {bucket.url('kept')}: Access Denied") as refused:
+        bucket.delete(["kept"])
+    assert refused.value.hint == f"allow this account to list, read, write and delete in {bucket.url('kept')}"
 
 
 @pytest.mark.usefixtures("s3_credentials")
