@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pixmill.errors import CorruptFile, StorageError, UserError
-from pixmill.specs import FILES_HINT, FILES_REFUSED
+from pixmill.errors import CorruptFile, StorageError
 from storage.faults import named_faults
-from storage.records import FILES_FOLDER, ShardRecord, shard_stem
+from storage.records import ShardRecord, shard_stem
 from storage.s3.bucket import Bucket, is_url, split_url
 
 Part = Literal["marker", "parquet", "tar"]  # of a shard: the attributes of its record that name the files
@@ -160,16 +159,13 @@ def in_bucket(shards: Iterable[tuple[str, ShardRecord]], endpoint: str | None, s
     return None if url is None else BucketDataset(url, endpoint, known, scratch)
 
 
-def upload_shard(
-    folder: Path, record: ShardRecord, url: str, endpoint: str | None, note: Callable[[int], None]
-) -> None:
-    """Send a shard to a bucket, its marker last, then remove it from the folder; `note` is told the bytes of each part.
+def upload_shard(folder: Path, record: ShardRecord, url: str, bucket: Bucket, note: Callable[[int], None]) -> None:
+    """Send a shard to a URL in a bucket, its marker last, then remove it from the folder.
 
-    Raises as `Bucket` does, and UserError for a format that has a file for each image.
+    `note` is told the bytes of each part. Raises as `Bucket` does. A shard of a format that has a file for each image
+    is none for a bucket: whoever plans to write such shards has to refuse that.
     """
-    if record.tar == FILES_FOLDER:
-        raise UserError(FILES_REFUSED, hint=FILES_HINT)
-    bucket, key = Bucket.of(url, endpoint)
+    _, key = split_url(url)
     for part in WHOLE:
         name = getattr(record, part)
         bucket.upload(folder / name, f"{key}/{name}", note)

@@ -54,7 +54,7 @@ def send(world: World, bucket: Bucket, lease: Lease, number: int) -> tuple[str, 
     url = attempt_url(bucket.url("made"), lease.job_id, lease.task_id, lease.epoch)
     record: ShardRecord
     record, folder = world.written_shard(lease, number, 20)
-    upload_shard(folder, record, url, bucket.endpoint, ignore)
+    upload_shard(folder, record, url, bucket, ignore)
     world.database.transact(lambda session: publish_shard(session, lease, world.shard_row(lease, record, url)))
     return url, record
 
@@ -131,7 +131,7 @@ def test_a_running_attempt_keeps_what_it_has_sent(world: World, run: Runner, buc
     lease = world.claim(world.worker("cuda:0"))
     url = attempt_url(bucket.url("made"), lease.job_id, lease.task_id, lease.epoch)
     record, folder = world.written_shard(lease, 0, 20)
-    upload_shard(folder, record, url, bucket.endpoint, ignore)
+    upload_shard(folder, record, url, bucket, ignore)
     assert run("gc", "plan", "--grace", "0s", "-o", "json").json["item"]["items"] == []
     world.database.transact(lambda session: finish(session, lease, Outcome.CANCELLED))
     assert len(run("gc", "plan", "--grace", "0s", "-o", "json").json["item"]["items"]) == 3

@@ -42,7 +42,7 @@ def stored(bucket: Bucket, tmp_path: Path) -> tuple[BucketDataset, list[ShardRec
     shards = []
     for record in records:
         url = attempt_url(bucket.url("made"), 5, 1, 1 + record.number % 2)
-        upload_shard(tmp_path / "attempt", record, url, bucket.endpoint, ignore)
+        upload_shard(tmp_path / "attempt", record, url, bucket, ignore)
         shards.append((url, record))
     dataset = in_bucket(shards, bucket.endpoint, tmp_path / "scratch")
     assert dataset is not None

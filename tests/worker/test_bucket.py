@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from s3fs import S3FileSystem
 
 from cli.main import command
 from db.tables import Outcome
@@ -86,14 +87,20 @@ def test_shards_of_each_format_have_the_hashes_that_they_have_in_a_folder(
     np.testing.assert_array_equal(read_images(dataset, 2)[0], read_images(here.desk.folder, 2)[0])
 
 
-def test_one_thread_alone_reads_the_line_to_the_parent_while_a_shard_is_sent(
+def test_one_client_sends_all_shards_while_one_thread_alone_reads_the_line_to_the_parent(
     desk: Callable[..., Listener], bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listener = desk(spec=spec_of(n=2), **inside(bucket))
+    listener = desk(spec=spec_of(n=2, shard_size=1), **inside(bucket))
+    clients: list[S3FileSystem] = []
+    connect = S3FileSystem.__init__
+    monkeypatch.setattr(
+        S3FileSystem, "__init__", lambda client, **given: clients.append(client) or connect(client, **given)
+    )
     asking: set[threading.Thread] = set()
     monkeypatch.setattr(listener.desk, "_should_stop", lambda: asking.add(threading.current_thread()) is not None)
     assert listener.run().answer["say"] == "succeeded"
     assert asking == {threading.current_thread()}
+    assert (len(listener.said("shard")), len(clients)) == (2, 1)
 
 
 def test_animations_are_made_of_frames_in_a_bucket(

@@ -14,6 +14,7 @@ from storage.atomic import TEMPORARY_SUFFIX, write_atomic
 from storage.checkpoints import SavedFile
 from storage.paths import Layout
 from storage.places import BucketDataset, Place, attempt_url, in_bucket, upload_shard
+from storage.s3.bucket import Bucket
 from storage.shards import ShardRecord
 from worker.assignment import Assignment, ShardInput
 from worker.channel import Channel
@@ -113,6 +114,12 @@ class Desk:
         """Where a published shard is to be read.  Raises StorageError."""
         return self.bucket or self.layout.resolve(shard.folder)
 
+    @cached_property
+    def _outputs(self) -> Bucket | None:
+        """The bucket for what is written here, if it goes to one: a single client sends all shards."""
+        assignment = self.assignment
+        return None if assignment.outputs is None else Bucket.of(assignment.outputs, assignment.endpoint)[0]
+
     def close(self) -> None:
         """Remove what was fetched from a bucket."""
         if self.__dict__.get("bucket") is not None:
@@ -125,9 +132,10 @@ class Desk:
         `note` is told the bytes of each part that was sent. Raises as `upload_shard` does.
         """
         assignment, place = self.assignment, self.assignment.folder
-        if assignment.outputs is not None:
+        if self._outputs is not None:
+            assert assignment.outputs is not None
             place = attempt_url(assignment.outputs, assignment.job_id, assignment.task_id, assignment.epoch)
-            upload_shard(self.folder, record, place, assignment.endpoint, note)
+            upload_shard(self.folder, record, place, self._outputs, note)
         self.journal.add("shard", number=record.number, tar_sha256=record.tar_sha256)
         reach(CrashPoint.DEVICE_WROTE_SHARD)
         self._send({"say": "shard", "record": record.to_json(), "folder": place})
