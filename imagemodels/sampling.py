@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import partial
 
 import numpy as np
 import torch
@@ -156,7 +157,8 @@ class Generator(BatchedModel):
     def _lanes_of(self, size: int) -> Lanes:
         if self._lanes is None or self._lanes.batch_size != size:
             self._forget_lanes()
-            self._lanes = Lanes(self._pixels, self.network, size, self.runtime.torch_device)
+            # They know the network alone: did they know this object too, its memory would outlive it.
+            self._lanes = Lanes(partial(_pixels, self._fast), self.network, size, self.runtime.torch_device)
         return self._lanes
 
     def _forget_lanes(self) -> None:
@@ -187,12 +189,8 @@ class Generator(BatchedModel):
     def _batch(self, latents: NDArray[np.float32], labels: NDArray[np.int64] | None, size: int) -> NDArray[np.uint8]:
         latents_NZ = self.runtime.put(_padded(torch.from_numpy(latents), size))
         labels_N = self.runtime.put(_padded(torch.from_numpy(labels), size)) if labels is not None else None
-        pixels: NDArray[np.uint8] = self._pixels(latents_NZ, labels_N)[: len(latents)].cpu().numpy()
+        pixels: NDArray[np.uint8] = _pixels(self._fast, latents_NZ, labels_N)[: len(latents)].cpu().numpy()
         return pixels
-
-    def _pixels(self, latents_NZ: Tensor, labels_N: Tensor | None) -> Tensor:
-        """The images (N, H, W, C), uint8, of one batch, where it is computed."""
-        return to_uint8(self._fast(latents_NZ, labels_N)).permute(0, 2, 3, 1)
 
     def _labels(self, indices: NDArray[np.int64], labels: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
         if not self.num_classes:
@@ -212,6 +210,11 @@ class Generator(BatchedModel):
 
 def nothing() -> None:
     """Wait for what is there already."""
+
+
+def _pixels(network: Decoder, latents_NZ: Tensor, labels_N: Tensor | None) -> Tensor:
+    """The images (N, H, W, C), uint8, of one batch, where it is computed."""
+    return to_uint8(network(latents_NZ, labels_N)).permute(0, 2, 3, 1)
 
 
 def _padded(rows: Tensor, count: int) -> Tensor:

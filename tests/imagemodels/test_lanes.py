@@ -1,13 +1,16 @@
 """Images that are made straight into memory that was given; on a GPU while the last ones are copied."""
 
+import gc
 import logging
+import weakref
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from imagemodels.lanes import Lanes, lock_pages
+from imagemodels import sampling
+from imagemodels.lanes import Lanes, Pixels, lock_pages
 from imagemodels.runtime import Runtime
 from imagemodels.sampling import Generator
 from tests.imagemodels.test_sampling import INDICES, SPECS, new_generator
@@ -37,6 +40,26 @@ def test_threads_draw_the_same_latents() -> None:
         labels = INDICES[:count] % 4
         drawn = source.draw_with_threads(7, INDICES[:count], labels)
         assert np.array_equal(drawn, source.draw(7, INDICES[:count], labels))
+
+
+class Keeper:
+    """Keeps what lanes keep; those of a GPU need one."""
+
+    def __init__(self, pixels: Pixels, _network: object, batch_size: int, _device: torch.device) -> None:
+        self.pixels, self.batch_size = pixels, batch_size
+
+
+def test_a_generator_that_nobody_wants_any_more_leaves_the_memory_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "Lanes", Keeper)
+    generator = new_generator()
+    generator._lanes_of(16)
+    gone = weakref.ref(generator)
+    gc.disable()
+    try:
+        del generator
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def on_gpu(kind: str, precision: str = "fp32") -> Generator:
@@ -83,7 +106,7 @@ def test_what_cannot_be_captured_is_launched_kernel_by_kernel(caplog: pytest.Log
 
     def waits_for_the_device(latents: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         assert latents.abs().sum().item() >= 0
-        return generator._pixels(latents, labels)
+        return sampling._pixels(generator._fast, latents, labels)
 
     before = torch.cuda.current_stream()
     room = places(generator, [])
