@@ -12,7 +12,7 @@ from pixmill.specs import GenerateSpec
 from pixmill.stages import Stage, bound_by
 from tests.worker.desks import Listener
 from tests.worker.test_kinds_generate import RUNTIME, exported
-from worker.device.spending import Spending
+from worker.device.spending import Rate, Spending
 
 HEAVY = ConvDecoderSpec(image_size=32, channels=1, latent_size=4, width=128)
 LIGHT = ConvDecoderSpec(image_size=64, channels=3, latent_size=4, width=2)
@@ -46,3 +46,15 @@ def test_the_time_that_is_waited_is_shared_as_others_shared_theirs() -> None:
     with spending.writing({}):
         pass
     assert spending.seconds == {"device": 3.0, "encode": 1.0, "disk": pytest.approx(0.0, abs=0.5)}
+
+
+def test_images_that_are_lost_and_made_anew_count_as_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 5.0, 6.0, 10.0, 19.0])
+    monkeypatch.setattr("worker.device.spending.time.monotonic", lambda: next(clock))
+    rate = Rate()
+    assert [rate.add(count) for count in (100, -60, 80, 9)] == [
+        20.0,
+        pytest.approx(100 / 6),
+        18.0,
+        pytest.approx(89 / 13),
+    ]

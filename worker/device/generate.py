@@ -212,7 +212,7 @@ class _Task:
     def _advance(self, count: int) -> None:
         self._left -= count
         self._made_here += count
-        done, rate = self.total - max(1, self._left), self._rate.add(self._made_here)
+        done, rate = self.total - max(1, self._left), self._rate.add(count)
         self._desk.progress("generating", done, self.total, rate=rate, spent=self.spending.seconds)
 
 

@@ -47,14 +47,15 @@ class Spending:
 
 
 class Rate:
-    """Images a second, of the last seconds."""
+    """Images a second, of the last seconds: how fast they are made, though some of them may be lost again."""
 
     def __init__(self) -> None:
         self._marks = deque([(time.monotonic(), 0)])
 
-    def add(self, done: int) -> float:
-        """Note how many images there are by now; gives the rate."""
+    def add(self, count: int) -> float:
+        """Note how many images more, or fewer, there are; gives the rate."""
         at = time.monotonic()
+        done = self._marks[-1][1] + max(0, count)
         self._marks.append((at, done))
         while at - self._marks[1][0] > WINDOW_SECONDS:
             self._marks.popleft()
