@@ -1,5 +1,7 @@
 """What all models share that make images in batches of one size."""
 
+from functools import cached_property
+
 from imagemodels.digest import model_digest
 from imagemodels.networks.architectures import Network
 from imagemodels.runtime import Precision, Runtime
@@ -25,9 +27,9 @@ class BatchedModel:
         """The precision of the forward pass; bf16 moves some pixels by a level or two."""
         return self.runtime.resolved_precision
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """The identity of architecture and weights, sha256 in hexadecimal."""
+        """The identity of architecture and weights, which do not change any more: sha256 in hexadecimal."""
         return model_digest(self.network)
 
     def use_full_batches(self) -> None:

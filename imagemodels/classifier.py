@@ -1,6 +1,7 @@
 """A trained classifier: it predicts classes, and its penultimate layer gives the features of the evaluation."""
 
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ class Classifier:
         """The precision of the forward pass."""
         return self.runtime.resolved_precision
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The identity of architecture and weights, sha256 in hexadecimal: equal digests compute equal features."""
         return model_digest(self.network)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from imagemodels.digest import model_digest
 from imagemodels.errors import ConfigError
 from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.networks.specs import ConvDecoderSpec
@@ -62,11 +63,18 @@ def test_bf16_stays_within_a_few_levels_of_fp32() -> None:
     assert np.abs(difference).mean() < 1
 
 
+def test_weights_are_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = new_generator()
+    digest = generator.digest
+    monkeypatch.setattr("imagemodels.batched.model_digest", lambda _network: "hashed again")
+    assert generator.digest == digest
+
+
 def test_sampling_changes_neither_weights_nor_the_global_generator() -> None:
     generator = new_generator()
     digest, state = generator.digest, torch.get_rng_state()
     generator.sample(1, INDICES)
-    assert generator.digest == digest
+    assert model_digest(generator.network) == digest
     assert torch.equal(torch.get_rng_state(), state)
 
 
