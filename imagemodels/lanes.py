@@ -6,6 +6,7 @@ All that knows of streams, events, graphs and locked pages is here. Shapes: B im
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -14,8 +15,8 @@ from torch import Tensor
 
 from imagemodels.memory import is_out_of_memory
 from imagemodels.networks.architectures import Decoder
+from imagemodels.places import Images, each_with_rows
 
-Images = NDArray[np.uint8]
 Pixels = Callable[[Tensor, Tensor | None], Tensor]  # latents (B, Z) and labels (B,) to images (B, H, W, C), uint8
 
 LANES = 2
@@ -42,7 +43,7 @@ class Lanes:
         self._lanes = [_Lane(self._latents, self._labels, shape) for _ in range(LANES)]
         self._turn = 0
         self._computing.wait_stream(torch.cuda.current_stream(device))  # which has filled all of these
-        self._graph, self._made = self._captured()
+        self._captured = self._capture()
 
     def start(
         self, places: Sequence[Images], latents: NDArray[np.float32], labels: NDArray[np.int64] | None
@@ -88,13 +89,14 @@ class Lanes:
 
     def _compute(self) -> Tensor:
         """Images (B, H, W, C) of the latents and labels that lie on the device; valid until the next ones."""
-        if self._graph is None:
+        if self._captured is None:
             return self._pixels(self._latents, self._labels)
-        self._graph.replay()
-        return self._made
+        graph, made = self._captured
+        graph.replay()
+        return made
 
-    def _captured(self) -> tuple[torch.cuda.CUDAGraph | None, Tensor]:
-        """The graph, and where its images (B, H, W, C) appear; without one, images of no meaning."""
+    def _capture(self) -> tuple[torch.cuda.CUDAGraph, Tensor] | None:
+        """The graph, and where its images (B, H, W, C) appear; None: there is none."""
         with torch.cuda.stream(self._computing):  # the current one again afterwards, even if a capture fails
             for _ in range(WARM_UPS):
                 expected = self._pixels(self._latents, self._labels)
@@ -111,7 +113,7 @@ class Lanes:
                     raise
                 reason = str(error).splitlines()[0]
         log.warning("no CUDA graph, kernels are launched one by one: %s", reason)
-        return None, expected
+        return None
 
 
 class _Copy:
@@ -121,13 +123,14 @@ class _Copy:
         self._event: torch.cuda.Event | None = None
         self._staged: list[tuple[Images, Tensor]] = []
 
-    def add(self, place: Images, pixels: Tensor, staging: Tensor) -> None:
-        """Begin to copy images (N, H, W, C), past ``staging`` where the pages of their place are not locked."""
-        target = torch.from_numpy(place)
-        if not target.is_pinned():
-            target = staging
-            self._staged.append((place, staging))
-        target.copy_(pixels, non_blocking=True)
+    def add(self, place: Images, pixels: Tensor) -> None:
+        """Begin to copy images (N, H, W, C) into locked pages."""
+        torch.from_numpy(place).copy_(pixels, non_blocking=True)
+
+    def add_staged(self, place: Images, pixels: Tensor, staging: Tensor) -> None:
+        """Begin to copy images (N, H, W, C) past ``staging``, whose pages are locked: those of their place are not."""
+        staging.copy_(pixels, non_blocking=True)
+        self._staged.append((place, staging))
 
     def end_with(self, event: torch.cuda.Event) -> None:
         """Note what happens when all is copied."""
@@ -149,7 +152,6 @@ class _Lane:
         self.latents = torch.zeros(latents.shape, pin_memory=True)
         self.labels = None if labels is None else torch.zeros(labels.shape, dtype=labels.dtype, pin_memory=True)
         self.pixels = torch.zeros(shape, dtype=torch.uint8, device=latents.device)
-        self._staging = torch.zeros(shape, dtype=torch.uint8, pin_memory=True)
         self.copy = _Copy()
 
     def put(self, latents: NDArray[np.float32], labels: NDArray[np.int64] | None) -> None:
@@ -161,12 +163,18 @@ class _Lane:
 
     def take(self, places: Sequence[Images], stream: torch.cuda.Stream) -> None:
         """Begin to copy its images into ``places``, on this stream, which is the current one."""
-        self.copy, start = _Copy(), 0
-        for place in places:
-            rows = slice(start, start + len(place))
-            self.copy.add(place, self.pixels[rows], self._staging[rows])
-            start += len(place)
+        self.copy = _Copy()
+        for place, rows in each_with_rows(places):
+            if torch.from_numpy(place).is_pinned():
+                self.copy.add(place, self.pixels[rows])
+            else:
+                self.copy.add_staged(place, self.pixels[rows], self._staging[rows])
         self.copy.end_with(stream.record_event())
+
+    @cached_property
+    def _staging(self) -> Tensor:
+        """Locked pages for images whose own are not; made when they are first needed."""
+        return torch.zeros(self.pixels.shape, dtype=torch.uint8, pin_memory=True)
 
 
 def parts_of(places: Sequence[Images], start: int, stop: int) -> Iterator[Images]:
@@ -175,10 +183,8 @@ def parts_of(places: Sequence[Images], start: int, stop: int) -> Iterator[Images
     >>> [len(part) for part in parts_of([np.zeros((3, 1, 1, 1)), np.zeros((4, 1, 1, 1))], 2, 6)]
     [1, 3]
     """
-    first = 0
-    for place in places:
-        part = place[max(0, start - first) : max(0, stop - first)]
-        first += len(place)
+    for place, rows in each_with_rows(places):
+        part = place[max(0, start - rows.start) : max(0, stop - rows.start)]
         if len(part):
             yield part
 

@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from imagemodels.places import each_with_rows
+
 NORMALISER = "x / 127.5 - 1"  # written into every exported model
 HALF_RANGE = 127.5
 
@@ -34,7 +36,5 @@ def to_uint8(images: Tensor) -> Tensor:
 
 def copy_into(places: Sequence[NDArray[np.uint8]], images: NDArray[np.uint8]) -> None:
     """Copy images (N, H, W, C) into arrays (N₁, H, W, C), (N₂, H, W, C), … of N images in all, in this order."""
-    start = 0
-    for place in places:
-        place[...] = images[start : start + len(place)]
-        start += len(place)
+    for place, rows in each_with_rows(places):
+        place[...] = images[rows]

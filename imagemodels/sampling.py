@@ -19,6 +19,7 @@ from imagemodels.networks.architectures import Decoder
 from imagemodels.networks.blocks import weighted_layers
 from imagemodels.networks.features import FeatureEncoder
 from imagemodels.pixels import copy_into, to_float, to_uint8
+from imagemodels.places import nothing
 from imagemodels.runtime import Runtime
 
 CPU_BATCH = 64  # images
@@ -206,10 +207,6 @@ class Generator(BatchedModel):
             found = f"{labels.min()} to {labels.max()}"
             raise ConfigError(f"labels lie between 0 and {self.num_classes - 1}, got {found}")
         return labels
-
-
-def nothing() -> None:
-    """Wait for what is there already."""
 
 
 def _pixels(network: Decoder, latents_NZ: Tensor, labels_N: Tensor | None) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from imagemodels.places import each_with_rows, nothing
 from pixmill.stages import Stage
 from storage.batches import FileBatch, ImageBatch, digests_of
 from storage.choices import Choices
@@ -126,10 +127,6 @@ def _recorded(kinds: Mapping[str, Any], columns: Sequence[Array]) -> tuple[Integ
     return labels, Choices(*rest) if kinds["chosen"] else None
 
 
-def nothing() -> None:
-    """There is nothing to wait for."""
-
-
 @dataclass(frozen=True)
 class Begun:
     """Images on their way into the memory that was given for them; they are there when `wait` has returned."""
@@ -146,11 +143,8 @@ class Begun:
         wait: Callable[[], None] = nothing,
     ) -> Self:
         """Those that go to `places`, (N₁, H, W, C), (N₂, H, W, C), …, with the facts (N₁ + N₂ + …,) of all of them."""
-        pieces, start = [], 0
-        for images in places:
-            rows = slice(start, start + len(images))
-            pieces.append(
-                Made(images, None if labels is None else labels[rows], None if choices is None else choices.part(rows))
-            )
-            start += len(images)
+        pieces = [
+            Made(images, None if labels is None else labels[rows], None if choices is None else choices.part(rows))
+            for images, rows in each_with_rows(places)
+        ]
         return cls(pieces, wait)
