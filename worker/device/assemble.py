@@ -10,19 +10,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pixmill.aliases import ALIASES_KEY, aliases_of_task
 from pixmill.specs import AnimateSpec, EditSpec, RestoreSpec, Spec, parse_spec
 from storage.atomic import TEMPORARY_SUFFIX
 from storage.cards import stored_as, write_card
 from storage.faults import named_faults
+from storage.first_images import read_first_images
 from storage.markers import read_marker
 from storage.outputs import link_shard, write_dataset_index
 from storage.pictures import contact_sheet, save_png
 from storage.places import INDEX_FILE, BucketDataset, Place
-from storage.shards import ShardRecord, ShardRow, read_images, read_rows
-from worker.assignment import Assignment, ShardInput
+from storage.shards import ShardRecord, ShardRow, read_rows
+from worker.assignment import Assignment
 from worker.device.animations import write_animations
 from worker.device.desk import Desk
 from worker.device.restore import judge
@@ -101,7 +100,8 @@ def _send(desk: Desk, bucket: BucketDataset, folder: Path) -> None:
 
 
 def _contact_sheet(desk: Desk, assignment: Assignment, columns: int) -> Path:
-    first = _first_images(assignment.shards, desk, SHEET_IMAGES // columns * columns)
+    shards = ((desk.place_of(shard), ShardRecord.from_json(shard.record).number) for shard in assignment.shards)
+    first, _labels = read_first_images(shards, SHEET_IMAGES // columns * columns)
     sheet = desk.folder / "contact-sheet.png"
     save_png(sheet, contact_sheet(first, columns=columns))
     return sheet
@@ -125,17 +125,6 @@ def _columns(spec: Spec, classes: tuple[str, ...]) -> int:
     if 0 < each <= WIDEST_ROW:
         return each
     return len(classes) if 5 <= len(classes) <= 16 else 10
-
-
-def _first_images(shards: tuple[ShardInput, ...], desk: Desk, count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    found: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
-    for shard in shards:
-        if sum(len(images) for images in found) >= count:
-            break
-        record = ShardRecord.from_json(shard.record)
-        images, _labels = read_images(desk.place_of(shard), record.number, count=count)
-        found.append(images)
-    return np.concatenate(found)[:count]
 
 
 def _rows(desk: Desk, place: Place, records: list[ShardRecord]) -> Iterator[ShardRow]:

@@ -18,9 +18,10 @@ from imagemodels.runtime import Runtime
 from pixmill.errors import UserError
 from pixmill.specs import EvaluateSpec
 from storage.atomic import write_atomic
+from storage.first_images import read_first_images
 from storage.markers import read_marker
 from storage.pictures import contact_sheet, save_png
-from storage.shards import ShardRecord, read_images
+from storage.shards import ShardRecord
 from worker.assignment import ModelInput
 from worker.device.desk import Desk
 from worker.device.real_images import read_images_for
@@ -82,20 +83,8 @@ def _inception(desk: Desk, spec: EvaluateSpec, runtime: Runtime) -> InceptionNet
 
 def _read_output(desk: Desk, count: int) -> tuple[Images, Labels | None]:
     """The first `count` images of the output, in order of their numbers."""
-    images: list[Images] = []
-    labels: list[Labels] = []
-    missing = count
-    for shard in desk.assignment.shards:
-        if missing <= 0:
-            break
-        desk.measuring("reading the images", 1 - missing / count)
-        record = ShardRecord.from_json(shard.record)
-        pixels, classes = read_images(desk.place_of(shard), record.number, count=missing)
-        images.append(pixels)
-        if classes is not None:
-            labels.append(classes)
-        missing -= len(pixels)
-    return np.concatenate(images), np.concatenate(labels) if labels else None
+    shards = [(desk.place_of(shard), ShardRecord.from_json(shard.record).number) for shard in desk.assignment.shards]
+    return read_first_images(shards, count, lambda done: desk.measuring("reading the images", done / count))
 
 
 def _matching_labels(data: ImageDataset, model: ModelInput, labels: Labels | None) -> Labels | None:

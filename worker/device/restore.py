@@ -16,6 +16,7 @@ from imagemodels.networks.restoration_specs import DegradationSpec
 from imagemodels.restoration import Restorer
 from pixmill.errors import DatasetChanged
 from pixmill.specs import RestoreSpec
+from storage.first_images import read_first_images
 from storage.markers import read_marker
 from storage.pictures import contact_sheet, save_png
 from storage.places import Place
@@ -43,8 +44,7 @@ class Restorations(ImageMaker):
     def __init__(self, restorer: Restorer, inputs: Inputs) -> None:
         super().__init__(restorer, ())
         self._restorer, self._inputs = restorer, inputs
-        height, width = inputs.shape
-        self.batch_images = max(1, min(BATCH_IMAGES, BATCH_PIXELS // (height * width)))
+        self.batch_images = _batch_images(inputs)
 
     @property
     def images(self) -> int:
@@ -59,6 +59,12 @@ class Restorations(ImageMaker):
         """The images of these numbers, restored."""
         given = self._inputs.given(indices)
         return self._restorer.restore(given.images, given.holes), None
+
+
+def _batch_images(inputs: Inputs) -> int:
+    """How many images are taken at a time."""
+    height, width = inputs.shape
+    return max(1, min(BATCH_IMAGES, BATCH_PIXELS // (height * width)))
 
 
 def restorations(desk: Desk, spec: RestoreSpec, described: ModelInput, model: Model) -> Restorations:
@@ -115,7 +121,7 @@ def _fidelities(
 
 
 def _batches(output: Place, records: Sequence[ShardRecord], inputs: Inputs) -> Iterator[tuple[Integers, Images]]:
-    step = max(1, min(BATCH_IMAGES, BATCH_PIXELS // (inputs.shape[0] * inputs.shape[1])))
+    step = _batch_images(inputs)
     for record in records:
         for start in range(0, record.count, step):
             images, _labels = read_images(output, record.number, start=start, count=step)
@@ -128,7 +134,7 @@ def _picture(desk: Desk, output: Place, records: Sequence[ShardRecord], inputs: 
     height, width = (min(side, LARGEST_SIDE) for side in inputs.shape)
     top, left = (inputs.shape[0] - height) // 2, (inputs.shape[1] - width) // 2
     shown = max(1, min(SHOWN, len(inputs), SHEET_SIDE**2 // (height * width)))
-    restored = _first(output, records, shown)
+    restored, _labels = read_first_images([(output, record.number) for record in records], shown)
     given = inputs.given(np.arange(shown))
     ways = [given.images, restored, *([given.truth] if given.truth is not None else [])]
     images = np.stack(ways, axis=1)[:, :, top : top + height, left : left + width]
@@ -136,13 +142,3 @@ def _picture(desk: Desk, output: Place, records: Sequence[ShardRecord], inputs: 
     path = desk.folder / "contact-sheet.png"
     save_png(path, contact_sheet(images.reshape(-1, *images.shape[2:]), columns=columns))
     return path
-
-
-def _first(output: Place, records: Sequence[ShardRecord], count: int) -> Images:
-    """The first images of a data set."""
-    parts: list[Images] = []
-    for record in records:
-        missing = count - sum(map(len, parts))
-        if missing:
-            parts.append(read_images(output, record.number, count=missing)[0])
-    return np.concatenate(parts)
