@@ -123,6 +123,11 @@ class Usage:
     files: int = 0
     size_bytes: int = 0
 
+    @classmethod
+    def total(cls, usages: Iterable["Usage"]) -> "Usage":
+        """How much all of them are."""
+        return sum(usages, cls())
+
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(self.files + other.files, self.size_bytes + other.size_bytes)
 
@@ -166,7 +171,7 @@ class Verdict:
     @property
     def waste(self) -> Usage:
         """How much may go."""
-        return sum((scrap.usage for scrap in self.scraps), Usage())
+        return Usage.total(scrap.usage for scrap in self.scraps)
 
 
 @dataclass(frozen=True, kw_only=True)

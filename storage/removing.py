@@ -30,11 +30,6 @@ def folder_scraps(layout: Layout, folder: str) -> list[Scrap]:
     return _scraps(layout.root, [folder])
 
 
-def usage_sum(scraps: Iterable[Scrap]) -> Usage:
-    """How much all of them are."""
-    return sum((scrap.usage for scrap in scraps), Usage())
-
-
 def remove_output(layout: Layout, scraps: Sequence[Scrap]) -> Usage:
     """Remove them, and what an interrupted removal has left; gives how much of `scraps` was there."""
     removed = remove(layout.root, scraps)

@@ -44,7 +44,7 @@ def _examine_place(place: str, collection: AnyCollection) -> Iterator[Finding]:
 
 
 def _summary(tally: Tally) -> str:
-    kept = sum((line.usage for line in tally.stays.values()), Usage())
+    kept = Usage.total(line.usage for line in tally.stays.values())
     words = [f"{tally.stays[name].folders:,} {name}" for name in (Standing.LIVE, Standing.PUBLISHED, Standing.LATEST)]
     others = [f"{tally.stays[name].folders:,} {name}" for name in (YOUNG, STRANGER) if tally.stays[name].folders]
     return f"attempts: {', '.join(words + others)}; {size(kept.size_bytes)} in use"

@@ -70,7 +70,7 @@ class Tally:
             self.stays[STRANGER].add(Usage())
         for waste in {scrap.waste for scrap in sight.scraps}:
             usages = (scrap.usage for scrap in sight.scraps if scrap.waste is waste)
-            self.goes[waste].add(sum(usages, Usage()))
+            self.goes[waste].add(Usage.total(usages))
         if sight.verdict is not None:
             self.known += sight.verdict.standing is not Standing.ORPHAN
             self._add_kept(sight.verdict)
@@ -88,7 +88,7 @@ class Tally:
     @property
     def waste(self) -> Usage:
         """How much goes in all."""
-        return sum((line.usage for line in self.goes.values()), Usage())
+        return Usage.total(line.usage for line in self.goes.values())
 
     @property
     def knows_none(self) -> bool:

@@ -193,7 +193,7 @@ def standings(database: Database, root: Path, grace_seconds: float = 3600.0) -> 
 
 def collect(database: Database, root: Path, grace_seconds: float = 3600.0) -> Usage:
     collection = Collection(database, root, grace_seconds)
-    return sum((collection.clear(sight) for sight in collection.walk()), Usage())
+    return Usage.total(collection.clear(sight) for sight in collection.walk())
 
 
 def test_a_claim_makes_a_folder_live_and_the_next_one_leaves_it(database: Database, root: Path) -> None:

@@ -32,14 +32,14 @@ def command(workspace: Workspace, /, name: str, *, yes: bool, reason: str | None
     """
     from db.aliases import Deed
     from db.versions import forget_version
-    from storage.garbage import remove
-    from storage.removing import folder_scraps, usage_sum
+    from storage.garbage import Usage, remove
+    from storage.removing import folder_scraps
 
     deed, how = Deed(actor=user_name(), reason=reason), Shown(**flags)
     # What forbids it is said before anybody is asked.
     version = rehearse(workspace.database, lambda session: forget_version(session, name, deed))
     text, scraps = version.reference, folder_scraps(workspace.layout, version.folder)
-    removed = usage_sum(scraps)
+    removed = Usage.total(scrap.usage for scrap in scraps)
     if not how.dry_run:
         if not yes:
             confirm_by_name(f"remove model {text}, {files_text(removed.files, removed.size_bytes)}", text)

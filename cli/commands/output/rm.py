@@ -30,10 +30,11 @@ def command(workspace: Workspace, job_id: int, reason: str | None, yes: bool, ou
     them (rc 4).
     """
     from db.outputs import forget_output
-    from storage.removing import remove_output, usage_sum
+    from storage.garbage import Usage
+    from storage.removing import remove_output
 
     scraps, buckets = _scraps(workspace, job_id), _buckets(workspace, job_id)
-    usage = sum((bucket.job_usage(job_id) for bucket in buckets), usage_sum(scraps))
+    usage = Usage.total([*(scrap.usage for scrap in scraps), *(bucket.job_usage(job_id) for bucket in buckets)])
     if not usage.files:
         raise NotFound(f"job {job_id} has no output that could be removed", hint="pixmill output ls")
     if not yes:
