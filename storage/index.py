@@ -67,9 +67,6 @@ class DatasetIndex:
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Inverse of to_json; raises CorruptFile for anything else."""
         try:
-            folders = tuple(shard["folder"] for shard in value["shards"] if "folder" in shard)
-            if not all(_FOLDER.fullmatch(folder) for folder in folders):
-                raise ValueError(f"shards lie in {folders[0]!r}")
             index = cls(
                 name=value["name"],
                 **value["image"],
@@ -80,7 +77,7 @@ class DatasetIndex:
                 encoders=tuple(value["made_from"]["encoders"]),
                 shards=tuple(ShardRecord.from_json(_without_folder(record)) for record in value["shards"]),
                 details=value["details"],
-                folders=folders,
+                folders=_folders(value["shards"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CorruptFile(f"no {FORMAT} index: {error!r}") from error
@@ -139,6 +136,17 @@ def range_problems(ordered: Sequence[ShardRecord]) -> list[str]:
             problems.append(f"shard {record.number} begins at image {record.first_index}, expected {next_index}")
         next_number, next_index = record.number + 1, record.first_index + record.count
     return problems
+
+
+def _folders(shards: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Where shards lie, none or all of them; raises ValueError for anything else."""
+    folders = tuple(shard["folder"] for shard in shards if "folder" in shard)
+    wrong = [folder for folder in folders if not _FOLDER.fullmatch(folder)]
+    if wrong:
+        raise ValueError(f"a shard lies in {wrong[0]!r}")
+    if folders and len(folders) < len(shards):
+        raise ValueError(f"{len(folders)} of {len(shards)} shards say where they lie")
+    return folders
 
 
 def _without_folder(shard: Mapping[str, Any]) -> dict[str, Any]:

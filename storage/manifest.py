@@ -129,29 +129,33 @@ def _encoding(kind: Any) -> str:
     return "DELTA_BYTE_ARRAY" if pa.types.is_string(kind) else "PLAIN"
 
 
-def read_manifest(path: Path) -> list[ShardRow]:
-    """Rows of a Parquet table that manifest_bytes made; raises CorruptFile if it is missing, damaged or another's."""
-    table = read_table(path)
+def read_manifest(path: Path, name: str | None = None) -> list[ShardRow]:
+    """Rows of a Parquet table that manifest_bytes made; raises CorruptFile if it is missing, damaged or another's.
+
+    Errors name the path, or what people know the file by.
+    """
+    table = read_table(path, name)
     edited, chosen = ("source" in table.schema.names, "candidate" in table.schema.names)
     rows = zip(*table.to_pydict().values(), strict=True)
     return [_row(values, edited=edited, chosen=chosen) for values in rows]
 
 
-def read_table(path: Path) -> Any:
+def read_table(path: Path, name: str | None = None) -> Any:
     """The same rows as a pyarrow Table; raises CorruptFile as read_manifest does."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    name = name or str(path)
     try:
         with pq.ParquetFile(path) as file:
             table = file.read(use_threads=False)
     except FileNotFoundError as error:
-        raise CorruptFile(f"{path} is missing", hint="make the shard again") from error
+        raise CorruptFile(f"{name} is missing", hint="make the shard again") from error
     except (pa.ArrowException, OSError) as error:
-        raise CorruptFile(f"{path} is no readable Parquet file: {error}", hint="make the shard again") from error
+        raise CorruptFile(f"{name} is no readable Parquet file: {error}", hint="make the shard again") from error
     known = [_schema(), _schema(edited=True), _schema(chosen=True)]
     if not any(table.schema.equals(schema) for schema in known):
-        raise CorruptFile(f"{path} has other columns than a manifest: {table.schema.names}")
+        raise CorruptFile(f"{name} has other columns than a manifest: {table.schema.names}")
     return table
 
 

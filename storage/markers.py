@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +11,7 @@ from typing import Any, Self
 from pixmill.errors import CorruptFile
 from storage.atomic import write_json
 from storage.faults import named_faults
-from storage.places import Place, at_hand
+from storage.places import Place, at_hand, named
 from storage.records import ShardRecord, shard_stem
 
 FORMAT = "pixmill-shard"
@@ -101,7 +102,8 @@ def write_marker(folder: Path, marker: ShardMarker) -> Path:
 
 def read_marker(place: Place, number: int) -> ShardMarker:
     """Read the marker of shard `number`; raises CorruptFile if it is missing or damaged."""
-    path = at_hand(place, number, "marker") / f"{shard_stem(number)}.json"
+    file = f"{shard_stem(number)}.json"
+    path, known = at_hand(place, number, "marker") / file, named(place, number, file)
     try:
         with named_faults(path, "read"):
             text = path.read_bytes() if path.exists() else None
@@ -109,16 +111,21 @@ def read_marker(place: Place, number: int) -> ShardMarker:
             raise CorruptFile("the marker is missing")
         marker = ShardMarker.from_json(_object(text))
     except CorruptFile as error:
-        raise CorruptFile(f"{path}: {error.message}", hint="make the shard again") from error
+        raise CorruptFile(f"{known}: {error.message}", hint="make the shard again") from error
     if marker.record.number != number:
-        raise CorruptFile(f"{path} belongs to shard {marker.record.number}", hint="make the shard again")
+        raise CorruptFile(f"{known} belongs to shard {marker.record.number}", hint="make the shard again")
     return marker
 
 
 def find_markers(folder: Path) -> list[ShardMarker]:
-    """Markers of all complete shards in `folder`, by number; raises CorruptFile at the first damaged one."""
-    numbers = sorted(int(path.stem.removeprefix("shard-")) for path in folder.glob("shard-[0-9]*.json"))
-    return [read_marker(folder, number) for number in numbers]
+    """Markers of all complete shards in `folder`, by number; of those whose marker is damaged nothing is known."""
+    with named_faults(folder, "read"):
+        numbers = [path.stem.removeprefix("shard-") for path in folder.glob("shard-[0-9]*.json")]
+    found = []
+    for number in sorted(int(text) for text in numbers if text.isdecimal()):
+        with suppress(CorruptFile):
+            found.append(read_marker(folder, number))
+    return found
 
 
 def _object(text: bytes) -> dict[str, Any]:

@@ -133,6 +133,13 @@ def at_hand(place: Place, number: int, *parts: Part) -> Path:
     return place if isinstance(place, Path) else place.bring(number, *parts)
 
 
+def named(place: Place, number: int, file: str) -> str:
+    """How people are told of a file of a shard: by where it really lies, not by where it was brought for a moment."""
+    if isinstance(place, BucketDataset):
+        return f"{place.url}/{place.below(number)}/{file}"
+    return str(at_hand(place, number) / file)
+
+
 def beside(place: Place) -> Path:
     """A folder with what lies beside the shards: dataset.json, animations.  Raises as `Bucket` does."""
     return place if isinstance(place, Path) else place.bring_beside()

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from pixmill.errors import CorruptFile
 from storage.atomic import sha256_file
-from storage.faults import named_faults
 from storage.formats.base import NamedDigest
 from storage.formats.table import FORMATS
 from storage.garbage import AttemptFolder, list_attempts
-from storage.markers import ShardMarker, read_marker
+from storage.markers import ShardMarker, find_markers
 from storage.outputs import link_shard
 from storage.paths import Layout
 from storage.places import WHOLE, attempt_url, in_bucket
@@ -38,28 +37,26 @@ def find_shards(layout: Layout, job_id: int) -> Iterator[FoundShard]:
     """The shards with a marker that attempts of a job have left, the newest attempts first; not proven yet."""
     attempts = list_attempts(layout.root, job_id).attempts
     for folder in sorted(attempts, key=lambda attempt: (attempt.task_id, -attempt.epoch)):
-        for marker in _readable_markers(layout.root / folder.path):
+        for marker in find_markers(layout.root / folder.path):
             yield FoundShard(folder, marker, layout.root / folder.path)
 
 
 def find_assembled(layout: Layout, job_id: int) -> list[ShardMarker]:
     """The shards with a marker in the folder of the data set; not proven yet."""
-    return _readable_markers(layout.output_folder(job_id))
+    return find_markers(layout.output_folder(job_id))
 
 
 def find_stored(outputs: str, endpoint: str | None, job_id: int, scratch: Path) -> Iterator[FoundShard]:
     """The same in a bucket; markers are fetched into `scratch`.  Raises as `Bucket` does."""
     bucket, _key = Bucket.of(outputs, endpoint)
-    lots = [lot for lot in OutputsBucket(outputs, endpoint).lots_of(job_id) if lot.attempt is not None]
-    for lot in sorted(lots, key=lambda lot: (lot.attempt.task_id, -lot.attempt.epoch) if lot.attempt else (0, 0)):
-        assert lot.attempt is not None
-        url = attempt_url(outputs, job_id, lot.attempt.task_id, lot.attempt.epoch)
-        folder = scratch / str(lot.attempt.task_id) / str(lot.attempt.epoch)
+    for attempt, lot in OutputsBucket(outputs, endpoint).attempts_of(job_id):
+        url = attempt_url(outputs, job_id, attempt.task_id, attempt.epoch)
+        folder = scratch / str(attempt.task_id) / str(attempt.epoch)
         for found in lot.objects:
             if found.key.endswith(".json"):
                 bucket.download(found.key, folder / found.key.rpartition("/")[2])
-        for marker in _readable_markers(folder):
-            yield FoundShard(lot.attempt, marker, url=url)
+        for marker in find_markers(folder):
+            yield FoundShard(attempt, marker, url=url)
 
 
 def prove_stored(shard: FoundShard, endpoint: str | None, scratch: Path) -> None:
@@ -94,16 +91,3 @@ def _prove(folder: Path, record: ShardRecord) -> None:
             raise CorruptFile(f"{path} is missing")
         if sha256_file(path) != file.sha256:
             raise CorruptFile(f"{path} has changed: its SHA-256 is not the one in the marker")
-
-
-def _readable_markers(folder: Path) -> list[ShardMarker]:
-    """Those that are whole: of the others nothing is known."""
-    with named_faults(folder, "read"):
-        numbers = [path.stem.removeprefix("shard-") for path in folder.glob("shard-[0-9]*.json")]
-    found = []
-    for number in sorted(int(text) for text in numbers if text.isdecimal()):
-        try:
-            found.append(read_marker(folder, number))
-        except CorruptFile:
-            continue
-    return found

@@ -28,7 +28,7 @@ from storage.formats.base import Beginning, ImageReader
 from storage.formats.table import FORMATS
 from storage.manifest import ManifestBlock, ShardRow, manifest_bytes, read_manifest
 from storage.markers import ShardMarker, ShardMeta, find_markers, read_marker, write_marker
-from storage.places import Place, at_hand
+from storage.places import Place, at_hand, named
 from storage.png import ENCODER, Encoder, Images, encode_batch
 from storage.records import WEBDATASET, ShardRange, ShardRecord, default_shard_size, shard_plan, shard_stem
 
@@ -232,7 +232,8 @@ def discard_torn(folder: Path, number: int) -> None:
 
 def read_rows(place: Place, number: int) -> list[ShardRow]:
     """Rows of shard `number`, by index; raises CorruptFile if its table is missing or damaged."""
-    return read_manifest(at_hand(place, number, "parquet") / f"{shard_stem(number)}.parquet")
+    file = f"{shard_stem(number)}.parquet"
+    return read_manifest(at_hand(place, number, "parquet") / file, named(place, number, file))
 
 
 def read_shard(place: Place, number: int) -> Iterator[tuple[ShardRow, bytes]]:
@@ -279,12 +280,12 @@ def decode_row(row: ShardRow, file: bytes, marker: ShardMarker) -> Images:
 
 def _read(place: Place, record: ShardRecord, rows: list[ShardRow]) -> Iterator[tuple[ShardRow, bytes]]:
     folder = at_hand(place, record.number, "tar", "parquet")
-    path = folder / record.tar
     with FORMATS[record.format].open(folder, record) as reader:
         for row in rows:
             try:
                 payload = read_payload(reader, row)
             except CorruptFile as error:
+                path = named(place, record.number, record.tar)
                 raise CorruptFile(f"{path}: {error.message}", hint="make the shard again") from error
             yield row, payload
 

@@ -15,7 +15,7 @@ from storage.formats.table import FORMATS
 from storage.index import range_problems, read_dataset_index
 from storage.manifest import ShardRow, image_key, read_manifest
 from storage.markers import ShardMarker, read_marker
-from storage.places import INDEX_FILE, WHOLE, Place, at_hand, beside
+from storage.places import INDEX_FILE, WHOLE, Place, at_hand, beside, named
 from storage.records import ShardRecord
 from storage.shards import read_payload
 
@@ -59,7 +59,7 @@ def verify_output(place: Place, records: Iterable[ShardRecord], progress: Progre
         problems.extend(animation_problems(folder))
     for record in ordered:
         with _telling(problems):  # the next shard may be fine
-            problems.extend(_shard_problems(at_hand(place, record.number, *WHOLE), record, counter))
+            problems.extend(_shard_problems(place, record, counter))
     counter.report()
     return VerifyReport(counter.images, len(ordered), tuple(problems))
 
@@ -123,18 +123,19 @@ def _index_problems(folder: Path, ordered: Sequence[ShardRecord]) -> Iterator[st
         yield error.message
 
 
-def _shard_problems(folder: Path, record: ShardRecord, counter: _Counter) -> Iterator[str]:
+def _shard_problems(place: Place, record: ShardRecord, counter: _Counter) -> Iterator[str]:
+    folder = at_hand(place, record.number, *WHOLE)
     yield from FORMATS[record.format].problems(folder, record)
     yield from file_problems(folder / record.parquet, record.parquet_sha256, record.parquet_bytes)
     marker = None
     try:
-        marker = read_marker(folder, record.number)
+        marker = read_marker(place, record.number)
         if marker.record != record:
             yield f"{record.marker} describes other bytes than those recorded"
     except StorageError as error:
         yield error.message
     try:
-        rows = read_manifest(folder / record.parquet)
+        rows = read_manifest(folder / record.parquet, named(place, record.number, record.parquet))
     except CorruptFile as error:
         if (folder / record.parquet).exists():
             yield error.message

@@ -85,7 +85,10 @@ class Bucket:
         return f"{SCHEME}{self.name}/{key}"
 
     def upload(self, source: Path, key: str, note: Callable[[int], None]) -> None:
-        """Send a whole file; `note` is told the bytes of each part, and may raise to stop it: nothing is left then."""
+        """Send a whole file; `note` is told the bytes of each part when it is there, and may raise to stop the rest.
+
+        Of a file of several parts nothing is left then; one of a single part is there already.
+        """
         with named_faults(source, "read"), source.open("rb") as file:
             size = source.stat().st_size
             if size <= PART_BYTES:

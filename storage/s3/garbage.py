@@ -73,21 +73,28 @@ class OutputsBucket:
         """What lies there of one job."""
         return [lot for lot in self._lots(f"{job_id}/") if isinstance(lot, Lot)]
 
+    def attempts_of(self, job_id: int) -> list[tuple[AttemptFolder, Lot]]:
+        """What attempts of one job have sent, task by task, the newest attempts first."""
+        lots = [(lot.attempt, lot) for lot in self.lots_of(job_id) if lot.attempt is not None]
+        return sorted(lots, key=lambda one: (one[0].task_id, -one[0].epoch))
+
     def lot(self, known: Lot) -> Lot:
         """The same lot as it is now."""
-        found = (lot for lot in self.lots_of(known.job_id) if lot.attempt == known.attempt)
-        return next(found, Lot(known.job_id, known.attempt))
+        one = known.attempt  # whose objects alone are listed: a job may have thousands of attempts
+        below = f"{known.job_id}/" if one is None else f"{one.job_id}/{one.task_id}/{one.epoch}/"
+        found = (lot for lot in self._lots(below) if isinstance(lot, Lot) and lot.attempt == one)
+        return next(found, Lot(known.job_id, one))
 
     def job_usage(self, job_id: int) -> Usage:
         """How much lies there of one job."""
-        return sum((lot.usage for lot in self.lots_of(job_id)), Usage())
+        return Usage.total(lot.usage for lot in self.lots_of(job_id))
 
     def remove_job(self, job_id: int) -> Usage:
         """Delete all that lies there of one job; gives how much that was."""
         lots = self.lots_of(job_id)
         for lot in lots:
             self._delete(lot.objects, lot.uploads)
-        return sum((lot.usage for lot in lots), Usage())
+        return Usage.total(lot.usage for lot in lots)
 
     def remove(self, verdict: LotVerdict) -> Usage:
         """Delete what of a lot may go; gives how much that was."""

@@ -250,9 +250,10 @@ def test_a_writer_killed_in_mid_shard_leaves_no_name_and_the_next_attempt_gives_
     assert redone == write_shard(tmp_path / "undisturbed", 0, [image_batch(0, 60)], META)
 
 
-def test_markers_are_found_in_order(tmp_path: Path) -> None:
+def test_whole_markers_are_found_in_order(tmp_path: Path) -> None:
     for number, first_index in ((10, 3), (2, 0)):
         write_shard(tmp_path, number, [image_batch(first_index, 3)], META)
+    (tmp_path / "shard-000003.json").write_text("{")
     assert [marker.record.number for marker in find_markers(tmp_path)] == [2, 10]
 
 
