@@ -11,7 +11,8 @@ import hashlib
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,7 +28,7 @@ from storage.faults import named_faults
 from storage.formats.base import Beginning, ImageReader
 from storage.formats.table import FORMATS
 from storage.manifest import ManifestBlock, ShardRow, manifest_bytes, read_manifest
-from storage.markers import ShardMarker, ShardMeta, find_markers, read_marker, write_marker
+from storage.markers import ShardMarker, ShardMeta, read_marker, write_marker
 from storage.places import Place, at_hand, named
 from storage.png import ENCODER, Encoder, Images, encode_batch
 from storage.records import WEBDATASET, ShardRange, ShardRecord, default_shard_size, shard_plan, shard_stem
@@ -44,7 +45,6 @@ __all__ = [
     "ShardWriter",
     "default_shard_size",
     "discard_torn",
-    "find_markers",
     "read_images",
     "read_marker",
     "read_rows",
@@ -52,6 +52,8 @@ __all__ = [
     "shard_plan",
     "write_shard",
 ]
+
+Writing = Callable[[Mapping[str, float]], AbstractContextManager[object]]
 
 
 class ShardWriter:
@@ -72,6 +74,7 @@ class ShardWriter:
         self._meta = meta
         self._encoder = encoder
         self._format = format_name
+        self._expected_count = expected_count
         self._blocks: list[ManifestBlock] = []
         self._first: ImageBatch | FileBatch | None = None
         self._next_index = 0
@@ -105,17 +108,18 @@ class ShardWriter:
             self._append(self._encoded(chunk))
         return None
 
-    def note(self, seconds: Mapping[str, float]) -> None:
-        """Add what others have spent on the shard to the marker's timings."""
-        self._seconds.update(seconds)
-
-    def commit(self) -> ShardRecord:
+    def commit(self, other_seconds: Mapping[str, float] | None = None) -> ShardRecord:
         """Give the files their names: images, table, marker, in this order.
 
-        Raises StorageError if the shard is empty, DiskFull if there is no room.
+        The marker's timings also tell `other_seconds`, what others have spent on the shard. Raises StorageError if the
+        shard is empty or does not hold as many images as were expected, DiskFull if there is no room.
         """
         if self._first is None:
             raise StorageError(f"{shard_stem(self._number)} is empty", hint="add at least one image before commit")
+        count = self._next_index - self._first.first_index
+        if self._expected_count not in (None, count):
+            raise StorageError(f"{shard_stem(self._number)} must hold {self._expected_count} images, {count} came")
+        self._seconds.update(other_seconds or {})
         with named_faults(self._folder):  # a marker of an earlier attempt must not vouch for what comes now
             (self._folder / f"{shard_stem(self._number)}.json").unlink(missing_ok=True)
         images = self._finish_images()
@@ -186,11 +190,10 @@ class ShardWriter:
     def _marker(self, record: ShardRecord, first: ImageBatch | FileBatch) -> ShardMarker:
         height, width, channels = first.shape
         total_seconds = time.perf_counter() - self._started
-        timings = dict(self._seconds) | {"total_seconds": total_seconds}
+        seconds = {**self._seconds, "total_seconds": total_seconds}
+        timings = {name: round(value, 6) for name, value in seconds.items()}
         encoder = self._encoder
-        return ShardMarker(
-            record, self._meta, height, width, channels, encoder.name, encoder.version, _rounded(timings)
-        )
+        return ShardMarker(record, self._meta, height, width, channels, encoder.name, encoder.version, timings)
 
 
 def write_shard(
@@ -202,8 +205,13 @@ def write_shard(
     expected_count: int | None = None,
     encoder: Encoder = ENCODER,
     format_name: str = WEBDATASET,
+    writing: Writing = nullcontext,
+    other_seconds: Mapping[str, float] | None = None,
 ) -> ShardRecord:
     """Write a whole shard from a stream of batches, of which one at a time is held.
+
+    Whatever gives the batches is asked for the next one when the last one is written. `writing` is entered with the
+    writer's seconds, live, around all that is written; `other_seconds` are those of `ShardWriter.commit`.
 
     Raises StorageError if the batches do not follow one another or are not `expected_count` images, which format `raw`
     has to be told, DiskFull if there is no room; the folder then holds no part of the shard.
@@ -211,13 +219,11 @@ def write_shard(
     with ShardWriter(
         folder, number, meta, encoder=encoder, format_name=format_name, expected_count=expected_count
     ) as writer:
-        count = 0
         for batch in batches:
-            writer.add(batch)
-            count += len(batch)
-        if expected_count is not None and count != expected_count:
-            raise StorageError(f"{shard_stem(number)} must hold {expected_count} images, {count} came")
-        return writer.commit()
+            with writing(writer.seconds):
+                writer.add(batch)
+        with writing(writer.seconds):
+            return writer.commit(other_seconds)
 
 
 def discard_torn(folder: Path, number: int) -> None:
@@ -288,7 +294,3 @@ def _read(place: Place, record: ShardRecord, rows: list[ShardRow]) -> Iterator[t
                 path = named(place, record.number, record.tar)
                 raise CorruptFile(f"{path}: {error.message}", hint="make the shard again") from error
             yield row, payload
-
-
-def _rounded(seconds: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 6) for name, value in seconds.items()}

@@ -12,6 +12,8 @@ import pytest
 from pixmill.errors import ConfigError, CorruptFile, NotFound, PermissionDenied, StorageError, StoreUnreachable
 from storage.atomic import sha256_file
 from storage.exporting import Wanted, export_dataset
+from storage.first_images import read_first_images
+from storage.index import DatasetIndex
 from storage.outputs import read_dataset_index, verify_output, write_dataset_index
 from storage.places import BucketDataset, CopiedDataset, attempt_url, in_bucket, upload_shard
 from storage.querying import find_rows, parse_condition
@@ -72,6 +74,10 @@ def test_a_data_set_in_a_bucket_reads_like_one_in_a_folder(
         read_images(dataset, 1, start=3, count=4)[0], read_images(local, 1, start=3, count=4)[0]
     )
     assert read_rows(dataset, 2) == read_rows(local, 2)
+    count = records[0].count + 2
+    there, here = ([(place, record.number) for record in records] for place in (dataset, local))
+    np.testing.assert_array_equal(read_first_images(there, count)[0], read_first_images(here, count)[0])
+    assert len(read_first_images(there, count)[0]) == count
     conditions = [parse_condition("label == dog")]
     assert list(find_rows(dataset, records, conditions)) == list(find_rows(local, records, conditions))
     export_dataset(dataset, records, tmp_path / "copy", Wanted(format_name="webdataset"))
@@ -95,6 +101,12 @@ def test_what_is_missing_or_changed_in_a_bucket_is_found(
     assert problems == (f"{url} is missing", "shard-000002.tar has changed: its SHA-256 is not the one recorded")
     with pytest.raises(CorruptFile, match="has no shard 7"):
         read_rows(dataset, 7)
+    dataset.close()
+    for name in (records[0].marker, records[0].parquet):
+        bucket.upload(tmp_path / "other", f"made/5/1/1/{name}", ignore)
+    told = [problem.partition(": ")[0] for problem in verify_output(dataset, records[:1]).problems]
+    url = bucket.url("made/5/1/1")
+    assert {f"{url}/{records[0].marker}", f"{url}/{records[0].parquet} is no readable Parquet file"} <= set(told)
 
 
 def test_a_copy_of_a_bucket_is_verified_where_it_lies(
@@ -105,6 +117,13 @@ def test_a_copy_of_a_bucket_is_verified_where_it_lies(
         bucket.download(found.key, tmp_path / "copy" / found.key.removeprefix("made/5/"))
     index = read_dataset_index(tmp_path / "copy")
     assert index.folders == ("1/1", "1/2", "1/1")
+    document = index.to_json()
+    document["shards"][1]["folder"] = "../2"
+    with pytest.raises(CorruptFile, match=r"a shard lies in '\.\./2'"):
+        DatasetIndex.from_json(document)
+    del document["shards"][1]["folder"]
+    with pytest.raises(CorruptFile, match="2 of 3 shards say where they lie"):
+        DatasetIndex.from_json(document)
     below = {record.number: folder for record, folder in zip(index.shards, index.folders, strict=True)}
     assert verify_output(CopiedDataset(tmp_path / "copy", below), records).is_intact
 

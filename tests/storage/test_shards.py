@@ -18,13 +18,13 @@ from PIL import Image
 
 from pixmill.errors import CorruptFile, DiskFull, StorageError
 from storage.manifest import Edit, read_metadata
+from storage.markers import find_markers
 from storage.png import ENCODER, ZLIB_ENCODER
 from storage.shards import (
     CHUNK_BYTES,
     ImageBatch,
     ShardMeta,
     ShardWriter,
-    find_markers,
     read_images,
     read_marker,
     read_rows,

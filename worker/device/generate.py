@@ -20,7 +20,7 @@ from pixmill.specs import FILES_HINT, FILES_REFUSED, AnimateSpec, EditSpec, Gene
 from storage.encoders import PIXELS, find_encoder
 from storage.png import Encoder
 from storage.records import WEBDATASET
-from storage.shards import FileBatch, ImageBatch, ShardMeta, ShardRange, ShardRecord, ShardWriter, shard_plan
+from storage.shards import FileBatch, ImageBatch, ShardMeta, ShardRange, ShardRecord, shard_plan, write_shard
 from worker.assignment import ModelInput
 from worker.device.choosing import Chosen, chooses
 from worker.device.classes import class_numbers, classes_of
@@ -103,20 +103,16 @@ class _Task:
 
     def write(self, shard: ShardRange) -> ShardRecord:
         """Make the images of the next missing shard, and write them as the spec wants them."""
-        with ShardWriter(
+        return write_shard(
             self._desk.folder,
             shard.number,
+            self.batches(shard),
             self.meta(shard),
             encoder=encoder_of(self._spec),
             format_name=format_of(self._spec),
             expected_count=shard.count,
-        ) as writer:
-            for batch in self.batches(shard):
-                with self.spending.writing(writer.seconds):
-                    writer.add(batch)
-                self._advance(len(batch))
-            with self.spending.writing(writer.seconds):
-                return writer.commit()
+            writing=self.spending.writing,
+        )
 
     def meta(self, shard: ShardRange) -> ShardMeta:
         """What the images of a shard are made from."""
@@ -143,7 +139,10 @@ class _Task:
         return self._maker.batch_size
 
     def batches(self, shard: ShardRange) -> Iterator[ImageBatch | FileBatch]:
-        """The images of the next missing shard.  Raises StopRequested between two batches."""
+        """The images of the next missing shard, each batch counted once it is written.
+
+        Raises StopRequested between two batches.
+        """
         for numbers in self._batches(shard):
             self._desk.check_stop()
             began = time.perf_counter()
@@ -151,6 +150,7 @@ class _Task:
             self.spending.waited(time.perf_counter() - began, made.shares)
             seeds = np.full(len(numbers), self._spec.seed, dtype=np.int64)
             yield made.batch(int(numbers[0]), seeds, self._maker.edits(numbers))
+            self._advance(len(numbers))
 
     @property
     def pace(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pixmill.errors import PixmillError
 from pixmill.interpreter import begin_quickly
 from pixmill.logs import log_to_stderr
 from storage.encoders import find_encoder
-from storage.shards import ImageBatch, ShardMeta, ShardRecord, ShardWriter
+from storage.shards import ImageBatch, ShardMeta, ShardRecord, write_shard
 from worker.device.made import Made
 from worker.device.ring import Ring
 from worker.device.spending import Spending
@@ -52,7 +52,6 @@ class _Scribe:
         import pyarrow.parquet  # noqa: F401  now, so that the end of the first shard need not wait for it
 
         self._wire, self._ring = wire, ring
-        self._seconds: defaultdict[str, float] = defaultdict(float)
         wire.send({"say": "hello"})
 
     def serve(self) -> None:
@@ -73,36 +72,36 @@ class _Scribe:
                 return
 
     def _written(self, order: Mapping[str, Any], spending: Spending) -> ShardRecord:
-        self._seconds.clear()
-        with ShardWriter(
+        seconds: defaultdict[str, float] = defaultdict(float)  # that others have spent on the shard
+        return write_shard(
             Path(order["folder"]),
             order["number"],
+            self._batches(order, seconds),
             ShardMeta.from_json(order["meta"]),
             encoder=find_encoder(order["encoder"]),
             format_name=order["format"],
             expected_count=order["count"],
-        ) as writer:
-            for batch in self._batches(order):
-                with spending.writing(writer.seconds):
-                    writer.add(batch)
-            writer.note(self._seconds)
-            with spending.writing(writer.seconds):
-                return writer.commit()
+            writing=spending.writing,
+            other_seconds=seconds,
+        )
 
-    def _batches(self, order: Mapping[str, Any]) -> Iterator[ImageBatch]:
-        """The images of a shard, as they come; whoever asks for the next ones needs the last ones no more."""
+    def _batches(self, order: Mapping[str, Any], seconds: defaultdict[str, float]) -> Iterator[ImageBatch]:
+        """The images of a shard, as they come; whoever asks for the next ones needs the last ones no more.
+
+        What was spent on them elsewhere is added to `seconds`.
+        """
         height, width, channels = order["shape"]
         left = order["count"]
         while left:
             began = time.perf_counter()
             piece, arrays = self._wire.receive()
-            self._seconds["starved_seconds"] += time.perf_counter() - began
+            seconds["starved_seconds"] += time.perf_counter() - began
             count = piece["count"]
             images = self._ring.images(piece["slot"], (count, height, width, channels))
             made = Made.of(images, piece["kinds"], arrays)
             yield made.batch(piece["first"], np.full(count, order["seed"], dtype=np.int64), None)
-            for name, seconds in piece["seconds"].items():
-                self._seconds[name] += seconds
+            for name, spent in piece["seconds"].items():
+                seconds[name] += spent
             self._wire.send({"say": "free", "slot": piece["slot"], "count": count})
             left -= count
 
