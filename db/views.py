@@ -184,7 +184,8 @@ def _waits(session: Session, ids: Sequence[int]) -> dict[int, list[int]]:
 def first_params(session: Session, job_id: int) -> Mapping[str, Any]:
     """What the first task of a job is told."""
     statement = select(Task.params).where(Task.job_id == job_id, Task.number == 0)
-    return session.scalars(statement).one()
+    params: Mapping[str, Any] = session.scalars(statement).one()
+    return params
 
 
 def job_tasks(session: Session, job_id: int) -> Sequence[Task]:

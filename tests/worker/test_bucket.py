@@ -93,11 +93,19 @@ def test_one_client_sends_all_shards_while_one_thread_alone_reads_the_line_to_th
     listener = desk(spec=spec_of(n=2, shard_size=1), **inside(bucket))
     clients: list[S3FileSystem] = []
     connect = S3FileSystem.__init__
-    monkeypatch.setattr(
-        S3FileSystem, "__init__", lambda client, **given: clients.append(client) or connect(client, **given)
-    )
+
+    def connect_noted(client: S3FileSystem, **given: Any) -> None:
+        clients.append(client)
+        connect(client, **given)
+
     asking: set[threading.Thread] = set()
-    monkeypatch.setattr(listener.desk, "_should_stop", lambda: asking.add(threading.current_thread()) is not None)
+
+    def ask() -> bool:
+        asking.add(threading.current_thread())
+        return False
+
+    monkeypatch.setattr(S3FileSystem, "__init__", connect_noted)
+    monkeypatch.setattr(listener.desk, "_should_stop", ask)
     assert listener.run().answer["say"] == "succeeded"
     assert asking == {threading.current_thread()}
     assert (len(listener.said("shard")), len(clients)) == (2, 1)
