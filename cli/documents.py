@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1_000_000  # a spec has some hundred; whatever is larger is another file
 
+_GATE_KEYS = ("gates", "primary")
 _COUNT_KEYS = ("images", "n", "shard_size")
 _SPAN_KEYS = ("retry_seconds", "time_limit_seconds")
 _MERGED_KEYS = ("options", "labels")  # a flag adds to what the file says of these
@@ -75,6 +76,17 @@ def read_documents(source: str) -> list[dict[str, Any]]:
     except (ValueError, yaml.YAMLError) as error:  # both decoders' errors are ValueErrors
         raise SpecError(f"{_name(source)} cannot be read: {' '.join(str(error).split())}") from None
     return [_keys(document, number, source) for number, document in enumerate(found, start=1)]
+
+
+def read_gates(source: str) -> dict[str, Any]:
+    """`gates`, and maybe `primary`, of a file that `--gates` names.  Raises UserError or SpecError."""
+    (document, *others) = read_documents(source)
+    if others or "gates" not in document:
+        found = "several documents" if others else "no 'gates'"
+        raise SpecError(f"{_name(source)} holds {found}", hint="begin it with: gates:")
+    for key in document.keys() - set(_GATE_KEYS):
+        raise SpecError(f"{_name(source)}: unknown key '{key}'", hint=suggestion(key, _GATE_KEYS))
+    return document
 
 
 def _keys(document: Any, number: int, source: str) -> dict[str, Any]:

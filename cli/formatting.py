@@ -172,13 +172,19 @@ def value_text(value: object) -> str:
 
     >>> value_text(10_000), value_text(True), value_text({'width': 8}), value_text([1.5, 'a'])
     ('10,000', 'yes', 'width=8', '1.5, a')
+    >>> value_text({"kid": {"max": 0.5, "worse_by": 0.01}, "speed": {"min": 9.0}})
+    'kid (max=0.5, worse_by=0.01), speed (min=9)'
     """
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={value_text(inner)}" for key, inner in value.items())
+        return ", ".join(_entry(key, inner) for key, inner in value.items())
     if isinstance(value, list):
         return ", ".join(value_text(inner) for inner in value)
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _entry(key: object, value: object) -> str:
+    return f"{key} ({value_text(value)})" if isinstance(value, Mapping) else f"{key}={value_text(value)}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cli.formatting import age, duration, plural, size, spec_fields, utc, value_text
 from cli.jobpace import pace_fields
 from cli.jobs import device_text, done_images, job_json, model_of
-from cli.jobtables import SHOWN_ROWS, print_attempts, print_events, print_metrics, print_rates, print_tasks
+from cli.jobtables import SHOWN_ROWS, print_attempts, print_events, print_gates, print_metrics, print_rates, print_tasks
 from cli.metrics import metric_table, stored_metrics
 from cli.output import print_fields, print_title
 from cli.reasons import reason_of, reason_text
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _PATHS = {
     "output", "contact_sheet", "index", "report", "neighbours", "manifest", "strips", "sequences", "restoration",
 }  # fmt: skip  # of a result, below the storage root
+_TABLES = {"rates", "gates", "primary"}  # of a result, that are shown as such
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,7 @@ def print_details(details: JobDetails) -> None:
     print_title("spec", gap=True)
     print_fields(spec_fields({"kind": job.kind, **job.spec}))
     _print_result(details)
+    print_gates([row for result in details.results for row in result.get("gates", ())])
     rates = [rate for result in details.results for rate in result.get("rates", ())]
     print_rates(rates)
     if not rates:
@@ -137,7 +139,7 @@ def _print_result(details: JobDetails) -> None:
 def _result_fields(result: Mapping[str, Any], root: Path) -> dict[str, str]:
     fields = {}
     for key, value in result.items():
-        if value in (None, {}, []) or key.endswith("_id") or key == "rates":
+        if value in (None, {}, []) or key.endswith("_id") or key in _TABLES:
             continue
         if key in {"metric", "headline"} and isinstance(value, Mapping):
             fields[str(value.get("name"))] = value_text(value.get("value"))

@@ -56,9 +56,22 @@ RATE_COLUMNS = [
 ]
 
 
+GATE_COLUMNS = [
+    Column(title="GATE"),
+    Column(title="RULE", dropped=1),
+    Column(title="OUTCOME"),
+    Column(title="NUMBERS", shrinks=True, least=32),
+]
+
+
 def print_rates(rates: Sequence[Mapping[str, Any]]) -> None:
     """What compressed files take and lose."""
     _print_rows("rates", RATE_COLUMNS, [_rate_row(rate) for rate in rates])
+
+
+def print_gates(rows: Sequence[Mapping[str, Any]]) -> None:
+    """What each gate says, a line each."""
+    _print_rows("gates", GATE_COLUMNS, [[row["gate"], row["rule"], row["outcome"], row["text"]] for row in rows])
 
 
 def print_metrics(columns: Sequence[Column], rows: Sequence[list[str]], most: int | None) -> None:

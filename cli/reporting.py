@@ -46,6 +46,7 @@ def build_report(session: "Session", settings: "Settings", job_id: int) -> "JobR
     """Everything that the report of a job shows.  Raises NotFound."""
     from cli.compressionsection import compress_section
     from cli.evaluationsection import evaluate_section
+    from cli.gatesection import gate_section
     from cli.generatesection import generate_section
     from cli.jobhistory import attempt_lines, event_lines, further_pictures
     from cli.jobsource import JobSource
@@ -73,6 +74,7 @@ def build_report(session: "Session", settings: "Settings", job_id: int) -> "JobR
         train=train_section(source) if job.kind == "train" else None,
         generate=generate_section(source) if job.kind in DATASET_MAKERS else None,
         evaluate=evaluate_section(evaluation) if evaluation else None,
+        gate=gate_section(source) if job.kind == "gate" else None,
         compress=compress_section(source) if job.kind == "compress" else None,
         pictures=further_pictures(source),
     )

@@ -17,6 +17,7 @@ from pixmill.specs import (
     DecompressSpec,
     EditSpec,
     EvaluateSpec,
+    GateSpec,
     GenerateSpec,
     JobOptions,
     PingSpec,
@@ -171,9 +172,8 @@ def summary(spec: "Spec") -> str:
             return f"animate {plural(spec.n, 'time')} with {spec.model}"
         case EditSpec():
             return f"edit {spec.dataset or 'images'} with {spec.model}: {spec.way}"
-        case EvaluateSpec():
-            judge = f", judged by {spec.judge}" if spec.judge else ""
-            return f"evaluate {count(spec.n)} images of job {spec.output}{judge}"
+        case EvaluateSpec() | GateSpec():
+            return _measuring(spec)
         case CompressSpec():
             return f"compress {count(spec.n)} images of {spec.dataset or 'its own data set'} with {spec.model}"
         case DecompressSpec():
@@ -183,6 +183,14 @@ def summary(spec: "Spec") -> str:
             return f"restore {images} of {spec.folder or spec.input} with {spec.model}"
         case PingSpec():
             return "ping, which does no work"
+
+
+def _measuring(spec: EvaluateSpec | GateSpec) -> str:
+    if isinstance(spec, EvaluateSpec):
+        judge = f", judged by {spec.judge}" if spec.judge else ""
+        return f"evaluate {count(spec.n)} images of job {spec.output}{judge}"
+    against = f" against {spec.against}" if spec.against else ""
+    return f"gate {spec.model}{against} by {count(spec.images)} images of {plural(spec.seeds, 'seed')}"
 
 
 def _print_json(workspace: Workspace, job_ids: Sequence[int]) -> None:

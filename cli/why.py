@@ -47,6 +47,7 @@ _AFTER_SUCCESS: dict[str, tuple[str, ...]] = {
     "animate": ("pixmill output verify {id}", "pixmill job report {id}"),
     "edit": ("pixmill job report {id}", "pixmill output verify {id}"),
     "evaluate": ("pixmill job report {id}",),
+    "gate": ("pixmill job show {id}", "pixmill job report {id}"),
     "compress": ("pixmill job report {id}", "pixmill submit decompress --output {id}"),
     "decompress": ("pixmill output export {id} --to FOLDER",),
     "restore": ("pixmill output export {id} --to FOLDER", "pixmill job report {id}"),

@@ -39,6 +39,7 @@ class Role(StrEnum):
     GENERATE = "generate"  # a range of shards
     ASSEMBLE = "assemble"  # the finished shards become one data set
     EVALUATE = "evaluate"
+    GATE = "gate"  # one model against another
     COMPRESS = "compress"  # images to files, and what is lost
     DECOMPRESS = "decompress"  # files to images
     PING = "ping"  # nothing at all
@@ -478,7 +479,11 @@ class Evaluation(Table):
     """What was measured of a model: of the images that it generated, or by the job that trained or used it."""
 
     __tablename__ = "evaluations"
-    __table_args__ = (UniqueConstraint("job_id"), Index("ix_evaluations_output_job_id", "output_job_id"))
+    # A gate job measures two models.
+    __table_args__ = (
+        UniqueConstraint("job_id", "model_version_id"),
+        Index("ix_evaluations_output_job_id", "output_job_id"),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))

@@ -220,8 +220,9 @@ def task_checkpoints(session: Session, task_id: int, kind: CheckpointKind, *, ab
 
 
 def job_evaluation(session: Session, job_id: int) -> Evaluation | None:
-    """What this evaluate job measured."""
-    return session.scalars(select(Evaluation).where(Evaluation.job_id == job_id)).one_or_none()
+    """What this job measured; of a gate job's two models, the challenger's."""
+    statement = select(Evaluation).where(Evaluation.job_id == job_id).order_by(Evaluation.id).limit(1)
+    return session.scalars(statement).one_or_none()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Images from a trained network: each a function of model, seed, index and class, whatever the batches were."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 
@@ -154,6 +155,20 @@ class Generator(BatchedModel):
         labels_N = self.runtime.put(_padded(labels, size)) if labels is not None else None
         means_NZ: Tensor = encoder(pixels_NCHW, labels_N).chunk(2, dim=1)[0]
         return means_NZ[: len(images)].float().cpu()
+
+    @contextmanager
+    def watched(self, hook: Callable[..., None], *, layers: bool = False) -> Iterator[None]:
+        """Tell ``hook`` (module, inputs, output) of each pass of the network, or of each of its layers, meanwhile.
+
+        What ``sample_into`` makes on a GPU is not seen: its passes are recorded once.
+        """
+        modules = list(self._fast.modules()) if layers else [self._fast]
+        handles = [module.register_forward_hook(hook) for module in modules]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def _lanes_of(self, size: int) -> Lanes:
         if self._lanes is None or self._lanes.batch_size != size:

@@ -9,6 +9,7 @@ MODEL_KEYS: Mapping[str, tuple[str, ...]] = {
     "animate": _MODEL,
     "edit": _MODEL,
     "evaluate": ("judge",),
+    "gate": ("model", "against"),
     "compress": _MODEL,
     "decompress": _MODEL,
     "restore": _MODEL,

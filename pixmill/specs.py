@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pixmill.errors import SpecError
+from pixmill.gates.limits import MOST_SEEDS, Gates, Limits
 from pixmill.names import suggestion
 from pixmill.times import parse_time, write_time
 
@@ -245,6 +246,21 @@ class EvaluateSpec(_Spec):
     on_bad_image: OnBadImage = "fail"
 
 
+class GateSpec(_Spec):
+    """Judge whether a model may take the champion's place: both measured on the same data, seeds and feature net."""
+
+    kind: Literal["gate"] = "gate"
+    model: str  # the challenger: "NAME", "NAME@VERSION", "NAME@ALIAS" or "job:ID" of a train job
+    against: str | None = None  # the champion, named alike; default: there is none, and limits alone decide
+    dataset: str | None = None  # default: what the challenger was trained on
+    # Images are made, and measured, once for each of the seeds from `seed` on.
+    seeds: Annotated[int, Field(ge=2, le=MOST_SEEDS)] = 3
+    images: Annotated[int, Field(ge=10, le=10_000)] = 2000  # of each model and seed
+    gates: Gates | None = None  # measure → limits; default: those of the model's family
+    primary: str | None = None  # the measure in which the challenger has to be no worse; default: kid
+    on_bad_image: OnBadImage = "fail"
+
+
 class CompressSpec(_Spec):
     """Write images as small files with a trained codec, and measure what is lost beside PNG and WebP."""
 
@@ -296,6 +312,7 @@ Spec = (
     | AnimateSpec
     | EditSpec
     | EvaluateSpec
+    | GateSpec
     | CompressSpec
     | DecompressSpec
     | RestoreSpec
@@ -310,6 +327,7 @@ KINDS: dict[str, type[Spec]] = {
     "animate": AnimateSpec,
     "edit": EditSpec,
     "evaluate": EvaluateSpec,
+    "gate": GateSpec,
     "compress": CompressSpec,
     "decompress": DecompressSpec,
     "restore": RestoreSpec,
@@ -397,7 +415,8 @@ def spec_error(error: ValidationError, known: Iterable[str], where: str) -> Spec
         path.pop()
     dotted = ".".join(path) or "(whole)"
     if problem["type"] == "extra_forbidden":
-        return SpecError(f"{where}: unknown key '{dotted}'", hint=suggestion(path[-1], known))
+        inner = Limits.model_fields if path[0] == "gates" else known
+        return SpecError(f"{where}: unknown key '{dotted}'", hint=suggestion(path[-1], inner))
     if problem["type"] == "missing":
         return SpecError(f"{where}: '{dotted}' is missing", hint=f"give a value for '{dotted}'")
     message = problem["msg"].removeprefix("Value error, ")

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reports.errors import ReportError
+from reports.gates import GateSection
 
 ImageSource: TypeAlias = Path | npt.NDArray[np.uint8]
 Better: TypeAlias = Literal["lower", "higher"]
@@ -285,5 +286,6 @@ class JobReport:
     train: TrainSection | None = None
     generate: GenerateSection | None = None
     evaluate: EvaluateSection | None = None
+    gate: GateSection | None = None
     compress: CompressSection | None = None
     pictures: Sequence[CaptionedImage] = ()

@@ -67,6 +67,7 @@ def _context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
         "train": _train_context(report, budget),
         "generate": _generate_context(report, budget),
         "evaluate": _evaluate_context(report, budget),
+        "gate": _gate_context(report, budget),
         "compress": _compress_context(report, budget),
         "pictures": [(item.caption, budget.embed(item.image)) for item in report.pictures],
         "spec": _spec_text(report.spec),
@@ -157,6 +158,14 @@ def _evaluate_context(report: JobReport, budget: PictureBudget) -> dict[str, obj
         "widest": max((len(row.nearest) for row in section.neighbours), default=0) or 1,
         "has_distances": any(len(row.distances) for row in section.neighbours),
     }
+
+
+def _gate_context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
+    section = report.gate
+    if section is None:
+        return {}
+    strips = budget.embed(section.strips) if section.strips is not None else None
+    return {"strips": strips, "facts": _flat(section.facts)}
 
 
 def _compress_context(report: JobReport, budget: PictureBudget) -> dict[str, object]:

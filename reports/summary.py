@@ -1,5 +1,6 @@
 """The first screen in words: the verdict in a sentence or two, and the key figures."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from reports.data import (
     MetricLine,
     TrainSection,
 )
+from reports.gates import GateSection
 from reports.numbers import count_text, duration_text, number_text, percent_text, size_text
 
 _NOUNS = {
@@ -20,6 +22,7 @@ _NOUNS = {
     "animate": "Animation",
     "edit": "Editing",
     "evaluate": "Evaluation",
+    "gate": "Gating",
     "compress": "Compression",
     "decompress": "Decompression",
     "restore": "Restoration",
@@ -65,6 +68,8 @@ def key_figures(report: JobReport) -> list[KeyFigure]:
         figures += _generate_figures(report.generate)
     if report.evaluate:
         figures += _evaluate_figures(report.evaluate)
+    if report.gate:
+        figures += _gate_figures(report.gate)
     if report.compress:
         figures += _compress_figures(report.compress)
     return figures + _run_figures(report)
@@ -107,6 +112,8 @@ def _findings(report: JobReport) -> list[str]:
     findings += [_restoration_finding(table) for table in tables if table]
     if report.evaluate and report.evaluate.metrics:
         findings.append(_evaluate_finding(report.evaluate.metrics[0]))
+    if report.gate:
+        findings.append(_gate_finding(report.gate))
     if report.compress:
         findings.append(_compress_finding(report.compress))
     if count := _warning_count(report):
@@ -136,6 +143,11 @@ def _evaluate_finding(metric: MetricLine) -> str:
     return f"{text}, {percent_text(share)} of the way from real images to noise."
 
 
+def _gate_finding(section: GateSection) -> str:
+    of_whom = f"{section.model} against {section.against}" if section.against else f"{section.model} alone"
+    return f"The verdict on {of_whom} is {section.verdict}."
+
+
 def _compress_finding(section: CompressSection) -> str:
     own = section.rates[0]
     other = section.rates[1]
@@ -144,7 +156,7 @@ def _compress_finding(section: CompressSection) -> str:
 
 
 def _warning_count(report: JobReport) -> int:
-    sections = (report.train, report.generate, report.evaluate, report.compress)
+    sections = (report.train, report.generate, report.evaluate, report.gate, report.compress)
     return sum(len(section.warnings) for section in sections if section)
 
 
@@ -191,6 +203,12 @@ def _evaluate_figures(section: EvaluateSection) -> list[KeyFigure]:
         for metric in section.metrics[:3]
     ]
     return figures + _weakest_class(section.per_class_accuracy)
+
+
+def _gate_figures(section: GateSection) -> list[KeyFigure]:
+    counts = Counter(line.outcome for line in section.lines)
+    told = ", ".join(f"{number} {outcome}" for outcome, number in counts.most_common())
+    return [KeyFigure(label="verdict", value=section.verdict, note=told)]
 
 
 def _weakest_class(accuracies: Mapping[str, float]) -> list[KeyFigure]:

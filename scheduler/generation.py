@@ -43,8 +43,8 @@ def require_each_once(spec: GenerateSpec) -> None:
         raise SpecError(f"model {repeated[0]} is named twice", hint="give it a larger weight: --model-weights")
 
 
-def check_alike(maker: ModelVersion | None, other: ModelVersion | None) -> None:
-    """Raise SpecError unless images of both models fit into one data set; None: it is still trained."""
+def check_alike(maker: ModelVersion | None, other: ModelVersion | None, hint: str | None = None) -> None:
+    """Raise SpecError unless both models make images of one size and the same classes; None: it is still trained."""
     if maker is None or other is None:
         return
     names = [one.reference for one in (maker, other)]
@@ -52,10 +52,11 @@ def check_alike(maker: ModelVersion | None, other: ModelVersion | None) -> None:
     if shapes[0] != shapes[1]:
         raise SpecError(
             f"model {names[1]} makes images of {shapes[1]}, and {names[0]} of {shapes[0]}",
-            hint="mix models that make images of one size",
+            hint=hint or "mix models that make images of one size",
         )
     if list(maker.classes) != list(other.classes):
-        raise SpecError(f"models {names[0]} and {names[1]} know other classes", hint="mix models of the same classes")
+        message = f"models {names[0]} and {names[1]} know other classes"
+        raise SpecError(message, hint=hint or "mix models of the same classes")
 
 
 def _with_filter(spec: GenerateSpec) -> GenerateSpec:

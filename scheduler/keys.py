@@ -13,7 +13,7 @@ from db.views import first_params
 from pixmill.aliases import aliases_of_task
 from pixmill.errors import KeyConflict, SpecError
 from pixmill.modelkeys import MODEL_KEYS
-from pixmill.specs import JobOptions, Spec
+from pixmill.specs import JobOptions, Spec, parse_spec
 from scheduler.kinds import kind_of
 from scheduler.validation import registered_reference
 
@@ -53,7 +53,8 @@ def _as_submitted_then(session: Session, spec: Spec, present: Job) -> Spec:
     models = [key for key in named if _are_named(session, getattr(spec, key), then.get(key), aliases)]
     datasets = [key for key in kind.datasets.values() if _is_name_of_dataset(getattr(spec, key), then.get(key))]
     left_open = [key for key in kind.left_to_model if getattr(spec, key) is None]
-    return spec.model_copy(update={key: then.get(key) for key in (*models, *datasets, *left_open)})
+    fixed = {key: then.get(key) for key in (*models, *datasets, *left_open)}
+    return parse_spec({**spec.model_dump(mode="json"), **fixed})
 
 
 def _are_named(

@@ -14,6 +14,7 @@ from pixmill.specs import (
     DecompressSpec,
     EditSpec,
     EvaluateSpec,
+    GateSpec,
     GenerateSpec,
     PingSpec,
     RestoreSpec,
@@ -21,6 +22,7 @@ from pixmill.specs import (
     TrainSpec,
 )
 from scheduler.editing import check_edit
+from scheduler.gating import check_gate
 from scheduler.generation import check_generate
 from scheduler.pinning import (
     Parents,
@@ -29,6 +31,7 @@ from scheduler.pinning import (
     pin_decompress,
     pin_edit,
     pin_evaluate,
+    pin_gate,
     pin_generate,
     pin_restore,
 )
@@ -40,6 +43,7 @@ from scheduler.plan import (
     plan_decompress,
     plan_edit,
     plan_evaluate,
+    plan_gate,
     plan_generate,
     plan_ping,
     plan_restore,
@@ -58,7 +62,7 @@ from scheduler.validation import (
 LONGEST_NAME = 100
 
 S = TypeVar("S")
-OfModel = GenerateSpec | AnimateSpec | EditSpec | CompressSpec | RestoreSpec
+OfModel = GenerateSpec | AnimateSpec | EditSpec | GateSpec | CompressSpec | RestoreSpec
 
 
 def _as_it_is(spec: S) -> S:
@@ -134,6 +138,14 @@ KINDS: Mapping[str, Kind[Any]] = {
         plan=plan_evaluate,
         default_name=lambda spec: f"judge-{spec.output}",
         datasets=_ON_DATASET,
+    ),
+    "gate": Kind[GateSpec](
+        check=check_gate,
+        pin=pin_gate,
+        plan=plan_gate,
+        default_name=_after_model("gate"),
+        datasets=_ON_DATASET,
+        left_to_model=("gates", "primary"),
     ),
     "compress": Kind[CompressSpec](
         check=check_compress,

@@ -13,7 +13,7 @@ from db.jobs import ended, get_job
 from db.outputs import removal_of
 from db.registry import resolve_model
 from db.tables import Job, ModelVersion
-from pixmill.errors import Conflict, SpecError, UserError
+from pixmill.errors import Conflict, NotFound, SpecError, UserError
 from pixmill.names import suggestion
 from pixmill.specs import (
     AnimateSpec,
@@ -21,6 +21,7 @@ from pixmill.specs import (
     DecompressSpec,
     EditSpec,
     EvaluateSpec,
+    GateSpec,
     GenerateSpec,
     RestoreSpec,
     TrainSpec,
@@ -28,6 +29,7 @@ from pixmill.specs import (
 from pixmill.states import State
 from scheduler.animation import require_animator, settled
 from scheduler.editing import require_editor, settled_edit
+from scheduler.gating import no_champion, require_other, settled_gate
 from scheduler.generation import check_alike, check_filter, require_each_once
 from scheduler.restoration import check_damage, require_restorer
 from scheduler.validation import require_codec, require_generator, require_judge
@@ -116,6 +118,21 @@ def _pin_judge(session: Session, spec: EvaluateSpec, judge: str, parents: Parent
                 hint="choose a classifier that was trained on such images",
             )
     return spec.model_copy(update={"judge": reference})
+
+
+def pin_gate(session: Session, spec: GateSpec, parents: Parents) -> GateSpec:
+    """Fix challenger and champion, and the gates where none were asked for."""
+    reference, version, trained = _pinned_as_trained(session, spec.model, parents, require_generator)
+    spec = settled_gate(spec.model_copy(update={"model": reference}), trained, version)
+    if spec.against is None:
+        return spec
+    try:
+        against, champion = _pinned(session, spec.against, parents, require_generator)
+    except NotFound as error:
+        raise no_champion(spec.against, error) from None
+    require_other(reference, against)
+    check_alike(version, champion, hint="gate models of the same images, or leave out --against")
+    return spec.model_copy(update={"against": against})
 
 
 def _pinned(

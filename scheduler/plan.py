@@ -11,6 +11,7 @@ from pixmill.specs import (
     DecompressSpec,
     EditSpec,
     EvaluateSpec,
+    GateSpec,
     GenerateSpec,
     PingSpec,
     RestoreSpec,
@@ -114,6 +115,15 @@ def plan_restore(spec: RestoreSpec, _ask_pace: AskPace) -> Plan:
 def plan_evaluate(spec: EvaluateSpec, _ask_pace: AskPace) -> Plan:
     """One task: all numbers are about the same images."""
     return _one_task(Role.EVALUATE, spec.n)
+
+
+def plan_gate(spec: GateSpec, _ask_pace: AskPace) -> Plan:
+    """One task: both models are measured by the same device, in turn.
+
+    >>> plan_gate(GateSpec(model="m@2", against="m@1", images=100), lambda: Pace(devices=1)).images
+    600
+    """
+    return _one_task(Role.GATE, spec.images * spec.seeds * (1 if spec.against is None else 2))
 
 
 def plan_compress(spec: CompressSpec, _ask_pace: AskPace) -> Plan:

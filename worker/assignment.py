@@ -59,7 +59,7 @@ class Assignment:
     endpoint: str | None = None  # of the S3 server
     checkpoints: tuple[StoredFile, ...] = ()  # newest first
     model: ModelInput | None = None
-    further_models: tuple[ModelInput, ...] = ()  # that make images of the same job
+    further_models: tuple[ModelInput, ...] = ()  # that make images of the same job, or that a gate is held against
     judge: ModelInput | None = None  # the classifier by which an evaluation measures, or a generate job chooses
     shards: tuple[ShardInput, ...] = ()
     version: int = field(default=VERSION)

@@ -18,6 +18,7 @@ from db.tables import (
     Attempt,
     Checkpoint,
     Device,
+    Evaluation,
     Event,
     Job,
     ModelVersion,
@@ -228,7 +229,7 @@ def test_the_last_schema_takes_tasks_that_compress_and_no_others_beside_them(fir
     upgrade_schema(first)
     require_current_schema(first)
     assert [{name: task[name] for name in old[0]} for task in stored_tasks(first)] == old
-    for role in ("compress", "decompress"):
+    for role in ("compress", "decompress", "gate"):
         with first.write() as session:
             session.execute(text("UPDATE tasks SET role = :role WHERE id = 3"), {"role": role})
     with pytest.raises(Exception, match=r"(?i)check"), first.write() as session:
@@ -243,6 +244,39 @@ INSERT INTO model_versions (id, model_id, version, job_id, dataset_id, preset, f
     (1, 1, 1, 1, 1, 'vae', 'runs/1/1/3/model', 'd', 8, 1, '[]', 10, '{{"seed": 3}}', '{at}'),
     (2, 1, 2, 2, 1, 'vae', 'runs/2/3/1/model', 'e', 8, 1, '[]', 20, '{{}}', '{at}');
 """
+
+
+EVALUATIONS = """
+INSERT INTO evaluations (id, job_id, output_job_id, model_version_id, dataset_id, image_count, metrics, created_at)
+    VALUES (7, 1, 1, 1, 1, 40, '[{{"name": "kid"}}]', '{at}');
+"""
+
+
+def test_the_eighth_schema_lets_one_job_measure_two_models(first: Database) -> None:
+    upgrade(first, "0008")
+    old = stored_tasks(first)
+    with first.migrate() as connection:
+        at = AT if first.is_sqlite else f"{AT}+00"
+        for statement in (VERSIONS + EVALUATIONS).format(at=at).strip().split(";\n"):
+            connection.execute(text(statement.rstrip().rstrip(";").replace(":", r"\:")))
+    upgrade_schema(first)
+    require_current_schema(first)
+    assert stored_tasks(first) == old
+    second = "SELECT {id}, job_id, output_job_id, {version}, dataset_id, image_count, metrics, created_at"
+    columns = "id, job_id, output_job_id, model_version_id, dataset_id, image_count, metrics, created_at"
+    add = f"INSERT INTO evaluations ({columns}) {second} FROM evaluations WHERE id = 7"
+    with first.write() as session:
+        session.execute(text(add.format(id=8, version=2)))
+    with first.read() as session:
+        found = session.scalars(select(Evaluation).order_by(Evaluation.id)).all()
+        assert [(row.id, row.model_version_id, row.metrics) for row in found] == [
+            (7, 1, [{"name": "kid"}]),
+            (8, 2, [{"name": "kid"}]),
+        ]
+    with pytest.raises(Exception, match=r"(?i)unique"), first.write() as session:
+        session.execute(text(add.format(id=9, version=2)))
+    with pytest.raises(Exception, match=r"(?i)foreign key"), first.write() as session:
+        session.execute(text(add.format(id=9, version=77)))
 
 
 def test_the_sixth_schema_gives_models_aliases_and_keeps_their_versions(first: Database) -> None:

@@ -17,7 +17,8 @@ from db.tables import Checkpoint, Evaluation, ModelVersion, Task
 from imagemodels.data import load_dataset
 from imagemodels.evaluation.report import EvaluationReport
 from pixmill.errors import SpecError
-from pixmill.specs import EvaluateSpec, TrainSpec
+from pixmill.gates.limits import Limits
+from pixmill.specs import EvaluateSpec, GateSpec, TrainSpec
 from pixmill.states import State
 from storage.checkpoints import open_verified
 from storage.encoders import find_encoder
@@ -161,6 +162,30 @@ def test_an_evaluate_job_publishes_what_it_measured(sqlite_line: Line) -> None:
     assert row.metrics == report["metrics"]
     assert row.metrics
     assert line.path(result["neighbours"]).stat().st_size > 0
+
+
+def test_a_gate_job_measures_both_models_and_publishes_its_verdict(sqlite_line: Line) -> None:
+    line = sqlite_line
+    model = digits_model(line)
+    line.run(small_train(images=64), name="rival", key="rival")
+    line.database.transact(lambda session: set_alias(session, "rival@1", "reigning", Deed(actor="ann")))
+    gates = {"kid": Limits(worse_by=0.1), "near_copies": Limits(max=1.0)}
+    job = line.run(GateSpec(model=model, against="rival@reigning", images=60, seeds=2, gates=gates))
+    result = line.task(job).result
+    assert result is not None
+    assert (result["verdict"], result["model"], result["against"]) == ("PROMOTE", model, "rival@1")
+    assert (result["aliases"], result["dataset"]) == ({"rival@1": "reigning"}, "digits")
+    assert [row["outcome"] for row in result["gates"]] == ["passed"] * 5
+    with line.database.read() as session:
+        found = session.scalars(select(Evaluation).where(Evaluation.job_id == job).order_by(Evaluation.id)).all()
+        names = [session.get_one(ModelVersion, row.model_version_id).model.name for row in found]
+    assert names == ["digits", "rival"]
+    name = f"kid@{result['feature_net']['name']}"
+    kids = [next(metric["value"] for metric in row.metrics if metric["name"] == name) for row in found]
+    primary = result["primary"]
+    assert kids == [pytest.approx(primary[side]["mean"]) for side in ("challenger", "champion")]
+    assert f"verdict: {result['verdict']}" in line.job_log(job)
+    assert line.path(result["strips"]).stat().st_size > 0
 
 
 def test_jobs_that_wait_for_each_other_run_one_after_the_other(sqlite_line: Line) -> None:

@@ -9,21 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from imagemodels.data import ImageDataset
-from imagemodels.evaluation.features import FeatureNet, feature_net
 from imagemodels.evaluation.inception import InceptionNet, load_inception
-from imagemodels.evaluation.judge import judging_net, load_judge
 from imagemodels.evaluation.protocol import evaluate
 from imagemodels.evaluation.report import EvaluationReport
 from imagemodels.runtime import Runtime
-from pixmill.errors import UserError
 from pixmill.specs import EvaluateSpec
 from storage.atomic import write_atomic
 from storage.first_images import read_first_images
 from storage.markers import read_marker
 from storage.pictures import contact_sheet, save_png
 from storage.shards import ShardRecord
-from worker.assignment import ModelInput
 from worker.device.desk import Desk
+from worker.device.measuring import chosen_feature_net, matching_labels, other_data_warning
 from worker.device.real_images import read_images_for
 from worker.device.warm import WarmModels
 
@@ -40,10 +37,10 @@ def run_evaluate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     assert model is not None
     data = read_images_for(desk, spec, model)
     images, labels = _read_output(desk, spec.n)
-    labels = _matching_labels(data, model, labels)
+    labels = matching_labels(data, model, labels)
     warm.prepare(data.image_size)
     runtime = warm.runtime("fp32")
-    net = _feature_net(desk, data, runtime)
+    net = chosen_feature_net(desk, data, runtime)
     report = evaluate(
         data,
         images,
@@ -55,21 +52,10 @@ def run_evaluate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
         usefulness=spec.usefulness and labels is not None,
         inception=_inception(desk, spec, runtime),
     )
-    report = _with_data_warning(report, model)
-    report = replace(report, warnings=(*report.warnings, *choice_warnings(desk, net.digest)))
+    other = other_data_warning(data.fingerprint, model)
+    warnings = (*report.warnings, *([other] if other else ()), *choice_warnings(desk, net.digest))
+    report = replace(report, warnings=warnings)
     return {**_publish(desk, spec, data, images, report), "batch_size": net.classifier.batch_size}
-
-
-def _feature_net(desk: Desk, data: ImageDataset, runtime: Runtime) -> FeatureNet:
-    """The judge that was asked for, or else the data set's own feature net.  Raises as `judging_net` does."""
-    desk.measuring("preparing the feature net", 0.0)
-    chosen = desk.assignment.judge
-    if chosen is None:
-        return feature_net(data, desk.layout.features, runtime)
-    judge = load_judge(desk.layout.resolve(chosen.folder), chosen.reference, chosen.digest, runtime)
-    net = judging_net(judge, data)
-    log.info("judged by %s, digest %s", chosen.reference, net.digest)
-    return net
 
 
 def _inception(desk: Desk, spec: EvaluateSpec, runtime: Runtime) -> InceptionNet | None:
@@ -85,29 +71,6 @@ def _read_output(desk: Desk, count: int) -> tuple[Images, Labels | None]:
     """The first `count` images of the output, in order of their numbers."""
     shards = [(desk.place_of(shard), ShardRecord.from_json(shard.record).number) for shard in desk.assignment.shards]
     return read_first_images(shards, count, lambda done: desk.measuring("reading the images", done / count))
-
-
-def _matching_labels(data: ImageDataset, model: ModelInput, labels: Labels | None) -> Labels | None:
-    """The labels as numbers of the real data's classes; a class that the real data do not have is an error."""
-    if labels is None or data.labels is None:
-        return None
-    unknown = [name for name in model.classes if name not in data.class_names]
-    if unknown:
-        raise UserError(
-            f"the images have class {unknown[0]!r}, data set {data.name} has not",
-            hint="evaluate against the data set that the model was trained on",
-        )
-    numbers = np.asarray([data.class_names.index(name) for name in model.classes], dtype=np.int64)
-    found: Labels = numbers[labels]
-    return found
-
-
-def _with_data_warning(report: EvaluationReport, model: ModelInput) -> EvaluationReport:
-    if report.dataset_fingerprint == model.dataset_fingerprint:
-        return report
-    warning = f"the model was trained on other data than it is judged by (fingerprint {model.dataset_fingerprint[:12]})"
-    log.warning(warning)
-    return replace(report, warnings=(*report.warnings, warning))
 
 
 def choice_warnings(desk: Desk, judge_digest: str) -> list[str]:

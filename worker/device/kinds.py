@@ -9,6 +9,7 @@ from worker.device.compress import run_compress
 from worker.device.decompress import run_decompress
 from worker.device.desk import Desk
 from worker.device.evaluate import run_evaluate
+from worker.device.gate import run_gate
 from worker.device.generate import run_generate
 from worker.device.ping import run_ping
 from worker.device.regenerate import run_regenerate
@@ -29,6 +30,7 @@ KINDS: Mapping[str, Kind] = {
     "compress": Kind(run_compress),
     "decompress": Kind(run_decompress),
     "evaluate": Kind(run_evaluate),
+    "gate": Kind(run_gate),
     "generate": Kind(run_generate),
     "ping": Kind(run_ping, has_files=False),
     "regenerate": Kind(run_regenerate, has_files=False),  # asked for by a person, not by a task

@@ -10,7 +10,7 @@ from imagemodels.data import ImageDataset, PackedStore, SequenceDataset, load_da
 from imagemodels.errors import DataError
 from pixmill.datasets import DATASET_KEY, PinnedDataset
 from pixmill.errors import DatasetChanged, UserError
-from pixmill.specs import CompressSpec, EvaluateSpec, OnBadImage
+from pixmill.specs import CompressSpec, EvaluateSpec, GateSpec, OnBadImage
 from storage.faults import named_faults
 from worker.assignment import ModelInput
 from worker.device.desk import Desk
@@ -48,7 +48,7 @@ def read_real_images(
     return data
 
 
-def read_images_for(desk: Desk, spec: EvaluateSpec | CompressSpec, model: ModelInput) -> ImageDataset:
+def read_images_for(desk: Desk, spec: EvaluateSpec | GateSpec | CompressSpec, model: ModelInput) -> ImageDataset:
     """The images that a model is measured by: those that the spec names, or else those that it was trained on.
 
     Of the latter, what cannot be read is left out, as in training, or the fingerprint tells. Raises as

@@ -68,6 +68,12 @@ def _inputs(session: Session, lease: Lease, settings: Settings) -> dict[str, Any
                 "judge": model_input(session, judge) if judge else None,
                 "shards": _shards(session, output.id),
             }
+        case Role.GATE:
+            against = lease.spec["against"]
+            return {
+                "model": model_input(session, lease.spec["model"]),
+                "further_models": (model_input(session, against),) if against else (),
+            }
         case Role.COMPRESS:
             return {"model": model_input(session, lease.spec["model"])}
         case Role.DECOMPRESS:

@@ -19,6 +19,7 @@ def publisher(role: Role) -> Publish | None:
     return {
         Role.TRAIN: _publish_model,
         Role.EVALUATE: _publish_evaluation,
+        Role.GATE: _publish_gate,
         Role.COMPRESS: _publish_compression,
     }.get(role)
 
@@ -74,12 +75,24 @@ def _publish_compression(session: Session, lease: Lease, result: Mapping[str, An
     return {**{key: value for key, value in result.items() if key != "metrics"}, "dataset": result["dataset"]["name"]}
 
 
+def _publish_gate(session: Session, lease: Lease, result: Mapping[str, Any]) -> dict[str, Any]:
+    dataset = _dataset(session, result)
+    for side in result["measured"]:
+        _add_evaluation(session, lease, lease.job_id, _version(session, side["model"]), dataset, side)
+    return {**{key: value for key, value in result.items() if key != "measured"}, "dataset": dataset.name}
+
+
 def _add_measured(session: Session, lease: Lease, output: int, result: Mapping[str, Any]) -> None:
     """Add what was measured of the output of a job, which names its model."""
-    version = resolve_model(session, get_job(session, output).spec["model"])
-    if not isinstance(version, ModelVersion):
-        raise Conflict(f"the model of job {output} is gone")
+    version = _version(session, get_job(session, output).spec["model"])
     _add_evaluation(session, lease, output, version, _dataset(session, result), result)
+
+
+def _version(session: Session, reference: str) -> ModelVersion:
+    version = resolve_model(session, reference)
+    if not isinstance(version, ModelVersion):
+        raise Conflict(f"model {reference} is not there")
+    return version
 
 
 def _add_evaluation(

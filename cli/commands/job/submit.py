@@ -281,6 +281,38 @@ def evaluate(workspace: Workspace, /, **flags: Any) -> None:
 
 
 @command.command(
+    "gate",
+    epilog=examples(
+        "pixmill submit gate --model digits@7 --against digits@champion --wait",
+        "pixmill submit gate --model digits --against digits@champion --gates gates.yaml --seeds 5",
+        "pixmill submit gate --model digits@1",
+    ),
+)
+@click.option("--model", help="The challenger: NAME, NAME@VERSION, NAME@ALIAS, or job:ID of a train job.")
+@click.option("--against", metavar="MODEL", help="The champion.  [default: there is none; limits alone decide]")
+@click.option("--dataset", help="Real images to measure with.  [default: what the challenger was trained on]")
+@click.option("--gates", "gates_file", metavar="FILE", help="YAML, JSON or TOML: gates, and primary.")
+@click.option("--primary", metavar="MEASURE", help="In which the challenger must be no worse.  [default: kid]")
+@click.option("--images", type=COUNT, help="Images of each model and seed.  [default: 2k]")
+@click.option("--seeds", type=int, metavar="N", help="Over which intervals are taken; 2 to 20.  [default: 3]")
+@click.option("--seed", type=int, help="The first of them.  [default: 0]")
+@click.option("--on-bad-image", type=click.Choice(["fail", "skip"]), help="What an unreadable image means.")
+@common_options
+@pass_workspace
+def gate(workspace: Workspace, /, **flags: Any) -> None:
+    """Judge whether a model may take another one's place: PROMOTE, HOLD or REJECT.
+
+    Both are measured by one job, on the same data, with the same seeds. Nothing is promoted by it.
+    """
+    from cli.documents import read_gates
+
+    file = flags.pop("gates_file")
+    if file is not None:
+        flags |= {key: value for key, value in read_gates(file).items() if flags.get(key) is None}
+    _submit(workspace, "gate", flags)
+
+
+@command.command(
     "compress",
     epilog=examples(
         "pixmill submit compress --model fsq-ae-digits --wait",
@@ -370,7 +402,7 @@ def from_file(workspace: Workspace, /, **flags: Any) -> None:
     """Ask for the jobs that files describe."""
     if not flags["sources"]:
         raise click.UsageError(
-            "say what to do: train, generate, animate, edit, evaluate, compress, decompress, restore or ping, "
+            "say what to do: train, generate, animate, edit, evaluate, gate, compress, decompress, restore or ping, "
             "or name a file with -f"
         )
     flags["options"] = {key: scalar(value) for key, value in flags["options"]}
