@@ -36,7 +36,8 @@ def two(world: World) -> World:
 
 
 def metrics(kid: float) -> list[dict[str, Any]]:
-    return [asdict(Metric(f"kid@{NET}", kid, 100, 1400, "lower", "distance", standard_error=0.001))]
+    metric = Metric(f"kid@{NET}", kid, 100, 1400, "lower", "distance", standard_error=0.001)
+    return [{**asdict(metric), "controls": []}]
 
 
 def gated(world: World, run: Runner, kid: float = 0.012) -> int:
