@@ -53,4 +53,5 @@ def batch_bytes(generator: Generator) -> int:
 
     with generator.watched(weigh, layers=True):
         generator.sample(0, torch.arange(1).numpy())
-    return sum(tensor.nbytes for tensor in generator.network.state_dict().values()) + largest
+    weights: int = sum(tensor.nbytes for tensor in generator.network.state_dict().values())
+    return weights + largest

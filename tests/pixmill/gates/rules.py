@@ -19,10 +19,10 @@ def broken_rules(
 ) -> Iterator[str]:
     """What a judge gets wrong; figures are finite, and all that gates ask for is there."""
     found = judge(gates, primary, challenger, champion)
-    outcomes = {(row.gate, row.rule): row.outcome for row in found.rows}
+    outcomes: dict[tuple[str, str], str] = {(row.gate, row.rule): row.outcome for row in found.rows}
     expected = _expected(gates, primary, challenger, champion)
     for key, allowed in expected.items():
-        if outcomes.get(key) not in allowed:
+        if outcomes.get(key, "missing") not in allowed:
             yield f"{key} is {outcomes.get(key)}, and should be {' or '.join(sorted(allowed))}"
     for key in outcomes.keys() - expected.keys():
         yield f"{key} was not asked for"

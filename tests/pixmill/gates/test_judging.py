@@ -2,14 +2,14 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pixmill.gates import judging
-from pixmill.gates.intervals import Interval
+from pixmill.gates.intervals import Interval, interval
 from pixmill.gates.judging import Judgement, Pair, judge
 from pixmill.gates.limits import Limits
 from pixmill.gates.measures import MEASURES
@@ -44,20 +44,19 @@ def _patched(name: str, value: Any, owner: Any = judging) -> Callable[..., Judge
     return broken
 
 
-def _one_way(better: str) -> dict[str, Any]:
+def _one_way(better: Literal["lower", "higher"]) -> dict[str, Any]:
     return {name: replace(measure, better=better) for name, measure in MEASURES.items()}
 
 
-_interval = judging.interval
 BROKEN: dict[str, Callable[..., Judgement]] = {
     "the sides are swapped": _swapped,
-    "no interval": _patched("interval", lambda values, **_: _interval(values, is_exact=True)),
+    "no interval": _patched("interval", lambda values, **_: interval(values, is_exact=True)),
     "the interval is that of the normal distribution": _patched(
         "interval",
-        lambda values, is_exact=False: replace(found := _interval(values, is_exact=is_exact), half=found.half * 0.45),
+        lambda values, is_exact=False: replace(found := interval(values, is_exact=is_exact), half=found.half * 0.45),
     ),
     "the best seed stands for all": _patched(
-        "interval", lambda values, is_exact=False: replace(_interval(values, is_exact=is_exact), mean=min(values))
+        "interval", lambda values, is_exact=False: replace(interval(values, is_exact=is_exact), mean=min(values))
     ),
     "lower is better of everything": _patched(
         "measure_of", lambda name: replace(MEASURES.get(name, MEASURES["memory"]), better="lower")
