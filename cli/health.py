@@ -106,7 +106,7 @@ def _ask_database(workspace: Workspace) -> tuple[list[Check], list[Member]]:
     with database.read() as session:
         fleet = read_fleet(session, workspace.settings.scheduler.lease_seconds)
         checks = [_scheduler_part(session, workspace.settings), _worker_part(fleet), _queue_part(session)]
-        checks += _schedule_part(session)
+        checks += [*_schedule_part(session), *_notification_part(session, workspace.settings)]
     return [Check(part="database", state="ok", detail=name), *checks], fleet
 
 
@@ -201,6 +201,17 @@ def _schedule_part(session: "Session") -> list[Check]:
     more = f"; and {len(troubles) - 1} more" if len(troubles) > 1 else ""
     detail = f"{detail}; {next(iter(troubles.values()))}{more}"
     return [Check(part="schedules", state="warning", detail=detail, hint=hint, is_ok=False)]
+
+
+def _notification_part(session: "Session", settings: "Settings") -> list[Check]:
+    """Nothing where nobody asks to be told, and nothing went wrong."""
+    from cli.notifications import LS_HINT, overview, trouble
+    from db.notifications import tally
+
+    numbers, is_wanted = tally(session), settings.notify.url is not None
+    if (text := trouble(numbers, is_wanted=is_wanted)) is not None:
+        return [Check(part="notifications", state="warning", detail=text, hint=LS_HINT, is_ok=False)]
+    return [Check(part="notifications", state="ok", detail=overview(numbers, settings))] if is_wanted else []
 
 
 def _disk_part(settings: "Settings") -> Check:

@@ -14,11 +14,13 @@ from sqlalchemy.orm import Session
 
 from db.registry import ALIAS, get_model, parse_reference, present_version
 from db.tables import Model, ModelAlias, ModelEvent, ModelVersion
+from db.telling import tell
 from pixmill.aliases import CHALLENGER, CHAMPION, PREVIOUS
 from pixmill.errors import Conflict, NotFound, UserError
 from pixmill.names import suggestion
 
 KNOWN = (CHAMPION, PREVIOUS, CHALLENGER)
+TOLD = ("promote", "rollback")  # moves that operators are told of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,6 +214,8 @@ def _move_all(
     deed: Deed,
 ) -> list[Move]:
     moves = [Move(alias, aliases.get(alias), after) for alias, after in targets.items() if aliases.get(alias) != after]
+    if moves and action in TOLD:
+        _tell(session, model, action, deed, moves[0])
     for move in moves:
         session.execute(delete(ModelAlias).where(ModelAlias.model_id == model.id, ModelAlias.name == move.alias))
         if move.after is not None:
@@ -225,5 +229,14 @@ def _set_frozen(session: Session, name: str, *, frozen: bool, deed: Deed) -> boo
     if model.frozen == frozen:
         return False
     model.frozen, model.frozen_reason = frozen, deed.reason if frozen else None
-    add_model_event(session, model.id, "freeze" if frozen else "unfreeze", deed)
+    action = "freeze" if frozen else "unfreeze"
+    add_model_event(session, model.id, action, deed)
+    _tell(session, model, action, deed)
     return True
+
+
+def _tell(session: Session, model: Model, action: str, deed: Deed, move: Move | None = None) -> None:
+    facts: dict[str, Any] = {"model": model.name, "actor": deed.actor, "reason": deed.reason}
+    if move is not None:
+        facts |= {"alias": move.alias, "from_version": move.before, "to_version": move.after}
+    tell(session, f"model.{action}", f"model {model.name}", facts)

@@ -108,6 +108,12 @@ def failures_since(session: Session, hours: float) -> Mapping[str, int]:
     return {reason or "Error": count for reason, count in session.execute(statement)}
 
 
+def jobs_by_state(session: Session) -> Mapping[State, int]:
+    """State → how many jobs are in it, of all that there ever were."""
+    counted = session.execute(select(Job.state, func.count()).group_by(Job.state))
+    return dict(counted.tuples().all())
+
+
 @dataclass(frozen=True)
 class QueueLoad:
     """How many tasks of a queue run and wait."""

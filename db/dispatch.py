@@ -23,8 +23,9 @@ from db.moves import (
     task_event,
 )
 from db.order import Slot, ready_tasks
-from db.statements import fetch, update_all, update_each
+from db.statements import fetch, update_all, update_each, update_row
 from db.tables import Attempt, Device, DeviceKind, Job, Outcome, Queue, Task, Worker
+from db.telling import tell
 from db.types import now
 from db.workers import BUSY, PRESENT
 from pixmill.states import FailureReason, State
@@ -45,6 +46,11 @@ _THIS_WAKE_UP = (
     _tasks.c.state == State.QUEUED,
 )
 _JUST_NOW = {"dispatched_at": now()}
+_THIS_WORKER = (
+    _workers.c.id == bindparam("of_worker"),
+    _workers.c.heartbeat_count == bindparam("of_beats"),
+    _workers.c.stopped_at.is_(None),
+)
 
 
 @dataclass(frozen=True)
@@ -207,6 +213,18 @@ def expire_lease(session: Session, task_id: int, seen: Sighting, *, max_lost_lea
     session.execute(update(Attempt).where(*mine).values(lost))
     settle_job(session, job, actor=ACTOR)
     return target
+
+
+def forget_worker(session: Session, worker_id: int, beats: int) -> bool:
+    """Count a worker as gone that has not beaten since; False if it has, or was counted so before."""
+    told = (_workers.c.name, _workers.c.pid, _workers.c.seen_at)
+    which = {"of_worker": worker_id, "of_beats": beats}
+    gone = update_row(session, _workers, _THIS_WORKER, {"stopped_at": now()}, which, told)
+    if gone is None:
+        return False
+    facts = {"worker": gone.name, "worker_id": worker_id, "pid": gone.pid, "seen_at": gone.seen_at}
+    tell(session, "worker.silent", f"worker {gone.name}", facts)
+    return True
 
 
 def settle_waiting(session: Session) -> int:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from db.dependencies import unblock_children_of_job, unblock_children_of_task
 from db.statements import Condition, fetch, insert_rows, update_row
 from db.tables import Event, Job, JobDependency, Task
+from db.telling import tell_failed
 from db.types import among, now
 from pixmill.errors import NotFound
 from pixmill.states import TERMINAL, State, check_move, job_state
@@ -177,8 +178,11 @@ def settle_job(session: Session, job: LockedJob, *, actor: str, just_moved: Mapp
     if after is State.RUNNING:
         changes["started_at"] = STARTED
     if after in TERMINAL:
-        changes |= {"finished_at": _NOW, **_explanation(session, job.id, after)}
+        why = _explanation(session, job.id, after)
+        changes |= {"finished_at": _NOW, **why}
         add_events(session, [job_event(actor, job, after)])
+        if after is State.FAILED:
+            tell_failed(session, job.id, **why)
     update_row(session, _jobs, _THIS_JOB, changes, {"of_job": job.id})
     if after in TERMINAL and job.is_waited_for:
         unblock_children_of_job(session, job.id)

@@ -9,8 +9,10 @@ from sqlalchemy.orm import Session
 
 from db.moves import add_event
 from db.tables import Job, Schedule, ScheduleRun
+from db.telling import tell
 from pixmill.errors import NotFound
 from pixmill.names import suggestion
+from pixmill.schedules import RunOutcome, SkipReason
 from pixmill.states import ACTIVE, State
 
 
@@ -63,7 +65,16 @@ def add_run(session: Session, schedule: Schedule, run: ScheduleRun) -> ScheduleR
     session.add(run)
     session.flush()
     schedule.last_run_id = run.id
+    if run.outcome is RunOutcome.REFUSED:
+        _tell(session, "schedule.refused", schedule, run)
+    elif run.reason == SkipReason.TOO_LATE:
+        _tell(session, "schedule.missed", schedule, run)
     return run
+
+
+def _tell(session: Session, kind: str, schedule: Schedule, run: ScheduleRun) -> None:
+    facts = {name: getattr(run, name) for name in ("scheduled_for", "reason", "message", "decided_at")}
+    tell(session, kind, f"schedule {schedule.name}", {"schedule": schedule.name, "zone": schedule.zone, **facts})
 
 
 def unfinished_jobs(session: Session, schedule_id: int, limit: int) -> Sequence[int]:

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from db.types import Json, UtcTime, enum_by_value, now
+from pixmill.notifications import NotificationState
 from pixmill.schedules import Catchup, Overlap, RunOutcome
 from pixmill.specs import OnBadImage
 from pixmill.states import State
@@ -94,6 +95,7 @@ class Table(DeclarativeBase):
         Overlap: enum_by_value(Overlap),
         Catchup: enum_by_value(Catchup),
         RunOutcome: enum_by_value(RunOutcome),
+        NotificationState: enum_by_value(NotificationState),
     }
 
 
@@ -541,3 +543,33 @@ class ScheduleRun(Table):
     reason: Mapped[str | None] = mapped_column(String(64))  # SkipReason, or the sort of error
     message: Mapped[str | None] = mapped_column(Text)
     decided_at: Mapped[datetime]
+
+
+class Notification(Table):
+    """What operators are to be told by webhook: added in the transaction of what it tells of, sent by a scheduler."""
+
+    __tablename__ = "notifications"
+    # What every scheduler asks, again and again.
+    __table_args__ = (
+        UniqueConstraint("token"),
+        Index("ix_notifications_state_next_try_at", "state", "next_try_at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    token: Mapped[str] = mapped_column(String(32))  # the same at each try, so that a receiver knows what it has got
+    kind: Mapped[str] = mapped_column(String(64))  # of pixmill.notifications.KINDS, or a newer pixmill's
+    subject: Mapped[str] = mapped_column(String(200))  # "job 7"
+    facts: Mapped[dict[str, Any]]
+    count: Mapped[int] = mapped_column(Integer, server_default="1")  # how many it stands for; `facts` are the last's
+    state: Mapped[NotificationState]
+    tries: Mapped[int] = mapped_column(Integer, server_default="0")  # counts claims, and is never reset
+    excused_tries: Mapped[int] = mapped_column(Integer, server_default="0")  # those before an operator's retry
+    next_try_at: Mapped[datetime] = mapped_column(default=now())  # while it is tried: when that try counts as lost
+    status: Mapped[int | None] = mapped_column(Integer)  # of the last answer, by HTTP
+    error: Mapped[str | None] = mapped_column(Text)  # why the last try did not count
+    added_at: Mapped[datetime] = mapped_column(default=now())
+    wanted_at: Mapped[datetime] = mapped_column(
+        default=now()
+    )  # added, or retried by an operator: a day counts from here
+    ended_at: Mapped[datetime | None]  # sent, given up or skipped

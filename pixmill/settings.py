@@ -19,7 +19,16 @@ from typing import Annotated, Any, ClassVar, NoReturn, get_args
 from urllib.parse import quote
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -30,8 +39,10 @@ from pydantic_settings import (
 
 from pixmill.errors import ConfigError
 from pixmill.names import suggestion
+from pixmill.notifications import DEFAULT_EVENTS, KINDS, check_url
 
 PROJECT_FILE = "pixmill.toml"
+_PATHS = (("storage", "root"), ("notify", "secret_file"))  # settings of sections that are paths
 SOCKET_PATH_BYTES = 107  # the kernel's limit for a Unix socket's path, without its closing zero
 
 _BUCKET_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_=][A-Za-z0-9._=-]*)*")
@@ -108,12 +119,41 @@ class WorkerSettings(Section):
     encoders: Annotated[int, Field(ge=0, le=256)] | None = None
 
 
+class NotifySettings(Section):
+    """The webhook by which operators are told; the same for every scheduler."""
+
+    allow_http: bool = False  # to other machines
+    url: SecretStr | None = None  # default: nobody is told; whoever knows it may write there
+    secret_file: Path | None = None  # holds what requests are signed with
+    events: tuple[str, ...] = DEFAULT_EVENTS
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0  # of one try, as a whole
+    max_tries: Annotated[int, Field(ge=1)] = 12
+    retry_seconds: Seconds = 30.0  # before the second try; doubles
+    give_up_seconds: Seconds = 86_400.0  # after which nothing is tried any more
+    keep_days: Seconds = 14.0  # rows of what was sent, or given up
+
+    @field_validator("url")
+    @classmethod
+    def _is_url(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if url is not None:
+            check_url(url.get_secret_value(), allow_http=bool(info.data.get("allow_http")))
+        return url
+
+    @field_validator("events")
+    @classmethod
+    def _are_kinds(cls, events: tuple[str, ...]) -> tuple[str, ...]:
+        for name in events:
+            if name not in KINDS:
+                raise ValueError(f"there is no event {name!r}; {suggestion(name, KINDS)}")
+        return events
+
+
 class _Variables(EnvSettingsSource):
     """`PIXMILL_BROKER_URL=redis://…`: all variables but those that name a file."""
 
     def __init__(self, settings_cls: type[BaseSettings]) -> None:
         super().__init__(settings_cls)
-        self.env_vars = {name: value for name, value in self.env_vars.items() if not name.endswith("_file")}
+        self.env_vars = {name: value for name, value in self.env_vars.items() if not _names_file(name)}
 
 
 class _FileVariables(EnvSettingsSource):
@@ -143,6 +183,7 @@ class Settings(BaseSettings):
     storage: StorageSettings = StorageSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
     worker: WorkerSettings = WorkerSettings()
+    notify: NotifySettings = NotifySettings()
 
     @classmethod
     def settings_customise_sources(
@@ -216,9 +257,10 @@ class _TomlFile(TomlConfigSettingsSource):
         base = self.path.absolute().parent
         if isinstance(values.get("home"), str):
             values["home"] = base / Path(values["home"]).expanduser()
-        storage = values.get("storage")
-        if isinstance(storage, dict) and isinstance(storage.get("root"), str):
-            storage["root"] = base / Path(storage["root"]).expanduser()
+        for section, key in _PATHS:
+            table = values.get(section)
+            if isinstance(table, dict) and isinstance(table.get(key), str):
+                table[key] = base / Path(table[key]).expanduser()
         return values
 
 
@@ -249,9 +291,10 @@ def load_settings(*, config: Path | None = None, flags: Mapping[str, Any] | None
 def _with_absolute_paths(settings: Settings) -> Settings:
     # A worker must not look elsewhere than the command that was typed in another folder.
     changes: dict[str, Any] = {"home": settings.home.expanduser().absolute()}
-    if settings.storage.root:
-        root = settings.storage.root.expanduser().absolute()
-        changes["storage"] = settings.storage.model_copy(update={"root": root})
+    for name, key in _PATHS:
+        section = getattr(settings, name)
+        if (path := getattr(section, key)) is not None:
+            changes[name] = section.model_copy(update={key: path.expanduser().absolute()})
     return settings.model_copy(update=changes)
 
 
@@ -305,8 +348,17 @@ def _known_settings() -> dict[str, bool]:
     return known
 
 
+def _names_file(variable: str) -> bool:
+    """Whether its value is a file that holds a setting, rather than the setting."""
+    return variable.upper().endswith("_FILE") and variable.upper() not in _known_variables()
+
+
+def _known_variables() -> set[str]:
+    return {f"PIXMILL_{key.replace('.', '_')}".upper() for key in _known_settings()}
+
+
 def _refuse_unknown_variables() -> None:
-    values = {f"PIXMILL_{key.replace('.', '_')}".upper() for key in _known_settings()}
+    values = _known_variables()
     known = values | {f"{name}_FILE" for name in values} | {"PIXMILL_CONFIG", "PIXMILL_DEBUG"}
     for name in os.environ:
         # PIXMILL_TEST_… and PIXMILL_DEMO_… steer the test suite and the Makefile, not the product.
@@ -318,7 +370,7 @@ def _refuse_unknown_variables() -> None:
 
 def _read_file_variables() -> Iterator[tuple[str, str]]:
     for name, value in os.environ.items():
-        if name.startswith("PIXMILL_") and name.endswith("_FILE") and value:
+        if name.startswith("PIXMILL_") and _names_file(name) and value:
             try:
                 text = Path(value).read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:

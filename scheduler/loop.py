@@ -14,6 +14,7 @@ from pixmill.errors import DatabaseUnreachable
 from pixmill.settings import Settings
 from scheduler.broker import SHORTEST_WAIT, PokeListener, WakeUpSender
 from scheduler.messages import make_celery
+from scheduler.messenger import Messenger
 from scheduler.schedules import Planner
 from scheduler.tick import Ticker
 
@@ -30,12 +31,15 @@ def run_scheduler(settings: Settings) -> None:
     row = database.transact(lambda session: register_scheduler(session, socket.gethostname(), os.getpid()))
     ticker = Ticker(database, WakeUpSender(make_celery(settings), settings), settings.scheduler)
     planner, listener = Planner(database, outputs=settings.storage.outputs), PokeListener(settings)
+    messenger = Messenger(database, settings.notify)
+    messenger.start()
     log.info("scheduler started", extra={"action": "start", "scheduler": row.id})
     while not stop.is_set():
         if _tick(database, ticker, planner, row.id):
             listener.wait(_pause(settings.scheduler.tick_seconds, planner.seconds_to_next), stop.is_set)
         else:
             stop.wait(OUTAGE_PAUSE)
+    messenger.stop()
     _say_goodbye(database, row.id)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy.orm import Session
 
@@ -18,6 +19,7 @@ from db.dispatch import (
     Sighting,
     WakeUp,
     expire_lease,
+    forget_worker,
     free_slots,
     mark_dispatched,
     queue_ready_tasks,
@@ -31,7 +33,7 @@ from db.dispatch import (
 from db.engine import Database
 from db.order import Slot
 from db.tables import DeviceKind
-from db.workers import database_time, due_canaries, note_canary_sent, present_slots, sight_workers, stop_worker
+from db.workers import database_time, due_canaries, note_canary_sent, present_slots, sight_workers
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import BrokerUnreachable
 from pixmill.settings import SchedulerSettings
@@ -114,9 +116,9 @@ class Ticker:
         workers = self._workers.update(seen.workers)
         for task_id, sighting in leases.items():
             self._expire(task_id, sighting)
-        for worker_id in workers:
-            log.warning("worker went silent", extra={"action": "forget_worker", "worker": worker_id})
-            self._database.transact(lambda session, gone=worker_id: stop_worker(session, gone))  # type: ignore[misc]
+        for worker_id, beats in workers.items():
+            if self._database.transact(partial(forget_worker, worker_id=worker_id, beats=beats)):
+                log.warning("worker went silent", extra={"action": "forget_worker", "worker": worker_id})
         return len(leases) + len(workers)
 
     def _expire(self, task_id: int, seen: Sighting) -> None:

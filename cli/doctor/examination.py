@@ -176,6 +176,7 @@ class _Examination:
         """What the tables say: who works, and what does not get on."""
         from cli.doctor.fleet import examine_fleet, examine_schedulers
         from cli.doctor.jobs import examine_jobs
+        from cli.doctor.notifications import examine_notifications
         from cli.doctor.schedules import examine_schedules
         from cli.fleet import read_fleet
         from db.workers import database_time
@@ -188,6 +189,7 @@ class _Examination:
             yield from examine_fleet(self._fleet)
             yield from examine_jobs(session, self._fleet, at)
             yield from examine_schedules(session, at)
+            yield from examine_notifications(session, self._settings)
 
     def _examine_files(self) -> Iterator[Finding]:
         from cli.doctor.garbage import examine_garbage

@@ -11,6 +11,7 @@ from db.aliases import Deed, promote
 from db.datasets import NewDataset, Registration, register_dataset
 from db.engine import Database
 from db.leases import Lease
+from db.notifications import claim_next
 from db.registry import list_versions, resolve_model
 from db.schema import SchemaStatus, migration_config, require_current_schema, upgrade_schema
 from db.tables import (
@@ -28,6 +29,7 @@ from db.tables import (
     Task,
     TaskDependency,
 )
+from db.telling import tell
 from pixmill.schedules import Catchup
 from pixmill.states import State
 from scheduler.cron import parse_cron
@@ -299,3 +301,18 @@ def test_the_sixth_schema_gives_models_aliases_and_keeps_their_versions(first: D
         values = "'x', 7, 1" if "aliases" in table else "9, 'ann', 'x', CURRENT_TIMESTAMP, 7, 1"
         with pytest.raises(Exception, match=r"(?i)foreign key"), first.write() as session:
             session.execute(text(f"INSERT INTO {table}model_id) VALUES ({values})"))
+
+
+def test_the_eighth_schema_gets_a_place_for_notifications(first: Database) -> None:
+    upgrade(first, "0008")
+    old = stored_tasks(first)
+    before, _backup = upgrade_schema(first)
+    assert before.current == "0008"
+    require_current_schema(first)
+    assert stored_tasks(first) == old
+    act(first, tell, "job.failed", "job 1", {"job_id": 1})
+    claimed = act(first, claim_next, 30.0)
+    assert claimed is not None
+    assert (claimed.id, claimed.tries, claimed.count, claimed.facts) == (1, 1, 1, {"job_id": 1})
+    with pytest.raises(Exception, match=r"(?i)check"), first.write() as session:
+        session.execute(text("UPDATE notifications SET state = 'dreamt'"))

@@ -271,3 +271,45 @@ def test_credentials_in_the_address_of_an_s3_server_are_not_repeated(
     with pytest.raises(ConfigError, match="credentials come from AWS_") as error:
         load_settings()
     assert SECRET not in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://hooks.example.org/a-secret", "http is allowed to this machine alone"),
+        ("ftp://hooks.example.org/a-secret", "write it like https://HOST/PATH"),
+        ("https://olga:a-secret@hooks.example.org/", "a user and a password in it are not sent"),
+        ("https://hooks.example.org/a-secret\r\nHost: x", "write it like https://HOST/PATH"),
+        ("https://hooks.example.org:99999/a-secret", "Port out of range"),
+    ],
+)
+def test_a_webhook_that_must_not_be_is_refused_and_not_shown(url: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=r"'notify\.url'") as caught:
+        load_settings(flags={"notify.url": url})
+    assert words in caught.value.message
+    assert "a-secret" not in caught.value.message
+
+
+def test_a_webhook_on_this_machine_or_by_permission_may_be_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    for url in ("https://10.0.0.7/x", "http://localhost:8080/x", "http://[::1]/x", "http://127.8.8.8/"):
+        found = load_settings(flags={"notify.url": url})
+        assert found.notify.url is not None
+        assert url not in str(setting_origins(found))
+    assert load_settings(flags={"notify.url": "http://10.0.0.7/x", "notify.allow_http": True}).notify.allow_http
+    monkeypatch.setenv("PIXMILL_NOTIFY_EVENTS", '["job.failed"]')
+    assert load_settings().notify.events == ("job.failed",)
+    with pytest.raises(ConfigError, match=r"there is no event 'job.fialed'; did you mean 'job.failed'"):
+        load_settings(flags={"notify.events": ["job.fialed"]})
+
+
+def test_a_file_that_holds_a_secret_is_named_and_not_read(sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources.project.write_text('[notify]\nsecret_file = "key"\n')
+    assert sources.load().notify.secret_file == sources.project.parent / "key"
+    monkeypatch.setenv("PIXMILL_NOTIFY_SECRET_FILE", "/run/secrets/key")
+    assert sources.load().notify.secret_file == Path("/run/secrets/key")
+    address = sources.tmp_path / "url"
+    address.write_text("https://hooks.example.org/a-secret\n")
+    monkeypatch.setenv("PIXMILL_NOTIFY_URL_FILE", str(address))
+    found = sources.load().notify.url
+    assert found is not None
+    assert found.get_secret_value() == "https://hooks.example.org/a-secret"
