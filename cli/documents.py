@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cli.params import parse_count, parse_seconds
 from pixmill.errors import SpecError, UserError
 from pixmill.names import suggestion
+from pixmill.quantities import parse_count, parse_seconds
 from pixmill.specs import KINDS, JobOptions, parse_options, parse_spec, split_document
 
 if TYPE_CHECKING:

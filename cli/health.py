@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pixmill.settings import Settings
 
 ANSWER_SECONDS = 1.0  # the start of the program takes the other one of the two seconds
+QUOTA_SECONDS = 0.5  # for counting what lies below runs/: doctor and gc plan take the time they need
 LOW_DISK_BYTES = 1_000_000_000
 _QUEUE_STATES = ("running", "queued", "pending", "held")
 
@@ -62,7 +63,8 @@ def look(workspace: Workspace) -> Health:
     deadline = time.monotonic() + ANSWER_SECONDS
     broker = Answer(lambda: _ask_broker(settings))
     (database, *others), fleet = _database_part(Answer(lambda: _ask_database(workspace)), deadline)
-    return Health(checks=[database, _broker_part(broker, deadline), *others, _disk_part(settings)], fleet=fleet)
+    disk = [_disk_part(settings), *_quota_part(settings)]
+    return Health(checks=[database, _broker_part(broker, deadline), *others, *disk], fleet=fleet)
 
 
 def _import_drivers() -> None:
@@ -225,3 +227,18 @@ def _disk_part(settings: "Settings") -> Check:
     if free < LOW_DISK_BYTES:
         return Check(part="disk", state="low", detail=detail, hint="free space on that file system", is_ok=False)
     return Check(part="disk", state="ok", detail=detail)
+
+
+def _quota_part(settings: "Settings") -> list[Check]:
+    """Nothing where there is no quota."""
+    from cli.quota import REMEDY, measure
+
+    try:
+        fill = measure(settings, until=time.monotonic() + QUOTA_SECONDS)
+    except PixmillError as error:
+        return [Check(part="quota", state="down", detail=error.message, hint=error.hint, is_ok=False)]
+    if fill is None:
+        return []
+    if fill.excess_bytes:
+        return [Check(part="quota", state="over", detail=str(fill), hint=REMEDY, is_ok=False)]
+    return [Check(part="quota", state="ok", detail=str(fill))]

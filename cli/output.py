@@ -40,6 +40,7 @@ STATE_COLORS: Mapping[str, str] = {
     "silent": "red",
     "down": "red",
     "low": "red",
+    "over": "red",
     "warning": "yellow",
 }
 

@@ -73,7 +73,7 @@ def roll_back(session: Session, name: str, deed: Deed, *, expect: int | None = N
     With `expect` only while the champion is that version. Raises NotFound; Conflict when there is no previous champion,
     or the champion is another one meanwhile.
     """
-    model = _locked(session, name)
+    model = locked_model(session, name)
     aliases = aliases_of(session, model.id)
     _require_expected(name, CHAMPION, aliases.get(CHAMPION), expect)
     if PREVIOUS not in aliases:
@@ -107,7 +107,7 @@ def remove_alias(session: Session, name: str, alias: str, deed: Deed) -> list[Mo
     """Let an alias stand for nothing.  Raises NotFound, or UserError for `champion` and `previous`."""
     if alias in (CHAMPION, PREVIOUS):
         raise UserError(f"{alias} cannot be removed", hint=f"pixmill model rollback {name}")
-    model = _locked(session, name)
+    model = locked_model(session, name)
     aliases = aliases_of(session, model.id)
     if alias not in aliases:
         hint = suggestion(alias, aliases) if aliases else "it has none"
@@ -182,13 +182,13 @@ def locked_version(session: Session, text: str) -> ModelVersion:
     found = present_version(session, text)
     if reference.job_id is None and reference.version is None and reference.alias is None:
         raise UserError(f"{text} names no version", hint=f"the newest is {found.reference}")
-    _locked(session, found.model.name)
+    locked_model(session, found.model.name)
     session.expire_all()  # what was read before the lock may have changed
     return present_version(session, text)
 
 
-def _locked(session: Session, name: str) -> Model:
-    """The model's row, locked until the transaction ends; others may still refer to it."""
+def locked_model(session: Session, name: str) -> Model:
+    """The model's row, locked until the transaction ends; others may still refer to it.  Raises NotFound."""
     get_model(session, name)
     statement = select(Model).where(Model.name == name).with_for_update(key_share=True)
     return session.scalars(statement.execution_options(populate_existing=True)).one()
@@ -225,7 +225,7 @@ def _move_all(
 
 
 def _set_frozen(session: Session, name: str, *, frozen: bool, deed: Deed) -> bool:
-    model = _locked(session, name)
+    model = locked_model(session, name)
     if model.frozen == frozen:
         return False
     model.frozen, model.frozen_reason = frozen, deed.reason if frozen else None

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from db.moves import add_event, lock_job
@@ -74,6 +74,19 @@ def _stands() -> ColumnElement[bool]:
     later = aliased(Event)
     rebuilt = (later.job_id == Event.job_id, later.id > Event.id, later.action == OUTPUT_REBUILT)
     return (Event.action == OUTPUT_REMOVED) & ~exists().where(*rebuilt)
+
+
+def largest_outputs(session: Session, limit: int) -> list[tuple[int, int]]:
+    """(job id, bytes below runs/) of jobs that have ended, by what their shards take there, the largest first."""
+    total = func.sum(Shard.size_bytes)
+    statement = (
+        select(Shard.job_id, total)
+        .join(Job, Job.id == Shard.job_id)
+        .where(Job.state.in_(TERMINAL), Shard.folder.like("runs/%"))  # others lie in a bucket
+        .group_by(Shard.job_id)
+        .order_by(total.desc(), Shard.job_id)
+    )
+    return [(job_id, int(size_bytes)) for job_id, size_bytes in session.execute(statement.limit(limit))]
 
 
 def output_users(session: Session, job_id: int, folder: str) -> Iterator[str]:

@@ -3,13 +3,13 @@
 Reads only, but for the event that a collection leaves behind.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import ColumnElement, String, cast, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from db.needs import texts
 from db.outputs import is_removed
 from db.tables import Attempt, Checkpoint, CheckpointKind, Event, Job, ModelVersion, Shard, Task
 from pixmill.specs import DATASET_MAKERS
@@ -64,7 +64,7 @@ def _add_attempts(session: Session, found: Mapping[int, JobReferences]) -> None:
     for task_id, job_id, state, epoch, result in session.execute(tasks):
         facts[task_id] = (state, epoch)
         found[job_id].task_ids.add(task_id)
-        found[job_id].paths.update(path for path in _texts(result) if path.startswith(RUNS))
+        found[job_id].paths.update(path for path in texts(result) if path.startswith(RUNS))
     attempts = (
         select(Task.job_id, Attempt.task_id, Attempt.lease_epoch, Attempt.folder)
         .join(Task, Task.id == Attempt.task_id)
@@ -82,18 +82,6 @@ def _add_attempts(session: Session, found: Mapping[int, JobReferences]) -> None:
             is_latest=epoch == latest[task_id],
             has_ended=state in TERMINAL,
         )
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """All texts inside a JSON value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
 
 
 def foreign_paths(session: Session) -> set[str]:

@@ -1,21 +1,18 @@
 """Versions of models that go when nobody needs them: the row stays, with lineage and figures, and the files go."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Text, cast, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from db.aliases import Deed, Move, add_model_event, aliases_of, locked_version
-from db.outputs import is_removed
+from db.aliases import Deed, Move, add_model_event, locked_version
+from db.needs import needs_of
 from db.registry import VERSION_REMOVED, parse_reference
-from db.tables import Job, Model, ModelVersion
+from db.tables import Model, ModelVersion
 from db.types import now
 from pixmill.errors import Conflict
-from pixmill.specs import DATASET_MAKERS
-from pixmill.states import ACTIVE, State
 
-NEEDS_MODEL = (*DATASET_MAKERS, "compress")  # kinds whose finished output is read, or made again, with the model
 SHOWN_USERS = 5
 
 
@@ -37,36 +34,20 @@ def forget_version(session: Session, text: str, deed: Deed) -> Forgotten:
     # A submit that has just chosen it holds this row until its job can be seen here.
     session.execute(select(ModelVersion.id).where(ModelVersion.id == version.id).with_for_update())
     forgotten = Forgotten(version.model.name, version.reference, version.folder)
-    users = list(version_users(session, version))
+    users = [need.text for need in needs_of(session, [version])[version.id]]
     if users:
         more = f"; and {len(users) - SHOWN_USERS} more" if len(users) > SHOWN_USERS else ""
         raise Conflict(
             f"model {version.reference} is needed: {'; '.join(users[:SHOWN_USERS])}{more}", hint="end that first"
         )
-    session.execute(update(ModelVersion).where(ModelVersion.id == version.id).values(removed_at=now()))
-    add_model_event(session, version.model_id, VERSION_REMOVED, deed, Move(None, version.version, None))
+    mark_removed(session, version, deed)
     return forgotten
 
 
-def version_users(session: Session, version: ModelVersion) -> Iterator[str]:
-    """One text for each alias, each unfinished job and each finished output that needs the version."""
-    for alias, number in sorted(aliases_of(session, version.model_id).items()):
-        if number == version.version:
-            yield f"{alias} stands for it"
-    named = _is_named(version)
-    unfinished = select(Job.id, Job.kind, Job.state).where(Job.state.in_(ACTIVE), named).order_by(Job.id)
-    for job_id, kind, state in session.execute(unfinished):
-        yield f"{kind} job {job_id} is {state}"
-    made = (Job.state == State.SUCCEEDED, Job.kind.in_(NEEDS_MODEL), named, ~is_removed())
-    for job_id in session.scalars(select(Job.id).where(*made).order_by(Job.id)):
-        yield f"output {job_id} was made with it"
-
-
-def _is_named(version: ModelVersion) -> ColumnElement[bool]:
-    """Whether a job's spec names it: by its version, or by the job that trained it."""
-    names = (version.reference, f"job:{version.job_id}")
-    spec = cast(Job.spec, Text)
-    return or_(*(spec.contains(f'"{name}"', autoescape=True) for name in names))
+def mark_removed(session: Session, version: ModelVersion, deed: Deed) -> None:
+    """Let the files of a version go that nobody needs; its model's row is locked."""
+    session.execute(update(ModelVersion).where(ModelVersion.id == version.id).values(removed_at=now()))
+    add_model_event(session, version.model_id, VERSION_REMOVED, deed, Move(None, version.version, None))
 
 
 def hold_versions(session: Session, references: Iterable[str], *, hint: str | None = None) -> None:

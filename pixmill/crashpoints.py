@@ -41,6 +41,7 @@ class CrashPoint(StrEnum):
     DEVICE_WROTE_RESULT = "device.wrote_result"  # on disk, not announced
     FILE_WRITTEN = "file.written"  # under its temporary name
     FILE_RENAMED = "file.renamed"  # the folder is not flushed to the disk
+    GC_FORGOT = "gc.forgot"  # rows of versions or training states; their files are still there
 
 
 _reached: Counter[CrashPoint] = Counter()

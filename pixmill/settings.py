@@ -22,6 +22,7 @@ import platformdirs
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -40,6 +41,8 @@ from pydantic_settings import (
 from pixmill.errors import ConfigError
 from pixmill.names import suggestion
 from pixmill.notifications import DEFAULT_EVENTS, KINDS, check_url
+from pixmill.quantities import parse_count
+from pixmill.retention import Policy, check_kept, check_span
 
 PROJECT_FILE = "pixmill.toml"
 _PATHS = (("storage", "root"), ("notify", "secret_file"))  # settings of sections that are paths
@@ -61,9 +64,16 @@ def _endpoint_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _bytes(value: object) -> object:
+    return parse_count(value) if isinstance(value, str) else value
+
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BucketUrl = Annotated[str, AfterValidator(_bucket_url)]
 EndpointUrl = Annotated[str, AfterValidator(_endpoint_url)]
+SpanText = Annotated[str, AfterValidator(check_span)]  # "30d"
+Kept = Annotated[int, AfterValidator(check_kept)]
+Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=1)]
 
 
 class Section(BaseModel):
@@ -148,6 +158,21 @@ class NotifySettings(Section):
         return events
 
 
+class RetentionSettings(Section):
+    """What `gc` leaves of versions and training states that nothing needs; without any rule it leaves all of them."""
+
+    last: Kept | None = None  # the newest versions of each model
+    best: Kept | None = None  # the best versions of each model, by its own metric
+    champions: SpanText | None = None  # versions that were champion within this time
+    checkpoints: SpanText | None = None  # training states of jobs that ended within this time
+    quota: Bytes | None = None  # below runs/ of the storage root, such as "500G"; beyond it, `status` warns
+
+    @property
+    def policy(self) -> Policy:
+        """The rules."""
+        return Policy(last=self.last, best=self.best, champions=self.champions, checkpoints=self.checkpoints)
+
+
 class _Variables(EnvSettingsSource):
     """`PIXMILL_BROKER_URL=redis://…`: all variables but those that name a file."""
 
@@ -184,6 +209,7 @@ class Settings(BaseSettings):
     scheduler: SchedulerSettings = SchedulerSettings()
     worker: WorkerSettings = WorkerSettings()
     notify: NotifySettings = NotifySettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -3,6 +3,8 @@
 import os
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from pixmill.errors import DiskFull
@@ -41,3 +43,34 @@ def check_writable(root: Path, *, needed_bytes: int = 0) -> None:
             f"{root} has {available / 1e6:,.0f} MB free, {needed_bytes / 1e6:,.0f} MB are needed",
             hint="free space on that file system or move the storage root",
         )
+
+
+def folder_bytes(path: Path, *, until: float | None = None) -> tuple[int, bool]:
+    """The sizes of all files below `path`, and whether all were counted by `until` (`time.monotonic`).
+
+    No link is followed; what is not there, or vanishes meanwhile, counts as nothing. Raises PermissionDenied or
+    StorageError.
+    """
+    total, folders = 0, [os.fspath(path)]
+    while folders:
+        if until is not None and time.monotonic() > until:
+            return total, False
+        folder = folders.pop()
+        with named_faults(Path(folder), "read"), suppress(FileNotFoundError, NotADirectoryError):
+            size_bytes, inner = _scan(folder)
+            total += size_bytes
+            folders += inner
+    return total, True
+
+
+def _scan(folder: str) -> tuple[int, list[str]]:
+    """The sizes of the files in a folder, and the folders in it."""
+    size_bytes, folders = 0, []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            else:
+                with suppress(FileNotFoundError):
+                    size_bytes += entry.stat(follow_symlinks=False).st_size
+    return size_bytes, folders

@@ -25,9 +25,13 @@ def file_scraps(layout: Layout, manifest: Path) -> list[Scrap]:
     return _scraps(layout.root, [f"{folder}/{name}" for name in (MANIFEST_FILE, IMAGES_FOLDER)])
 
 
-def folder_scraps(layout: Layout, folder: str) -> list[Scrap]:
-    """One folder (root-relative) with all that is in it; nothing where there is none."""
-    return _scraps(layout.root, [folder])
+def path_scraps(layout: Layout, path: str) -> list[Scrap]:
+    """One file, or one folder with all that is in it (root-relative); nothing where there is none.
+
+    Raises PathEscape for a path that leads out of the root.
+    """
+    layout.resolve(path)
+    return _scraps(layout.root, [path])
 
 
 def remove_output(layout: Layout, scraps: Sequence[Scrap]) -> Usage:

@@ -1,4 +1,4 @@
-"""What lies below runs/ that no row needs, and half-written files of data sets."""
+"""What lies below runs/ that no row needs, half-written files of data sets, and whether the quota is exceeded."""
 
 import time
 from collections.abc import Iterator
@@ -8,13 +8,14 @@ from cli.doctor.bucketcollection import AnyCollection, collections_of
 from cli.doctor.findings import Finding, ok, warning
 from cli.doctor.tally import STRANGER, YOUNG, Tally, strange
 from cli.formatting import plural, size
+from cli.quota import REMEDY, measure
 from db.engine import Database
 from pixmill.settings import Settings
 from storage.atomic import TEMPORARY_SUFFIX
 from storage.garbage import Standing, Usage, Waste
 from storage.s3.bucket import is_url
 
-PART, BUCKET_PART = "runs", "bucket"
+PART, BUCKET_PART, QUOTA_PART = "runs", "bucket", "quota"
 GRACE_SECONDS = 3600.0
 MUCH_BYTES = 1_000_000_000
 
@@ -27,6 +28,9 @@ def examine_garbage(database: Database, settings: Settings) -> Iterator[Finding]
     for place, collection in collections_of(database, settings, GRACE_SECONDS).items():
         yield from _examine_place(place, collection)
     yield from _examine_outputs(settings.storage_root)
+    fill = measure(settings)
+    if fill is not None:
+        yield warning(QUOTA_PART, str(fill), REMEDY) if fill.excess_bytes else ok(QUOTA_PART, str(fill))
 
 
 def _examine_place(place: str, collection: AnyCollection) -> Iterator[Finding]:

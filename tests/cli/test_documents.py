@@ -14,8 +14,9 @@ from cli.documents import (
     spec_document,
     yaml_text,
 )
-from cli.params import parse_begin, parse_count, parse_seconds
+from cli.params import parse_begin
 from pixmill.errors import SpecError, UserError
+from pixmill.quantities import parse_count, parse_seconds
 from pixmill.specs import GenerateSpec, JobOptions, TrainSpec
 
 # A database keeps no NUL in a text, so a spec holds none.

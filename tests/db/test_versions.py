@@ -73,7 +73,7 @@ def test_what_an_alias_stands_for_stays(database: Database) -> None:
     trained(database)
     act(database, promote, "digits@1", "champion", ANN)
     act(database, set_alias, "digits@1", "beta", ANN)
-    with pytest.raises(Conflict, match=r"digits@1 is needed: beta stands for it; champion stands for it"):
+    with pytest.raises(Conflict, match=r"digits@1 is needed: champion stands for it; beta stands for it"):
         forget(database)
     act(database, remove_alias, "digits", "beta", ANN)
 

@@ -113,10 +113,11 @@ _QUICK = (
 _ON_SQLITE = tuple(_WAYS) if SLOW else _QUICK
 _ON_POSTGRESQL = tuple(_WAYS) if SLOW else (CrashPoint.WORKER_KEPT_RESULT, CrashPoint.WORKER_FINISHED)
 _OF_ITS_OWN = (CrashPoint.SUBMIT_COMMITTED, CrashPoint.SCHEDULER_EXPIRED)
+_ON_THE_COMMAND_LINE = (CrashPoint.GC_FORGOT,)  # tests/cli/test_retention_commands.py
 
 
 def test_row_22_every_crash_point_has_its_test() -> None:
-    assert {*_WAYS, *_OF_ITS_OWN} == set(CrashPoint)
+    assert {*_WAYS, *_OF_ITS_OWN, *_ON_THE_COMMAND_LINE} == set(CrashPoint)
 
 
 @pytest.mark.parametrize("point", _ON_SQLITE)

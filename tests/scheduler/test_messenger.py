@@ -156,7 +156,7 @@ def test_a_schedule_that_missed_many_times_is_told_of_once(database: Database, r
     nights = Nights(database, "2026-11-01T12:00+00:00")
     nights.add("0 * * * *")
     nights.sleep_until("2026-11-03T12:30+00:00")
-    Planner(database, lambda _session: nights.at).start_due(, outputs=None)
+    Planner(database, lambda _session: nights.at, outputs=None).start_due()
     pass_time(database, 11.0)
     assert messenger(database, receiver).send_due() == 1
     (row,) = notifications(database)

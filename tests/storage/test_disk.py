@@ -1,11 +1,12 @@
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pixmill.errors import DiskFull, PermissionDenied, StorageError
-from storage.disk import check_writable, free_bytes
+from storage.disk import check_writable, folder_bytes, free_bytes
 from tests.storage.samples import SizeLimit
 
 NOBODY = 65534
@@ -56,3 +57,13 @@ def test_more_room_than_there_is_is_refused_with_both_figures(tmp_path: Path) ->
 
 def test_free_room_is_known_for_a_path_that_is_not_there_yet(tmp_path: Path) -> None:
     assert 0 < free_bytes(tmp_path / "not" / "yet") == pytest.approx(free_bytes(tmp_path), rel=0.1)
+
+
+def test_a_folder_is_counted_without_following_links_and_no_longer_than_allowed(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "file").write_bytes(bytes(100))
+    (tmp_path / "a" / "link").symlink_to(tmp_path / "a" / "b")
+    link_bytes = (tmp_path / "a" / "link").lstat().st_size
+    assert folder_bytes(tmp_path) == (100 + link_bytes, True)
+    assert folder_bytes(tmp_path / "none") == (0, True)
+    assert folder_bytes(tmp_path, until=time.monotonic() - 1) == (0, False)

@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 def command(workspace: Workspace, /, name: str, *, yes: bool, reason: str | None, **flags: Any) -> None:
     """Remove the weights of a version, once its name is typed; its lineage and figures stay.
 
-    Refused (rc 4) while an alias stands for it, an unfinished job names it, or a finished output was made with it. The
-    number is not given again.
+    Refused (rc 4) while an alias stands for it, an unfinished job or a schedule names it, or images or files that were
+    made with it are there. The number is not given again.
     """
     from db.aliases import Deed
     from db.versions import forget_version
     from storage.garbage import Usage, remove
-    from storage.removing import folder_scraps
+    from storage.removing import path_scraps
 
     deed, how = Deed(actor=user_name(), reason=reason), Shown(**flags)
     # What forbids it is said before anybody is asked.
     version = rehearse(workspace.database, lambda session: forget_version(session, name, deed))
-    text, scraps = version.reference, folder_scraps(workspace.layout, version.folder)
+    text, scraps = version.reference, path_scraps(workspace.layout, version.folder)
     removed = Usage.total(scrap.usage for scrap in scraps)
     if not how.dry_run:
         if not yes:

@@ -1,0 +1,95 @@
+"""Who needs which versions of models: aliases, unfinished jobs, schedules, and what was made with them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, and_, cast, exists, false, or_, select
+from sqlalchemy.orm import Session
+
+from db.aliases import aliases_by_version
+from db.outputs import is_removed
+from db.tables import Job, ModelVersion, Schedule, Shard
+from pixmill.specs import DATASET_MAKERS
+from pixmill.states import ACTIVE, State
+
+NEEDS_MODEL = (*DATASET_MAKERS, "compress")  # kinds whose finished output is read, or made again, with the model
+MOST_NAMES = 20  # of models that a statement looks for in specs; with more of them all specs are read
+
+
+@dataclass(frozen=True)
+class Need:
+    """One reason why a version cannot go."""
+
+    sort: str  # "alias", "job", "output" or "schedule"
+    text: str
+
+
+def needs_of(session: Session, versions: Sequence[ModelVersion]) -> dict[int, list[Need]]:
+    """What needs each of these versions, by their ids; those that nothing needs have an empty list."""
+    aliases = aliases_by_version(session)
+    needs = {
+        version.id: [
+            Need("alias", f"{alias} stands for it") for alias in aliases.get((version.model_id, version.version), ())
+        ]
+        for version in versions
+    }
+    called = {name: version.id for version in versions for name in _names(version)}
+    for spec, need in (*_jobs(session, versions), *_schedules(session)):
+        for version_id in {called[text] for text in texts(spec) if text in called}:
+            needs[version_id].append(need)
+    return needs
+
+
+def _names(version: ModelVersion) -> tuple[str, str]:
+    """How a spec names a version: by its number, or by the job that trained it."""
+    return version.reference, f"job:{version.job_id}"
+
+
+def _jobs(session: Session, versions: Sequence[ModelVersion]) -> Iterator[tuple[Mapping[str, Any], Need]]:
+    """Specs of jobs that still need whatever model they name, the unfinished first."""
+    is_whole = and_(Job.state == State.SUCCEEDED, ~is_removed())
+    has_shards = exists().where(Shard.job_id == Job.id)
+    is_active = Job.state.in_(ACTIVE)
+    statement = (
+        select(Job.id, Job.kind, Job.state, Job.spec)
+        .where(or_(is_active, and_(Job.kind.in_(NEEDS_MODEL), or_(is_whole, has_shards))), _may_name(versions))
+        .order_by(is_active.desc(), Job.id)
+    )
+    for job_id, kind, state, spec in session.execute(statement):
+        if state in ACTIVE:
+            yield spec, Need("job", f"{kind} job {job_id} is {state}")
+        elif state is State.SUCCEEDED:
+            yield spec, Need("output", f"output {job_id} was made with it")
+        else:
+            yield spec, Need("output", f"shards of {kind} job {job_id}, which {_ended(state)}, were made with it")
+
+
+def _ended(state: State) -> str:
+    return "was cancelled" if state is State.CANCELLED else "failed"
+
+
+def _may_name(versions: Sequence[ModelVersion]) -> ColumnElement[bool]:
+    """Whether a job's spec may name one of these: what the database can tell without taking it apart."""
+    spec = cast(Job.spec, Text)
+    starts = {f'"{version.model.name}@' for version in versions} | {'"job:'}
+    if len(starts) > MOST_NAMES:
+        return Job.id.is_not(None)
+    return or_(false(), *(spec.contains(start, autoescape=True) for start in sorted(starts)))
+
+
+def _schedules(session: Session) -> Iterator[tuple[Mapping[str, Any], Need]]:
+    for name, document in session.execute(select(Schedule.name, Schedule.document).order_by(Schedule.name)):
+        yield document, Need("schedule", f"schedule {name} names it")
+
+
+def texts(value: Any) -> Iterator[str]:
+    """All texts inside a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts(inner)
