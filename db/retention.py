@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from db.aliases import CHAMPION, Deed, locked_model
+from db.aliases import Deed, locked_model
 from db.needs import Need, needs_of
 from db.tables import Model, ModelEvent, ModelVersion
 from db.versions import Forgotten, mark_removed
 from db.workers import database_time
+from pixmill.aliases import CHAMPION
 from pixmill.retention import Policy
 
 BY_RULE = frozenset({"last", "best", "champion"})  # sorts of reasons that another policy would not have
@@ -195,4 +196,4 @@ def _mark(session: Session, version_ids: Collection[int], deed: Deed) -> Iterato
     statement = select(ModelVersion).where(ModelVersion.id.in_(list(version_ids))).order_by(ModelVersion.id)
     for version in session.scalars(statement.options(joinedload(ModelVersion.model))).all():
         mark_removed(session, version, deed)
-        yield Forgotten(version.model.name, version.version, version.folder)
+        yield Forgotten(version.model.name, version.reference, version.folder)

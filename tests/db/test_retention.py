@@ -42,11 +42,11 @@ def reasons(database: Database, policy: Policy = LAST) -> dict[str, list[str]]:
     return {name: [need.sort for need in verdict.kept] for name, verdict in judged(database, policy).items()}
 
 
-def forget(database: Database, policy: Policy = LAST, model: str = "digits") -> list[int]:
-    """Forget whatever of a model may go; gives the numbers."""
+def forget(database: Database, policy: Policy = LAST, model: str = "digits") -> list[str]:
+    """Forget whatever of a model may go; gives the versions."""
     with database.read() as session:
         ids = list(session.scalars(select(ModelVersion.id)))
-    return [gone.version for gone in act(database, forget_versions, model, ids, policy, HIGHER, ANN)]
+    return [gone.reference for gone in act(database, forget_versions, model, ids, policy, HIGHER, ANN)]
 
 
 def measured(database: Database, name: str | None, *values: float | None) -> None:
@@ -76,7 +76,7 @@ def test_the_newest_stays_whatever_the_rules_and_the_others_go_by_number(databas
     assert reasons(database, parse_policy("last=3"))["digits@2"] == ["last"]
     champions = judged(database, parse_policy("champions=30d"))["digits@2"]
     assert champions.missed[1:] == ("not the newest", "not champion within 30d")
-    assert forget(database, parse_policy("last=3")) == [1]
+    assert forget(database, parse_policy("last=3")) == ["digits@1"]
     assert forget(database, parse_policy("last=3")) == []
     assert list(judged(database)) == ["digits@4", "digits@3", "digits@2", "other@1"]
     with database.read() as session:
@@ -167,7 +167,7 @@ def test_what_jobs_outputs_shards_and_schedules_need_stays(database: Database) -
     assert not any(verdict.is_kept_by_rule for verdict in found.values())
     assert forget(database) == []
     act(database, forget_output, made, "/outputs/7", actor="ann", why=None)
-    assert forget(database) == [1]
+    assert forget(database) == ["digits@1"]
 
 
 def schedule(name: str, document: dict[str, Any]) -> Schedule:
@@ -203,7 +203,8 @@ def test_what_was_not_planned_stays_although_nothing_keeps_it(database: Database
     for _ in range(3):
         trained(database)
     planned = [judged(database)["digits@1"].id]
-    assert [each.version for each in act(database, forget_versions, "digits", planned, LAST, HIGHER, ANN)] == [1]
+    gone = act(database, forget_versions, "digits", planned, LAST, HIGHER, ANN)
+    assert [each.reference for each in gone] == ["digits@1"]
     assert set(judged(database)) == {"digits@3", "digits@2"}
 
 
