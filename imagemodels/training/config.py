@@ -34,13 +34,14 @@ class TrainConfig:
     seed: int = 0
     precision: str = "fp32"
     devices: int = 1  # each learns from a share of every batch
+    images_before: int = 0  # that the weights which training begins with have learnt from; 0: they are drawn
     evaluate_every: int = 0  # images between two quality measurements; 0: none
     samples_every: int = 0  # images between two sample grids; 0: none
     sample_count: int = 64  # images of a sample grid
 
     def __post_init__(self) -> None:
         check_shape(self.image_size, self.channels, self.num_classes)
-        for name in ("evaluate_every", "samples_every", "seed"):
+        for name in ("evaluate_every", "samples_every", "seed", "images_before"):
             _require_whole(name, getattr(self, name), 0)
         for name in ("images", "sample_count", "devices"):
             _require_whole(name, getattr(self, name), 1)

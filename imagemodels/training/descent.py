@@ -88,6 +88,13 @@ class Descent(Run):
         self.averaged.network.load_state_dict(stored["averaged"])
         self._others_know = False
 
+    def begin_with(self, stored: Mapping[str, Any]) -> None:
+        """Take over networks and averages. Moments stay as they are: they speak of other images, or a halved rate."""
+        for name, network in self.task.networks.items():
+            network.load_state_dict(stored["networks"][name])
+        self.averaged.network.load_state_dict(stored["averaged"])
+        self._others_know = False
+
     def divert(self) -> None:
         """Leave a path that diverged as ``Run`` does, with other images and noise, at half the learning rates."""
         super().divert()
@@ -130,7 +137,8 @@ class Descent(Run):
         self._lead()
         with self.runtime.activated():
             losses = self._step_that_fits()
-            self.averaged.update(self.images_seen, self.config.effective_batch_size)
+            learnt = self.config.images_before + self.images_seen
+            self.averaged.update(learnt, self.config.effective_batch_size)
         self._meter.add(losses, self.config.effective_batch_size, time.perf_counter() - started)
         return Step(self.images_seen)
 

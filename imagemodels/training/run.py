@@ -176,6 +176,18 @@ class Run(ABC):
         self._reseed()
         self._meter = Meter()
 
+    def begin(self, file: IO[bytes]) -> None:
+        """Begin with the networks and averages that another run of such networks has saved; call it before any step.
+
+        Optimizers, counters and random numbers are those of a new run. Raises ConfigError for a model that cannot begin
+        with another one, and CorruptCheckpoint when the file is unreadable, or its networks are of another make.
+        """
+        state.begin(self, file)
+
+    def begin_with(self, stored: Mapping[str, Any]) -> None:  # noqa: ARG002  most models are networks
+        """Take over the networks of what ``tensors`` gave another run."""
+        raise self._is_another("it is made anew from its images, and begins with no other model")
+
     def divert(self) -> None:
         """Leave a path that ended in a divergence: other random numbers from here on.
 

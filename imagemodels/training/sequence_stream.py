@@ -24,6 +24,7 @@ class SequenceStream:
             raise DataError(f"training needs {config.image_size} and {config.channels}; {data.name} has {found}")
         self.data = data
         self.seed = config.seed
+        self.images_before = config.images_before
         self.frames = options.given_frames + options.predicted_frames
         self.batch_size = config.effective_batch_size
         self.digest = data.fingerprint
@@ -37,7 +38,7 @@ class SequenceStream:
         images = frames_to_float(self._runtime.put(torch.from_numpy(np.ascontiguousarray(frames))))
         return Batch(
             step=step,
-            images_seen=first,
+            images_seen=self.images_before + first,
             images=images,
             labels=None,
             first=share.start,

@@ -139,6 +139,22 @@ def read(run: "Run", file: IO[bytes]) -> None:
         raise CorruptCheckpoint(f"the training state does not fit this model: {error}") from error
 
 
+def begin(run: "Run", file: IO[bytes]) -> None:
+    """Give ``run`` the networks and averages of a state that ``write`` wrote, and nothing else of it.
+
+    Raises CorruptCheckpoint when the file is unreadable, not finite, or of networks of another make.
+    """
+    stored = _stored(file, run.runtime.torch_device)
+    if broken := _broken(stored):
+        raise CorruptCheckpoint(f"the training state holds numbers in {', '.join(broken)} that are not finite")
+    try:
+        run.begin_with(stored)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise CorruptCheckpoint(f"its networks are of another make: {str(error).splitlines()[0]}") from error
+
+
 def _stored(file: IO[bytes], device: torch.device) -> dict[str, Any]:
     try:
         stored = torch.load(file, map_location=device, weights_only=True)

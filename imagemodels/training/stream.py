@@ -26,7 +26,7 @@ class Batch:
     """
 
     step: int
-    images_seen: int  # before this step
+    images_seen: int  # before this step, and before the run by the weights that it began with
     images: Tensor
     labels: Tensor | None
     first: int = 0  # which image of the step the first one is
@@ -79,6 +79,7 @@ class ImageStream:
         self.count = len(images) if rows is None else len(rows)
         check_images(config, images, labels, self.count)
         self.seed = config.seed
+        self.images_before = config.images_before
         self.batch_size = config.effective_batch_size
         self._options = options
         self.digest = content_digest(images, labels, rows)
@@ -95,7 +96,7 @@ class ImageStream:
         images = varied(pixels, self._options, lambda size, purpose: self._uniforms(step, size, purpose)[share])
         return Batch(
             step=step,
-            images_seen=step * self.batch_size,
+            images_seen=self.images_before + step * self.batch_size,
             images=images,
             labels=labels,
             first=share.start,
