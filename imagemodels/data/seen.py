@@ -21,7 +21,12 @@ class SeenImages:
     @classmethod
     def of(cls, dataset: ImageDataset) -> Self:
         """Those of the data set's training part."""
-        return cls(np.unique(_keys(dataset.images, dataset.train_indices)))
+        return cls.chosen(dataset.images, dataset.train_indices)
+
+    @classmethod
+    def chosen(cls, images: Images, chosen: Indices) -> Self:
+        """Those of the images (N, H, W, C) that are chosen."""
+        return cls(np.unique(_keys(images, chosen)))
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:

@@ -26,16 +26,34 @@ def frechet_distance(first: Features, second: Features) -> float:
     are. Never negative. Raises DataError for fewer than two images or features that are not finite.
     """
     first_NF, second_MF = _checked(first), _checked(second)
-    mean_gap = first_NF.mean(0) - second_MF.mean(0)
-    first_FF, second_FF = _covariance(first_NF), _covariance(second_MF)
-    if min(len(first_NF), len(second_MF)) < first_NF.shape[1]:
-        root_trace = _root_trace_of_few(first_NF, second_MF)
-    else:
-        root_FF = _symmetric_root(first_FF)
-        eigenvalues = np.linalg.eigvalsh(root_FF @ second_FF @ root_FF)
-        root_trace = np.sqrt(np.clip(eigenvalues, 0.0, None)).sum()
-    distance = mean_gap @ mean_gap + np.trace(first_FF) + np.trace(second_FF) - 2.0 * root_trace
-    return max(0.0, float(distance))
+    is_few = min(len(first_NF), len(second_MF)) < first_NF.shape[1]
+    root_trace = _root_trace_of_few(first_NF, second_MF) if is_few else None
+    return moments_distance(_moments(first_NF), _moments(second_MF), root_trace)
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """The Gaussian fitted to features: their mean (F,) and covariance (F, F), and of how many images they are."""
+
+    mean: Matrix
+    covariance: Matrix
+    count: int
+
+
+def moments(features: Features) -> Moments:
+    """Return the Gaussian fitted to features (N, F).  Raises DataError as frechet_distance does."""
+    return _moments(_checked(features))
+
+
+def moments_distance(first: Moments, second: Moments, root_trace: float | None = None) -> float:
+    """Return the squared Fréchet distance between two Gaussians; ``root_trace`` is tr (C1 C2)^½ where it is known."""
+    mean_gap = first.mean - second.mean
+    if root_trace is None:
+        root_FF = _symmetric_root(first.covariance)
+        eigenvalues = np.linalg.eigvalsh(root_FF @ second.covariance @ root_FF)
+        root_trace = float(np.sqrt(np.clip(eigenvalues, 0.0, None)).sum())
+    traces = np.trace(first.covariance) + np.trace(second.covariance)
+    return max(0.0, float(mean_gap @ mean_gap + traces - 2.0 * root_trace))
 
 
 def frechet_bias(reference: Features, first_count: int, second_count: int) -> float:
@@ -44,10 +62,15 @@ def frechet_bias(reference: Features, first_count: int, second_count: int) -> fl
     With n images on both sides and F uncorrelated features of variance 1 it is F²/2n; here F is replaced by the
     effective number of dimensions, (tr C)² / tr C², and the result scales with the total variance.
     """
-    covariance_FF = _covariance(_checked(reference))
+    return moments_bias(moments(reference), first_count, second_count)
+
+
+def moments_bias(reference: Moments, first_count: int, second_count: int) -> float:
+    """Estimate the same of the Gaussian that was fitted to the reference."""
+    covariance_FF = reference.covariance
     trace = float(np.trace(covariance_FF))
     # A sample overstates tr C² by (tr C)² / n, as if its features were more correlated than they are.
-    square = float((covariance_FF**2).sum()) - trace**2 / len(reference)
+    square = float((covariance_FF**2).sum()) - trace**2 / reference.count
     effective_dimensions = min(trace**2 / square, covariance_FF.shape[0]) if square > 0 else 0.0
     return trace * effective_dimensions / 4.0 * (1.0 / first_count + 1.0 / second_count)
 
@@ -111,6 +134,10 @@ def _checked(features: Features) -> Matrix:
     if not np.isfinite(features_NF).all():
         raise DataError("the features hold NaN or infinity; the feature net or the images are broken")
     return features_NF
+
+
+def _moments(features_NF: Matrix) -> Moments:
+    return Moments(features_NF.mean(0), _covariance(features_NF), len(features_NF))
 
 
 def _covariance(features_NF: Matrix) -> Matrix:

@@ -110,12 +110,25 @@ def feature_net(dataset: ImageDataset, cache_dir: Path, runtime: Runtime, seed: 
     if record is None:
         record = _make(dataset, exact, seed)
         keep_features(cache_dir, identity, record)
+    return _net(record, exact)
+
+
+def kept_feature_net(fingerprint: str, cache_dir: Path, runtime: Runtime, seed: int = 0) -> FeatureNet | None:
+    """Return the feature net of the data set that had this fingerprint, or None when it is not in the cache.
+
+    Raises CorruptCheckpoint as `feature_net` does.
+    """
+    record = find_features(cache_dir, {"fingerprint": fingerprint, "seed": seed})
+    return None if record is None else _net(record, measuring_runtime(runtime))
+
+
+def _net(record: FeatureRecord, runtime: Runtime) -> FeatureNet:
     return FeatureNet(
-        classifier=_restore(record, exact),
+        classifier=_restore(record, runtime),
         kind=record.kind,
         digest=record.digest,
-        image_size=dataset.image_size,
-        channels=dataset.channels,
+        image_size=record.spec.image_size,
+        channels=record.spec.channels,
         scale=record.scale,
         accuracy=record.accuracy,
     )
