@@ -1,7 +1,10 @@
 """A registered data set as it is now, beside what it was."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from cli.context import Workspace
 from cli.datasetreading import read_dataset
@@ -33,6 +36,19 @@ def compare(workspace: Workspace, row: "RegisteredDataset") -> Comparison:
         return Comparison(row.name, tuple(_changes_of(workspace, row)))
     except (StorageError, PermissionDenied) as error:  # one set must not cost the results of the others
         return Comparison(row.name, hindrance=f"{error.message}; {error.hint}" if error.hint else error.message)
+
+
+def print_comparisons(found: Sequence[Comparison]) -> None:
+    """Print a line for each data set: on stdout for one that has changed or could not be compared."""
+    for each in found:
+        if each.hindrance is not None:
+            click.echo(f"data set {each.name} could not be compared: {each.hindrance}")
+        elif each.changes:
+            click.echo(f"data set {each.name} has changed: {'; '.join(each.changes)}")
+        else:
+            say(f"data set {each.name} is as it was registered")
+    if not found:
+        say("no data set is registered")
 
 
 def _changes_of(workspace: Workspace, row: "RegisteredDataset") -> list[str]:

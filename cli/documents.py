@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 1_000_000  # a spec has some hundred; whatever is larger is another file
 
 _GATE_KEYS = ("gates", "primary")
-_COUNT_KEYS = ("images", "n", "shard_size")
+_COUNT_KEYS = ("images", "n", "shard_size", "min_images")
 _SPAN_KEYS = ("retry_seconds", "time_limit_seconds")
 _MERGED_KEYS = ("options", "labels")  # a flag adds to what the file says of these
 # What made the job wait belongs to its time, and its key to that one job.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli.driftfacts import drift_fields
 from cli.formatting import age, duration, plural, size, spec_fields, utc, value_text
 from cli.jobpace import pace_fields
 from cli.jobs import device_text, done_images, job_json, model_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _PATHS = {
     "output", "contact_sheet", "index", "report", "neighbours", "manifest", "strips", "sequences", "restoration",
+    "data_traces",
 }  # fmt: skip  # of a result, below the storage root
 _TABLES = {"rates", "gates", "primary"}  # of a result, that are shown as such
 
@@ -145,6 +147,10 @@ def _result_fields(result: Mapping[str, Any], root: Path) -> dict[str, str]:
             fields[str(value.get("name"))] = value_text(value.get("value"))
         elif key == "fidelity":
             fields |= {way: f"PSNR {mean['psnr']:.2f} dB, SSIM {mean['ssim']:.4f}" for way, mean in value.items()}
+        elif key == "drift":
+            fields |= drift_fields(value)
+        elif key == "skipped":
+            fields["skipped"] = f"{value['reason']}: {value['detail']}"
         elif key in _PATHS:
             fields[key.replace("_", " ")] = located(str(value), root)
         elif key == "bytes":

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from imagemodels.presets import PRESETS
+from pixmill.lineage import DATA, PARENT
 
 if TYPE_CHECKING:
     from db.tables import ModelEvent, ModelVersion
 
-PARENT = "parent"  # of a lineage: the version that training began with, if it was one
 # What the lineage of every version should have; versions of an older pixmill lack some.
 LINEAGE: Mapping[str, str] = {
     "spec_digest": "spec digest",
@@ -73,5 +73,15 @@ def lineage_facts(version: "ModelVersion") -> dict[str, object]:
     """What the version was made from, and where."""
     lineage = version.lineage
     known = {title: lineage.get(key, "not recorded") for key, title in LINEAGE.items()}
-    more = {key.replace("_", " "): value for key, value in lineage.items() if key not in {*LINEAGE, PARENT}}
-    return {**known, "started from": lineage.get(PARENT) or "the seed, no other model", **more}
+    more = {key.replace("_", " "): value for key, value in lineage.items() if key not in {*LINEAGE, PARENT, DATA}}
+    return {**known, "started from": lineage.get(PARENT) or "the seed, no other model", **more, **_data_facts(lineage)}
+
+
+def _data_facts(lineage: Mapping[str, Any]) -> dict[str, object]:
+    """The levels of the data, by which later ones are compared with them."""
+    summary = lineage.get(DATA, {}).get("summary")
+    if summary is None:
+        return {}
+    levels = zip(summary["mean"], summary["deviation"], strict=True)
+    told = ", ".join(f"{mean:.3f} ± {deviation:.3f}" for mean, deviation in levels)
+    return {"data levels": f"{told} of {summary['sampled']:,} images, black 0, white 1"}

@@ -57,6 +57,8 @@ def reason_of(line: "JobLine", situation: Situation) -> Reason | None:
     job = line.job
     if job.state is State.FAILED:
         return Reason(code=job.reason or "Error", text=job.message or "")
+    if job.state is State.SUCCEEDED:  # without doing anything
+        return Reason(code=job.reason, text=job.message or "") if job.reason else None
     if job.state is State.RUNNING:
         return _running_reason(line, situation)
     return next(waiting_reasons(line, situation), None)

@@ -165,7 +165,8 @@ def summary(spec: "Spec") -> str:
     """What the job does, in some words."""
     match spec:
         case TrainSpec():
-            return f"train {spec.model} on {spec.dataset}, {count(spec.images)} images"
+            begun = f", from {spec.start_from}" if spec.start_from else ""
+            return f"train {spec.model} on {spec.dataset}, {count(spec.images)} images{begun}"
         case GenerateSpec():
             return f"generate {count(spec.n)} images with {' + '.join(spec.models)}"
         case AnimateSpec():

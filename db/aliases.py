@@ -136,6 +136,12 @@ def aliases_of(session: Session, model_id: int) -> dict[str, int]:
     return {row.name: row.version for row in rows}
 
 
+def aliased_version(session: Session, name: str, alias: str) -> int | None:
+    """The version of a model that an alias stands for; None: for none, or there is no such model."""
+    of_model = select(ModelAlias.version).join(Model).where(Model.name == name, ModelAlias.name == alias)
+    return session.scalars(of_model).one_or_none()
+
+
 def aliases_by_version(session: Session) -> dict[tuple[int, int], list[str]]:
     """(model id, version) → its aliases, champion first, of all models."""
     found: dict[tuple[int, int], list[str]] = {}

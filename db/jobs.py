@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import cast, func, insert, select
+from sqlalchemy import cast, func, insert, select, update
 from sqlalchemy.dialects.postgresql import REGCLASS
 from sqlalchemy.orm import Session
 
@@ -173,6 +173,12 @@ def get_job(session: Session, job_id: int) -> Job:
     if job is None:
         raise NotFound(f"there is no job {job_id}", hint="pixmill ps --all")
     return job
+
+
+def explain_success(session: Session, job_id: int, task_id: int, *, reason: str, message: str) -> None:
+    """Say of a job of one task, which has just succeeded, why it has done nothing."""
+    for table, row_id in ((Job, job_id), (Task, task_id)):
+        session.execute(update(table).where(table.id == row_id).values(reason=reason, message=message))
 
 
 def find_by_key(session: Session, key: str) -> Job | None:

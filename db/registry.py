@@ -10,9 +10,21 @@ from sqlalchemy.orm import Session, joinedload
 
 from db.engine import insert_absent
 from db.jobs import ended, get_job
-from db.tables import Dataset, Evaluation, Job, Model, ModelAlias, ModelEvent, ModelVersion
+from db.tables import (
+    Checkpoint,
+    CheckpointKind,
+    Dataset,
+    Evaluation,
+    Job,
+    Model,
+    ModelAlias,
+    ModelEvent,
+    ModelVersion,
+    Task,
+)
 from pixmill.errors import Conflict, NotFound, UserError
 from pixmill.names import did_you_mean, suggestion
+from pixmill.states import State
 from pixmill.times import write_time
 
 VERSION_REMOVED = "remove_version"  # the event of a version whose files went
@@ -131,13 +143,28 @@ def _model_of_job(session: Session, job_id: int) -> ModelVersion | Job:
         _require_present(session, version)
         return version
     if job.state.is_terminal:
-        raise Conflict(f"train job {job_id} has {ended(job.state)} without a model", hint=f"pixmill job show {job_id}")
+        why = f": {job.reason}: {job.message}" if job.state is State.SUCCEEDED and job.reason else ""
+        raise Conflict(
+            f"train job {job_id} has {ended(job.state)} without a model{why}", hint=f"pixmill job show {job_id}"
+        )
     return job
 
 
 def version_of_job(session: Session, job_id: int) -> ModelVersion | None:
     """The version that this train job published."""
     return session.scalars(_versions().where(ModelVersion.job_id == job_id)).one_or_none()
+
+
+def training_state(session: Session, version: ModelVersion) -> Checkpoint | None:
+    """The published state of the training that gave a version, as it was when it gave it; None: there is none."""
+    statement = (
+        select(Checkpoint)
+        .join(Task, Task.id == Checkpoint.task_id)
+        .where(Task.job_id == version.job_id, Checkpoint.images_seen == version.images_seen)
+        .order_by(Checkpoint.kind == CheckpointKind.LAST, Checkpoint.id.desc())
+        .limit(1)
+    )
+    return session.scalars(statement).one_or_none()
 
 
 def list_versions(session: Session, name: str | None = None, *, removed: bool = False) -> Sequence[ModelVersion]:

@@ -53,6 +53,17 @@ def load_model(folder: Path, runtime: Runtime, batch_size: int | None = None) ->
     return model_of(network, runtime, batch_size)
 
 
+def checked_weights(folder: Path, digest: str) -> bytes:
+    """Return the weights in ``folder`` as they lie in their file, if they are those of the model of that digest.
+
+    Raises CorruptCheckpoint when a file is missing or was altered, or the model is another one.
+    """
+    card = read_card(folder)
+    if card.digest != digest:
+        raise CorruptCheckpoint(f"{folder} holds another model: its digest is {card.digest}, recorded {digest}")
+    return _checked_weights(folder / WEIGHTS_FILE, card)
+
+
 def _checked_weights(path: Path, card: ModelCard) -> bytes:
     try:
         content = path.read_bytes()

@@ -10,6 +10,7 @@ from pixmill.specs import NAME_PATTERN, OnBadImage
 
 DATASET_KEY = "dataset"  # of a task's parameters
 ROLES = (DATASET_KEY, "examples", "style")  # what a spec may name data sets for; a task's parameters pin them alike
+AGAINST_KEY = "against"  # of a train task's parameters: the version whose data its own are compared with
 SHOWN_DIGITS = 12  # of a fingerprint, in `NAME@FINGERPRINT`
 
 _REFERENCE = re.compile(rf"(?P<name>{NAME_PATTERN.strip('^$')})(?:@(?P<pin>[0-9a-f]{{8,64}}))?")

@@ -4,7 +4,8 @@
     ├── UserError                   2    the request itself is wrong
     │   ├── SpecError                    a job spec has an unknown key or a bad value
     │   └── DatasetError                 a data set is missing, empty or holds unreadable images
-    │       └── DatasetChanged           a registered data set is no longer what was registered
+    │       ├── DatasetChanged           a registered data set is no longer what was registered
+    │       └── DataRefused              too little of a data set is as it was
     ├── NotFound                    3    no such job, model, output …
     ├── Conflict                    4    the request is fine, the present state forbids it
     │   ├── InvalidMove                  a job cannot go from this state to that one
@@ -60,6 +61,10 @@ class DatasetError(UserError):
 
 class DatasetChanged(DatasetError):
     """A registered data set holds other images, classes or roles than when it was registered."""
+
+
+class DataRefused(DatasetError):
+    """A data set is so much smaller, or so different, than that of the model before that something must be wrong."""
 
 
 class NotFound(PixmillError):

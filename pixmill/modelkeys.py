@@ -5,6 +5,7 @@ from typing import Any
 
 _MODEL = ("model",)
 MODEL_KEYS: Mapping[str, tuple[str, ...]] = {
+    "train": ("start_from",),  # its `model` is a preset
     "generate": ("model", "further_models", "filter_model"),
     "animate": _MODEL,
     "edit": _MODEL,
@@ -13,7 +14,7 @@ MODEL_KEYS: Mapping[str, tuple[str, ...]] = {
     "compress": _MODEL,
     "decompress": _MODEL,
     "restore": _MODEL,
-}  # the `model` of a train job is a preset
+}
 
 
 def models_of(spec: Mapping[str, Any]) -> Iterator[str]:

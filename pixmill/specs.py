@@ -17,6 +17,7 @@ from pixmill.times import parse_time, write_time
 
 SPEC_VERSION = 1
 FRAMES_A_SHARD = 2000  # of animations and edits, about
+FROM_SCRATCH = "none"  # instead of a model to begin with
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Precision = Literal["fp32", "bf16", "auto"]
@@ -29,6 +30,7 @@ ImageNumber = Annotated[int, Field(ge=0, lt=2**62)]
 Strength = Annotated[float, Field(ge=-100, le=100)]
 Weight = Annotated[float, Field(ge=0, le=1e12)]
 Share = Annotated[float, Field(gt=0, le=1e12)]
+PartOfAll = Annotated[float, Field(ge=0, le=1)]
 ImageEncoder = Literal["png", "png-small", "webp", "jpeg"]
 OutputFormat = Literal["webdataset", "parquet", "files", "raw"]
 
@@ -65,6 +67,11 @@ class _Spec(_Frozen):
 class TrainSpec(_Spec):
     """Train one model on one data set, and publish it as the next version of a model line."""
 
+    added: ClassVar[frozenset[str]] = frozenset(
+        {"start_from", "skip_unchanged", "accept_drift", "min_images", "max_shrink", "max_class_shift"}
+        | {"max_unreadable"}
+    )
+
     kind: Literal["train"] = "train"
     model: str  # preset, such as "vae"; `pixmill model presets` lists them
     dataset: str  # "digits", "mnist", "folder:PATH", …
@@ -78,6 +85,18 @@ class TrainSpec(_Spec):
     precision: Precision = "fp32"
     on_bad_image: OnBadImage = "fail"
     options: dict[str, OptionValue] = Field(default_factory=dict)  # overrides of the preset, such as {"width": 32}
+    start_from: str | None = None  # model whose weights it begins with; "none", or nothing: those of the seed
+    skip_unchanged: bool | None = None  # train nothing on the very data that the version before was trained on
+    accept_drift: bool | None = None  # whatever has become of the data, train on them
+    min_images: Annotated[int, Field(ge=1, le=10**12)] | None = None  # fewer are refused; default: any number will do
+    max_shrink: PartOfAll | None = None  # of the images of the version before, that may be missing; default: 0.5
+    max_class_shift: PartOfAll | None = None  # of all images, that may be of other classes than before; default: 0.5
+    max_unreadable: PartOfAll | None = None  # of all files, that may be left out as unreadable; default: 0.5
+
+    @field_validator("start_from", mode="before")
+    @classmethod
+    def _none_is_no_model(cls, start_from: Any) -> Any:
+        return None if start_from == FROM_SCRATCH else start_from
 
 
 class GenerateSpec(_Spec):

@@ -86,12 +86,16 @@ def job_state(task_states: Iterable[State]) -> State:
     return next(state for state in (State.QUEUED, State.PENDING) if state in states)
 
 
+NO_NEW_DATA = "NoNewData"  # why a train job that has succeeded has trained nothing
+
+
 class FailureReason(StrEnum):
     """Why a task failed, in one word that scripts can match."""
 
     USER_ERROR = "UserError"
     DATASET_MISSING = "DatasetMissing"
     DATASET_CHANGED = "DatasetChanged"
+    DATA_REFUSED = "DataRefused"
     DISK_FULL = "DiskFull"
     OUT_OF_MEMORY = "OOM"
     NON_FINITE_LOSS = "NaNLoss"

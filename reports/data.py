@@ -150,6 +150,7 @@ class TrainSection:
     steps: Sequence[StepTable] = ()  # of a model that predicts frames
     steps_note: str = ""  # on what they were measured
     restoration: FidelityTable | None = None  # of a model that restores images
+    drift: Mapping[str, str] = field(default_factory=dict)  # how the data differ from those of the version before
     warnings: Sequence[str] = ()
 
 

@@ -52,7 +52,8 @@ def _as_submitted_then(session: Session, spec: Spec, present: Job) -> Spec:
     aliases = aliases_of_task(first_params(session, present.id)) if named else {}
     models = [key for key in named if _are_named(session, getattr(spec, key), then.get(key), aliases)]
     datasets = [key for key in kind.datasets.values() if _is_name_of_dataset(getattr(spec, key), then.get(key))]
-    left_open = [key for key in kind.left_to_model if getattr(spec, key) is None]
+    has_model = any(getattr(spec, key) for key in named)
+    left_open = [key for key in kind.left_to_model if has_model and getattr(spec, key) is None]
     fixed = {key: then.get(key) for key in (*models, *datasets, *left_open)}
     return parse_spec({**spec.model_dump(mode="json"), **fixed})
 

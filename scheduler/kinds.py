@@ -21,6 +21,7 @@ from pixmill.specs import (
     Spec,
     TrainSpec,
 )
+from scheduler.beginning import compared_with, pin_train
 from scheduler.editing import check_edit
 from scheduler.gating import check_gate
 from scheduler.generation import check_generate
@@ -73,6 +74,10 @@ def _without_models(_session: Session, spec: S, _parents: Parents) -> S:
     return spec
 
 
+def _nothing_more(_session: Session, _spec: S, _name: str) -> Mapping[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kind(Generic[S]):
     """How a spec is checked, fixed, planned and named, and what of it names what else."""
@@ -83,6 +88,7 @@ class Kind(Generic[S]):
     pin: Callable[[Session, S, Parents], S] = _without_models  # models and outputs, in the database
     datasets: Mapping[str, str] = field(default_factory=dict)  # what a data set is for → the key that names it
     left_to_model: tuple[str, ...] = ()  # keys that the model decides when nothing is asked for
+    params: Callable[[Session, S, str], Mapping[str, Any]] = _nothing_more  # of each task, of a job of that name
 
 
 def kind_of(spec: Spec) -> Kind[Any]:
@@ -108,9 +114,12 @@ _ON_DATASET = {DATASET_KEY: "dataset"}
 KINDS: Mapping[str, Kind[Any]] = {
     "train": Kind[TrainSpec](
         check=check_train,
+        pin=pin_train,
         plan=plan_train,
         default_name=_after_dataset,
         datasets=_ON_DATASET,
+        left_to_model=("image_size", "channels"),
+        params=compared_with,
     ),
     "generate": Kind[GenerateSpec](
         check=lambda spec: check_format(check_generate(spec)),

@@ -63,7 +63,7 @@ def _pin_further(session: Session, spec: GenerateSpec, version: ModelVersion | N
 
 def pin_animate(session: Session, spec: AnimateSpec, parents: Parents) -> AnimateSpec:
     """Fix the version as `pin_generate` does, and what of the spec depends on it."""
-    reference, version, trained = _pinned_as_trained(session, spec.model, parents, require_animator)
+    reference, version, trained = pinned_as_trained(session, spec.model, parents, require_animator)
     spec = settled(spec.model_copy(update={"model": reference}), trained)
     _check_classes(spec.classes or (), version)
     return spec
@@ -72,7 +72,7 @@ def pin_animate(session: Session, spec: AnimateSpec, parents: Parents) -> Animat
 def pin_edit(session: Session, spec: EditSpec, parents: Parents) -> EditSpec:
     """Fix the version, and what of the spec depends on it."""
     require = partial(require_editor, spec.way)
-    reference, version, trained = _pinned_as_trained(session, spec.model, parents, require)
+    reference, version, trained = pinned_as_trained(session, spec.model, parents, require)
     spec = settled_edit(spec.model_copy(update={"model": reference}), trained, version)
     _check_classes(spec.classes or (), version)
     return spec
@@ -80,7 +80,7 @@ def pin_edit(session: Session, spec: EditSpec, parents: Parents) -> EditSpec:
 
 def pin_restore(session: Session, spec: RestoreSpec, parents: Parents) -> RestoreSpec:
     """Fix the version as `pin_generate` does, once what it was trained on allows what is asked for."""
-    reference, _version, trained = _pinned_as_trained(session, spec.model, parents, require_restorer)
+    reference, _version, trained = pinned_as_trained(session, spec.model, parents, require_restorer)
     spec = spec.model_copy(update={"model": reference})
     check_damage(spec, trained)
     return spec
@@ -122,7 +122,7 @@ def _pin_judge(session: Session, spec: EvaluateSpec, judge: str, parents: Parent
 
 def pin_gate(session: Session, spec: GateSpec, parents: Parents) -> GateSpec:
     """Fix challenger and champion, and the gates where none were asked for."""
-    reference, version, trained = _pinned_as_trained(session, spec.model, parents, require_generator)
+    reference, version, trained = pinned_as_trained(session, spec.model, parents, require_generator)
     spec = settled_gate(spec.model_copy(update={"model": reference}), trained, version)
     if spec.against is None:
         return spec
@@ -148,7 +148,7 @@ def _pinned(
     return found.reference, found
 
 
-def _pinned_as_trained(
+def pinned_as_trained(
     session: Session, reference: str, parents: Parents, require: Callable[[str, str], None]
 ) -> tuple[str, ModelVersion | None, TrainSpec]:
     """What `_pinned` gives, and how the model was, or is, trained."""

@@ -75,13 +75,14 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
     parents = _parents(session, options)
     asked = spec
     spec, pinned = pin_datasets(session, kind.pin(session, asked, parents), kind.datasets)
-    pinned |= aliases_param(asked, spec)
+    name = options.name or kind.default_name(spec)
+    pinned |= {**aliases_param(asked, spec), **kind.params(session, spec, name)}
     device_kind = None if options.device == "any" else DeviceKind(options.device)
     plan = kind.plan(spec, partial(pace_of, session, spec, device_kind))
     stored = spec.model_dump(mode="json")
     return NewJob(
         kind=spec.kind,
-        name=options.name or kind.default_name(spec),
+        name=name,
         spec=stored,
         spec_digest=spec.digest(),
         options=options.model_dump(mode="json", exclude_defaults=True),

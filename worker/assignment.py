@@ -33,6 +33,32 @@ class ModelInput:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StartInput:
+    """The model version that training begins with."""
+
+    reference: str
+    folder: str
+    digest: str
+    image_size: int
+    channels: int
+    classes: tuple[str, ...]
+    images: int  # that its weights have learnt from, those of the versions before it included
+    state: StoredFile  # of its training
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataInput:
+    """The data of an earlier version, with which those of a train task are compared."""
+
+    reference: str  # of the version
+    name: str
+    fingerprint: str
+    description: dict[str, Any]
+    summary: dict[str, Any] | None = None  # what its lineage tells of them
+    traces: StoredFile | None = None  # what its training has kept of them
+
+
+@dataclass(frozen=True, kw_only=True)
 class ShardInput:
     """A published shard and where it lies."""
 
@@ -62,6 +88,8 @@ class Assignment:
     further_models: tuple[ModelInput, ...] = ()  # that make images of the same job, or that a gate is held against
     judge: ModelInput | None = None  # the classifier by which an evaluation measures, or a generate job chooses
     shards: tuple[ShardInput, ...] = ()
+    start: StartInput | None = None
+    before: DataInput | None = None
     version: int = field(default=VERSION)
 
     @property
@@ -84,8 +112,22 @@ class Assignment:
             "further_models": tuple(_known_model(entry) for entry in values["further_models"]),
             "judge": _model(values["judge"]),
             "shards": tuple(ShardInput(**entry) for entry in values["shards"]),
+            "start": _start(values["start"]),
+            "before": _data(values["before"]),
         }
         return cls(**{**values, **parts})
+
+
+def _start(values: dict[str, Any] | None) -> StartInput | None:
+    if values is None:
+        return None
+    return StartInput(**{**values, "classes": tuple(values["classes"]), "state": StoredFile(**values["state"])})
+
+
+def _data(values: dict[str, Any] | None) -> DataInput | None:
+    if values is None:
+        return None
+    return DataInput(**{**values, "traces": StoredFile(**values["traces"]) if values["traces"] else None})
 
 
 def _model(values: dict[str, Any] | None) -> ModelInput | None:

@@ -26,7 +26,6 @@ from pixmill.specs import NAME_PATTERN
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from cli.datasetchanges import Comparison
     from db.tables import RegisteredDataset
 
 COLUMNS = [
@@ -230,7 +229,7 @@ def verify(ctx: click.Context, name: str | None, everything: bool, output_format
 
     Prints one line for each that has changed or could not be compared; rc 1 if there is one.
     """
-    from cli.datasetchanges import compare
+    from cli.datasetchanges import compare, print_comparisons
     from db.datasets import registered_dataset, registered_datasets
 
     if (name is None) == (not everything):
@@ -246,21 +245,38 @@ def verify(ctx: click.Context, name: str | None, everything: bool, output_format
         ]
         print_item("dataset_verification", {"datasets": items})
     else:
-        _print_comparisons(found)
+        print_comparisons(found)
     if not all(each.is_intact for each in found):
         ctx.exit(1)
 
 
-def _print_comparisons(found: "list[Comparison]") -> None:
-    for each in found:
-        if each.hindrance is not None:
-            click.echo(f"data set {each.name} could not be compared: {each.hindrance}")
-        elif each.changes:
-            click.echo(f"data set {each.name} has changed: {'; '.join(each.changes)}")
-        else:
-            say(f"data set {each.name} is as it was registered")
-    if not found:
-        say("no data set is registered")
+@command.command(
+    "drift",
+    epilog=examples(
+        "pixmill dataset drift galaxies folder:/data/galaxies-new",
+        "pixmill dataset drift galaxies --against galaxies-vae@champion",
+    ),
+)
+@click.argument("names", metavar="NAME [NEWER]", nargs=-1, required=True)
+@click.option("--against", metavar="MODEL", help="Compare NAME with what this model was trained on.")
+@output_option("text", "json")
+@click.pass_context
+def drift(ctx: click.Context, names: tuple[str, ...], against: str | None, output_format: str) -> None:
+    """Tell how one data set differs from another, or from what a model was trained on: images, classes, levels, looks.
+
+    NAME and NEWER are what --dataset takes, and are read now. rc 1 if a train job would refuse them by its defaults.
+    """
+    from cli.drifting import drift_against, drift_between, print_drift
+
+    workspace = ctx.ensure_object(Workspace)
+    if len(names) + (against is not None) != 2:
+        raise click.UsageError("name two data sets, or one and --against MODEL", ctx)
+    if against is None:
+        known, found = drift_between(workspace, *names)
+    else:
+        known, found = drift_against(workspace, names[0], against)
+    if not print_drift(known, found, as_json=output_format == "json"):
+        ctx.exit(1)
 
 
 @command.command("rm", epilog=examples("pixmill dataset rm galaxies"))

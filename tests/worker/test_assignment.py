@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.assignment import Assignment, ModelInput, ShardInput, StoredFile
+from worker.assignment import Assignment, DataInput, ModelInput, ShardInput, StartInput, StoredFile
 
 TEXTS = st.text(max_size=20)
 COUNTS = st.integers(0, 2**63 - 1)
@@ -22,6 +22,8 @@ MODELS = st.builds(
     dataset=TEXTS,
     dataset_fingerprint=TEXTS,
 )
+STARTS = st.builds(StartInput, classes=st.lists(TEXTS, max_size=3).map(tuple), state=FILES)
+DATA = st.builds(DataInput, description=OBJECTS, summary=st.none() | OBJECTS, traces=st.none() | FILES)
 ASSIGNMENTS = st.builds(
     Assignment,
     job_id=COUNTS,
@@ -39,6 +41,8 @@ ASSIGNMENTS = st.builds(
     model=st.none() | MODELS,
     judge=st.none() | MODELS,
     shards=st.lists(st.builds(ShardInput, folder=TEXTS, record=OBJECTS), max_size=3).map(tuple),
+    start=st.none() | STARTS,
+    before=st.none() | DATA,
     version=st.just(1),
 )
 

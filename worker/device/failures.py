@@ -3,13 +3,14 @@
 from imagemodels.data.errors import DatasetMissing, DownloadFailed
 from imagemodels.errors import CorruptCheckpoint, ModelError, NonFiniteLoss, OutOfMemory, RankLost
 from imagemodels.memory import is_out_of_memory
-from pixmill.errors import CorruptFile, DatasetChanged, DiskFull, PixmillError, UserError
+from pixmill.errors import CorruptFile, DataRefused, DatasetChanged, DiskFull, PixmillError, UserError
 from pixmill.states import FailureReason
 
 _REASONS: tuple[tuple[type[BaseException], FailureReason], ...] = (
     (DatasetMissing, FailureReason.DATASET_MISSING),
     (DownloadFailed, FailureReason.DATASET_MISSING),
     (DatasetChanged, FailureReason.DATASET_CHANGED),
+    (DataRefused, FailureReason.DATA_REFUSED),
     (NonFiniteLoss, FailureReason.NON_FINITE_LOSS),
     (CorruptCheckpoint, FailureReason.CORRUPT_FILE),
     (CorruptFile, FailureReason.CORRUPT_FILE),

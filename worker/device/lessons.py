@@ -26,6 +26,7 @@ from imagemodels.training.run import Run
 from imagemodels.training.runs import new_run
 from pixmill.specs import TrainSpec
 from storage.pictures import contact_sheet, save_png
+from worker.assignment import StartInput
 from worker.device.desk import Desk
 from worker.device.real_images import read_real_images, read_sequences
 
@@ -73,8 +74,13 @@ def _read(desk: Desk, spec: TrainSpec) -> Data:
     return read(desk, spec.dataset, image_size=size, channels=channels, on_bad_image=spec.on_bad_image)
 
 
-def train_config(spec: TrainSpec, data: Data) -> TrainConfig:
-    """What the spec asks for, of this data."""
+def class_names(config: TrainConfig, data: Data) -> tuple[str, ...]:
+    """The classes that the model learns; none if it learns none."""
+    return images_of(data).class_names if config.num_classes else ()
+
+
+def train_config(spec: TrainSpec, data: Data, start: StartInput | None = None) -> TrainConfig:
+    """What the spec asks for, of this data and from this beginning."""
     needs_classes = spec.conditional or resolve(spec.model).family == "classifier"
     num_classes = len(data.class_names) if needs_classes and isinstance(data, ImageDataset) else 0
     return TrainConfig(
@@ -88,6 +94,7 @@ def train_config(spec: TrainSpec, data: Data) -> TrainConfig:
         seed=spec.seed,
         precision=spec.precision,
         devices=spec.devices,
+        images_before=start.images if start else 0,
         evaluate_every=max(1, spec.images // MEASUREMENTS),
         samples_every=max(1, spec.images // SAMPLE_GRIDS),
         sample_count=GRID_IMAGES,

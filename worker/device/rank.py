@@ -125,7 +125,8 @@ def _same_run(desk: "Desk", warm: "WarmModels") -> "Descent":
     spec = TrainSpec.model_validate(desk.assignment.spec)
     data = read_data(desk, spec)
     warm.prepare(data.image_size)
-    run = new_trainer(train_config(spec, data), data, warm.runtime(spec.precision), None, warm.ranks)
+    config = train_config(spec, data, desk.assignment.start)
+    run = new_trainer(config, data, warm.runtime(spec.precision), None, warm.ranks)
     assert isinstance(run, Descent)  # the submit has refused any other on several devices
     return run
 

@@ -15,7 +15,8 @@ from pixmill.errors import Conflict
 from pixmill.settings import Settings
 from storage.places import outputs_url
 from storage.s3.bucket import is_url
-from worker.assignment import Assignment, ModelInput, ShardInput, StoredFile
+from worker.assignment import Assignment, ModelInput, ShardInput
+from worker.parent.beginning import beginning_inputs, stored_file
 
 
 def build_assignment(session: Session, lease: Lease, settings: Settings, threads: int) -> Assignment:
@@ -41,11 +42,7 @@ def _inputs(session: Session, lease: Lease, settings: Settings) -> dict[str, Any
     match lease.role:
         case Role.TRAIN:
             stored = task_checkpoints(session, lease.task_id, CheckpointKind.LAST, above=lease.checkpoint_floor)
-            return {
-                "checkpoints": tuple(
-                    StoredFile(path=row.path, sha256=row.sha256, size_bytes=row.size_bytes) for row in stored
-                )
-            }
+            return {"checkpoints": tuple(map(stored_file, stored)), **beginning_inputs(session, lease)}
         case Role.GENERATE:
             shards = job_shards(session, lease.job_id)
             published = [row.number for row in shards if row.task_id == lease.task_id]

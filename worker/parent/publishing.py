@@ -10,6 +10,7 @@ from db.leases import Lease
 from db.registry import add_version, ensure_dataset, resolve_model
 from db.tables import Dataset, Evaluation, ModelVersion, Role, Worker
 from pixmill.errors import Conflict
+from worker.parent.beginning import begun_and_kept, tell_of_data, tell_parent, tell_skipped
 
 Publish = Callable[[Session, Lease, Mapping[str, Any]], dict[str, Any]]
 
@@ -25,6 +26,11 @@ def publisher(role: Role) -> Publish | None:
 
 
 def _publish_model(session: Session, lease: Lease, result: Mapping[str, Any]) -> dict[str, Any]:
+    if "drift_told" in result:
+        tell_of_data(session, lease, result["drift_told"])
+    if "skipped" in result:
+        tell_skipped(session, lease, result["skipped"])
+        return {key: result[key] for key in ("skipped", "drift")}
     dataset = _dataset(session, result)
     metric = result["metric"] or {}
     version = add_version(
@@ -50,6 +56,7 @@ def _publish_model(session: Session, lease: Lease, result: Mapping[str, Any]) ->
             },
         ),
     )
+    tell_parent(session, lease, version)
     measured = result.get("measured")  # by the train job itself, of a model that makes no images
     if measured:
         _add_evaluation(session, lease, lease.job_id, version, dataset, measured)
@@ -60,7 +67,8 @@ def _publish_model(session: Session, lease: Lease, result: Mapping[str, Any]) ->
         "best_images_seen": result["best_images_seen"],
         "metric": result["metric"],
         "dataset": dataset.fingerprint,
-        **{name: result[name] for name in ("held_out", "sequences", "restoration") if name in result},
+        **{name: result[name] for name in ("held_out", "sequences", "restoration", "drift") if name in result},
+        **begun_and_kept(version),
         **_used(result),
     }
 

@@ -79,6 +79,7 @@ common_options = stacked(
     epilog=examples(
         "pixmill submit train --model vae --dataset digits",
         "pixmill submit train --model sngan --dataset folder:~/flowers --image-size 32 --images 2M --set width=64",
+        "pixmill submit train --model vae --dataset flowers --name flowers --from flowers@champion --skip-unchanged",
     ),
 )
 @click.option("--model", help="Preset; `pixmill model presets` lists them.")
@@ -96,6 +97,20 @@ common_options = stacked(
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "auto"]), help="Numbers to compute with.")
 @click.option("--on-bad-image", type=click.Choice(["fail", "skip"]), help="What an unreadable image means.")
 @click.option("--set", "options", multiple=True, type=PAIR, help="Option of the preset; repeatable.")
+@click.option(
+    "--from",
+    "start_from",
+    metavar="MODEL",
+    help="Begin with the weights of NAME, NAME@VERSION, NAME@ALIAS or job:ID.  [default: none]",
+)
+@click.option("--skip-unchanged", is_flag=True, default=None, help="Train nothing if the data are those of before.")
+@click.option("--accept-drift", is_flag=True, default=None, help="Train, whatever has become of the data.")
+@click.option("--min-images", type=COUNT, help="Refuse data of fewer images.  [default: 1]")
+@click.option(
+    "--max-shrink", type=float, metavar="SHARE", help="Of the images before, that may be gone.  [default: 0.5]"
+)
+@click.option("--max-class-shift", type=float, metavar="SHARE", help="That may be of other classes.  [default: 0.5]")
+@click.option("--max-unreadable", type=float, metavar="SHARE", help="Of all files, left out.  [default: 0.5]")
 @common_options
 @pass_workspace
 def train(workspace: Workspace, /, **flags: Any) -> None:
