@@ -84,9 +84,9 @@ class DataTraces:
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 size, channels = (int(number) for number in arrays["shape"])
-                spreads = [_spread(arrays, name) for name in ("thumbnails", "features")]
                 images = SeenImages(arrays["keys"].astype(np.uint64))
-                return cls(size, channels, images, *spreads, net=arrays["net"].tobytes().decode())
+                thumbnails, features = (_spread(arrays, name) for name in ("thumbnails", "features"))
+                return cls(size, channels, images, thumbnails, features, net=arrays["net"].tobytes().decode())
         except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, BadZipFile) as error:
             raise CorruptCheckpoint(f"what was kept of the data cannot be read: {error}") from error
 
