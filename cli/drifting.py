@@ -64,7 +64,7 @@ def _read(workspace: Workspace, name: str, shape: Mapping[str, int]) -> "ImageDa
     return read_dataset(workspace, row.source, **_shape({**own, **shape}), on_bad_image="skip")
 
 
-def _shape(shape: Mapping[str, int]) -> dict[str, int | None]:
+def _shape(shape: Mapping[str, int]) -> dict[str, Any]:
     return {key: shape.get(key) for key in ("image_size", "channels")}
 
 

@@ -22,7 +22,7 @@ from tests.scheduler.desk import DEED, Desk
 from worker.parent.inputs import build_assignment
 from worker.parent.publishing import publisher
 
-SMALL = {"width": 8, "latent_size": 8}
+SMALL: dict[str, Any] = {"width": 8, "latent_size": 8}
 SPEC = TrainSpec(model="vae", dataset="digits", image_size=16, options=SMALL)
 AGAIN = SPEC.model_copy(update={"start_from": "digits"})
 
