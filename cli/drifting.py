@@ -33,14 +33,14 @@ def drift_against(workspace: Workspace, name: str, model: str) -> "tuple[KnownDa
 
     Raises NotFound, Conflict, DatasetError, StorageError or PermissionDenied.
     """
-    from cli.modelfacts import find_version, version_name
+    from db.registry import present_version
     from imagemodels.evaluation.drift import compared
 
     with workspace.database.read() as session:
-        version = find_version(session, model)
+        version = present_version(session, model)
         before = _known_of(workspace, version)
         shape = {"image_size": version.image_size, "channels": version.channels}
-        against = version_name(version)
+        against = version.reference
     known = _known(_read(workspace, name, shape))
     return known, compared(before, known, against)
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, select
 from sqlalchemy.orm import Session
 
 from db.moves import add_event, lock_jobs
 from db.needs import Need
-from db.tables import Checkpoint, CheckpointKind, Job, Task
+from db.tables import Checkpoint, CheckpointKind, Job, Model, ModelVersion, Task
 from db.workers import database_time
 from pixmill.retention import Policy
 from pixmill.states import TERMINAL, State
@@ -60,8 +60,22 @@ def judge_checkpoints(
         Job.id.label("job_id"),
         Job.state,
         Job.finished_at,
+        ModelVersion.version,
+        Model.name.label("model"),
     )
-    statement = select(*columns).join(Task, Task.id == Checkpoint.task_id).join(Job, Job.id == Task.job_id)
+    # The state that db.registry.training_state finds for a version that stands.
+    standing = and_(
+        ModelVersion.job_id == Job.id,
+        ModelVersion.images_seen == Checkpoint.images_seen,
+        ModelVersion.removed_at.is_(None),
+    )
+    statement = (
+        select(*columns)
+        .join(Task, Task.id == Checkpoint.task_id)
+        .join(Job, Job.id == Task.job_id)
+        .outerjoin(ModelVersion, standing)
+        .outerjoin(Model, Model.id == ModelVersion.model_id)
+    )
     if job_ids is not None:
         statement = statement.where(Job.id.in_(list(job_ids)))
     files: dict[str, list[Any]] = {}
@@ -96,6 +110,8 @@ def _needs(row: Any, policy: Policy, since: datetime) -> Iterator[Need]:
             yield Need("retry", f"pixmill job retry {row.job_id} --from best begins with it")
         elif row.id > row.checkpoint_floor:
             yield Need("retry", f"pixmill job retry {row.job_id} goes on from it")
+    if row.version is not None:
+        yield Need("version", f"pixmill submit train --from {row.model}@{row.version} begins with it")
     if row.finished_at >= since:
         yield Need("recent", f"job {row.job_id} {_ended(row.state)} within {policy.checkpoints}")
 
