@@ -14,7 +14,7 @@ ARGS ?=
 
 # Tests that run at the same time.  Their threads share the cores: those that wait must not spin.
 JOBS ?= 3
-units faults processes computations: export OMP_WAIT_POLICY := PASSIVE
+units faults processes computations long: export OMP_WAIT_POLICY := PASSIVE
 
 # Whose tests start processes and wait for them.  Those of all other rooms mostly compute, and are in no hurry.
 WAITING := $(addprefix tests/,acceptance local scheduler worker)
@@ -22,7 +22,7 @@ PATIENT := nice -n 19
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format types layers doctests units processes computations aloud faults chaos outages bench clean
+.PHONY: help install demo test lint format types layers doctests units processes computations aloud faults long chaos outages bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,7 +48,7 @@ demo: $(READY) ## train, generate and evaluate on real images, with live progres
 
 # Tests that start processes wait for a good part of their time, those of the fault matrix for half of it: what only
 # computes runs in that time, and says what it found at its end.
-test: $(READY) ## run every check
+test: $(READY) ## run every check that takes no more than seconds, in less than twelve minutes on two cores
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target aloud computations
 
@@ -86,11 +86,14 @@ computations: $(READY) ## types, layers, doctests, and the tests that only compu
 faults: $(READY) ## kill, stop and starve real processes, one after the other: what disturbs may not be disturbed
 	$(BIN)/pytest tests/faults $(ARGS)
 
+long: $(READY) ## variations of what the other tests show, which take many seconds each
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m long $(ARGS)
+
 chaos: $(READY) ## 500 random faults against real processes, half on SQLite and half on PostgreSQL
 	$(BIN)/python benchmarks/chaos.py --faults 500 $(ARGS)
 
 outages: $(READY) ## the fault matrix at full length: outages of minutes, every row on both databases
-	PIXMILL_TEST_SLOW=1 $(BIN)/pytest tests/faults $(ARGS)
+	PIXMILL_TEST_SLOW=1 $(BIN)/pytest -m 'long or not long' tests/faults $(ARGS)
 
 bench: $(READY) ## measure what the documentation says about speed
 	@for name in train_speed output manifest pickup schedules reliability; do \

@@ -33,7 +33,7 @@ SPECS = {
 }
 
 
-@pytest.mark.parametrize("model", SPECS)
+@pytest.mark.parametrize("model", ["sngan", pytest.param("vae", marks=pytest.mark.long)])
 def test_a_resumed_run_equals_an_undisturbed_one(line: Line, model: str) -> None:
     stopped = line.submit(SPECS[model], name=f"{model}-stopped")
     line.wait_for_training(stopped)

@@ -58,6 +58,7 @@ def test_a_killed_job_gives_the_same_bytes(line: Line, spec: GenerateSpec, undis
     assert shards_of(line, job) == undisturbed
 
 
+@pytest.mark.long
 def test_a_job_whose_worker_is_stopped_gives_the_same_bytes(
     line: Line, spec: GenerateSpec, undisturbed: Shards
 ) -> None:

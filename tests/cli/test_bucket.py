@@ -90,6 +90,7 @@ def test_lost_rows_come_back_from_a_bucket(outputs: str, run: Runner, world: Wor
     assert "shard-000001.parquet has changed" in found.out
 
 
+@pytest.mark.long
 def test_a_removed_data_set_leaves_nothing_in_the_bucket(outputs: str, run: Runner, bucket: Bucket) -> None:
     removed = run("output", "rm", 2, "-y", "-o", "json").json["item"]
     assert removed["files"] == 7
@@ -126,6 +127,7 @@ def test_garbage_in_a_bucket_goes_and_what_rows_need_stays(
     assert list(bucket.unfinished("")) == []
 
 
+@pytest.mark.long
 def test_a_running_attempt_keeps_what_it_has_sent(world: World, run: Runner, bucket: Bucket, outputs: str) -> None:
     world.generate("digits-vae")
     lease = world.claim(world.worker("cuda:0"))
@@ -141,6 +143,7 @@ def findings(run: Runner) -> dict[str, dict[str, str]]:
     return {line["part"]: line for line in run("doctor", "-o", "json").json["item"]["findings"]}
 
 
+@pytest.mark.long
 def test_the_doctor_looks_into_the_bucket(
     outputs: str, run: Runner, bucket: Bucket, valkey: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,7 @@ from tests.worker.conftest import long_train
 from tests.worker.line import _SCHEDULER, _WORKER, JOB_SECONDS, Line
 
 LEASE_SECONDS = 2.0
-TICK_SECONDS = 0.1
+TICK_SECONDS = 0.2  # lines that stand all the time tick beside the tests of the others
 GRACE_SECONDS = 2.0
 BREATH_SECONDS = 1.5  # for what should happen at once, on a machine that is busy
 SLOW = bool(os.environ.get("PIXMILL_TEST_SLOW"))  # set by `make outages`: both databases, outages at their full length

@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 from db.engine import open_database
 from db.views import JobFilter, list_jobs
 from pixmill.settings import Settings
@@ -23,6 +25,7 @@ def as_a_shell_reports(code: int) -> int:
     return 128 - code if code < 0 else code
 
 
+@pytest.mark.long
 def test_ctrl_c_keeps_the_jobs_says_so_and_stops_what_the_demo_started(pixmill: Pixmill, settings: Settings) -> None:
     demo = pixmill.start("demo")
     assert demo.stdout is not None

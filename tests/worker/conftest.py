@@ -40,7 +40,7 @@ def standing_postgresql(
     line.stop()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def line(request: pytest.FixtureRequest) -> Line:
     """A standing line on each kind of database, all of its processes up."""
     found: Line = request.getfixturevalue(f"standing_{request.param}")

@@ -175,6 +175,7 @@ def asked(line: Line, bucket: Bucket, *arguments: str) -> Any:
     return json.loads(answer.stdout)["item"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("s3_credentials")
 def test_a_server_or_a_worker_that_is_killed_in_the_middle_of_an_upload_costs_no_image(
     site: tuple[S3Server, Gate], own_line: Callable[..., Line]

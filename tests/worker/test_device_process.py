@@ -83,6 +83,7 @@ def test_a_process_that_cannot_be_started_is_told(tmp_path: Path, monkeypatch: p
     process.close()
 
 
+@pytest.mark.long
 def test_auto_takes_what_is_there() -> None:
     assert choose_device("auto") in {"cpu", "cuda:0"}
     assert choose_device("cuda:7") == "cuda:7"

@@ -48,6 +48,7 @@ def test_images_are_those_of_the_batch_that_fits(found: dict[str, dict[str, Any]
     assert short_memory.sample(short_memory.new_generator(size))["digest"] == found["sample"]["digest"]
 
 
+@pytest.mark.long
 def test_features_are_those_of_the_batch_that_fits(found: dict[str, dict[str, Any]]) -> None:
     classifier = short_memory.new_classifier()
     assert found["classify"]["size"] < classifier.batch_size

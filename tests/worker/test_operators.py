@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from db.control import (
@@ -145,6 +146,7 @@ def test_a_worker_goes_on_with_what_waits_while_redis_and_the_scheduler_are_gone
     assert {line.task(job).dispatch_seq for job in waiting} == {0}, "nobody had to wake the worker for them"
 
 
+@pytest.mark.long
 def test_a_worker_that_hears_its_canaries_lives(own_line: Callable[..., Line]) -> None:
     line = own_line(scheduler__canary_seconds=0.3)
     assert line.worker is not None
@@ -164,6 +166,7 @@ def test_a_worker_whose_terminal_goes_gives_its_task_back_and_ends(sqlite_line: 
     assert line.wait(job) is State.SUCCEEDED, line.story(job)
 
 
+@pytest.mark.long
 def test_a_deaf_worker_ends_so_that_it_is_started_again(own_line: Callable[..., Line], own_valkey: Valkey) -> None:
     line = own_line(broker_url=own_valkey.url, scheduler__canary_seconds=0.6, worker__idle_heartbeat_seconds=0.2)
     assert line.worker is not None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from db.control import cancel_job
@@ -79,6 +80,7 @@ def test_a_lease_that_was_taken_away_publishes_nothing(line: Line) -> None:
     assert "lease lost; publishing nothing" in line.log("worker")
 
 
+@pytest.mark.long
 def test_a_hanging_device_process_is_killed(own_line: Callable[..., Line], pictures: Path) -> None:
     # Longer than a fresh process needs for its imports, in which it is silent.
     line = own_line(worker__progress_deadline_seconds=4.0)

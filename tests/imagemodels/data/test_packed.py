@@ -343,6 +343,7 @@ def test_memory_stays_flat_however_many_files_are_packed(many_files: Path, tmp_p
     assert many - few < 0.5 * raw  # an allocator keeps some megabytes, more or less
 
 
+@pytest.mark.long
 def test_memory_stays_flat_while_packed_images_are_trained_on(many_files: Path, tmp_path: Path) -> None:
     assert child(READ + STREAM, many_files / "many", tmp_path / "store") < 0.4 * MANY * RAW_BYTES
 
