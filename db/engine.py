@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, literal, make_url
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
@@ -125,8 +125,8 @@ class Database:
 def insert_absent(session: Session, table: type[DeclarativeBase], values: Mapping[str, Any]) -> bool:
     """Insert a row unless a unique constraint says that it is there; False if it was.  Two processes may race."""
     make_insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
-    result: Any = session.execute(make_insert(table).values(**values).on_conflict_do_nothing())
-    return bool(result.rowcount)
+    inserted = make_insert(table).values(**values).on_conflict_do_nothing().returning(literal(1))
+    return session.scalar(inserted) is not None
 
 
 def open_database(settings: Settings) -> Database:
