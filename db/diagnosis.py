@@ -110,8 +110,8 @@ def failures_since(session: Session, hours: float) -> Mapping[str, int]:
 
 def jobs_by_state(session: Session) -> Mapping[State, int]:
     """State → how many jobs are in it, of all that there ever were."""
-    counted = session.execute(select(Job.state, func.count()).group_by(Job.state))
-    return dict(counted.tuples().all())
+    counted = select(Job.state, func.count()).group_by(Job.state)
+    return dict(iter(session.execute(counted)))
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,13 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told is tried here, not how soon: a busy machine may take more than a second."""
+    monkeypatch.setattr("cli.health.ANSWER_SECONDS", 60.0)
+    monkeypatch.setattr("cli.prometheus.ANSWER_SECONDS", 60.0)
+
+
 def add(world: World, *kinds: str) -> None:
     for number, kind in enumerate(kinds, 1):
         act(world.database, tell, kind, f"job {number}", {"job_id": number, "name": "night", "reason": "OOM"})

@@ -1,3 +1,4 @@
+import json
 import os
 import tomllib
 from collections.abc import Callable
@@ -244,7 +245,7 @@ def test_every_setting_can_be_set_by_a_file_that_shows_the_defaults(tmp_path: Pa
     for name, field in Settings.model_fields.items():
         if isinstance(field.default, Section):
             values = field.default.model_dump(exclude_none=True)
-            lines += [f"[{name}]", *(f"{key} = {value}" for key, value in values.items())]
+            lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
     file = tmp_path / "all.toml"
     file.write_text("\n".join(lines))
     assert tomllib.loads(file.read_text())["scheduler"]["lease_seconds"] == 30
