@@ -123,9 +123,12 @@ def summarised(data: ImageDataset) -> tuple[DataSummary, DataTraces]:
 
 
 def thumbnails(images: Images) -> Floats:
-    """Return (N, T, T, C) from 0 to 1: means over T × T fields of images (N, H, H, C), H at least T."""
+    """Return (N, T, T, C) from 0 to 1: means over T × T fields of images (N, H, H, C); smaller ones are enlarged."""
+    edges = np.arange(THUMBNAIL_SIDE) * images.shape[1] // THUMBNAIL_SIDE
+    if images.shape[1] < THUMBNAIL_SIDE:
+        images = images[:, edges[:, None], edges]
+        edges = np.arange(THUMBNAIL_SIDE)
     side = images.shape[1]
-    edges = np.arange(THUMBNAIL_SIDE) * side // THUMBNAIL_SIDE
     lengths = np.diff([*edges, side])
     rows = np.add.reduceat(images, edges, axis=1, dtype=np.int64)
     sums = np.add.reduceat(rows, edges, axis=2)

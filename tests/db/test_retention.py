@@ -228,7 +228,7 @@ def test_two_collections_at_once_remove_each_version_once(database: Database) ->
     for _ in range(6):
         trained(database)
     found = rows.run_all(*[partial(forget, database)] * 3)
-    assert sorted(number for gone in found for number in gone) == [1, 2, 3, 4, 5]
+    assert sorted(name for gone in found for name in gone) == [f"digits@{number}" for number in range(1, 6)]
     with database.read() as session:
         assert len(session.scalars(select(ModelEvent)).all()) == 5
 

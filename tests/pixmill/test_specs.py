@@ -135,7 +135,7 @@ def test_defaults_given_or_left_out_are_the_same_spec() -> None:
         (TRAIN | {"datset": "x"}, "train spec: unknown key 'datset'", "did you mean 'dataset'?"),
         ({"kind": "train", "modle": "vae", "dataset": "x"}, "unknown key 'modle'", "did you mean 'model'?"),
         ({"kind": "train", "model": "vae"}, "'dataset' is missing", "give a value for 'dataset'"),
-        (TRAIN | {"train": 1}, "train spec: unknown key 'train'", "choose one of: batch_size, "),
+        (TRAIN | {"train": 1}, "train spec: unknown key 'train'", "choose one of: accept_drift, "),
         (GENERATE | {"int": 1}, "unknown key 'int'", "choose one of: class"),
         (TRAIN | {"seed": -1}, "'seed' is -1: input should be greater than or equal to 0", None),
         (TRAIN | {"seed": "1"}, "'seed' is '1': input should be a valid integer", None),

@@ -130,3 +130,8 @@ def test_the_distance_of_moments_is_that_of_their_features() -> None:
     random = np.random.default_rng(0)
     first, second = random.normal(size=(200, 8)), random.normal(0.5, 2, size=(300, 8))
     assert moments_distance(moments(first), moments(second)) == pytest.approx(frechet_distance(first, second))
+
+
+def test_thumbnails_of_images_smaller_than_themselves_are_their_pixels() -> None:
+    images = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4, 1)
+    np.testing.assert_allclose(thumbnails(images), images.repeat(2, axis=1).repeat(2, axis=2) / 255.0)
