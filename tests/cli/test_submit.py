@@ -44,7 +44,8 @@ def test_submit_succeeds_without_redis_and_says_so(run: Runner, home: Path) -> N
 def test_every_flag_of_a_train_job_reaches_its_spec(run: Runner, world: World) -> None:
     flags = split("--image-size 16 --channels 1 --conditional --images 1_000_000 --seed 7 --batch-size 32")
     more = split("--precision bf16 --on-bad-image skip --set width=16 --set learning_rate=1e-4 --set residual=TRUE")
-    found = run(*TRAIN, *flags, *more, "--set", "norm=none", "-q")
+    flags += split("--skip-unchanged --accept-drift --min-images 1k --max-shrink 0.3 --max-class-shift 0.2")
+    found = run(*TRAIN, *flags, *more, "--set", "norm=none", "--max-unreadable", 0.1, "--from", "none", "-q")
 
     assert found.code == 0, found.err
     with world.database.read() as session:
@@ -63,6 +64,13 @@ def test_every_flag_of_a_train_job_reaches_its_spec(run: Runner, world: World) -
         "precision": "bf16",
         "on_bad_image": "skip",
         "options": {"width": 16, "learning_rate": 1e-4, "residual": True, "norm": "none"},
+        "start_from": None,
+        "skip_unchanged": True,
+        "accept_drift": True,
+        "min_images": 1000,
+        "max_shrink": 0.3,
+        "max_class_shift": 0.2,
+        "max_unreadable": 0.1,
     }
 
 
@@ -256,7 +264,7 @@ def test_a_file_of_another_kind_is_refused(run: Runner, tmp_path: Path) -> None:
 def test_options_without_kind_or_file_say_what_is_missing(run: Runner) -> None:
     found = run("submit", "--hold")
     assert found.code == 2
-    assert "train, generate, animate, edit, evaluate, compress, decompress, restore or ping" in found.err
+    assert "train, generate, animate, edit, evaluate, gate, compress, decompress, restore or ping" in found.err
 
 
 @pytest.mark.parametrize(
