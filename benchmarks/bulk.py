@@ -170,7 +170,7 @@ def draw(found: Bulk, path: Path) -> None:
     pen.rectangle((MARGIN, MARGIN, MARGIN + width, MARGIN + height), outline="#999999")
     pen.text((4, MARGIN - 6), f"{top:.0f} MB", fill="black")
     pen.text((MARGIN + width - 20, MARGIN + height + 8), f"{last:.0f} s", fill="black")
-    pen.text((MARGIN, 8), f"resident memory, {found.images:,} images of 28×28 gray", fill="black")
+    pen.text((MARGIN, 8), f"resident memory, {found.images:,} images of 28x28 gray", fill="black")
     for number, name in enumerate(found.memory):
         line = [
             (MARGIN + width * sample.seconds / last, MARGIN + height * (1 - sample.megabytes[name] / top))
