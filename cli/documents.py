@@ -138,10 +138,15 @@ def parse_document(document: Mapping[str, Any]) -> tuple["Spec", JobOptions]:
 
     Raises SpecError that names the key, and the one that may be meant.
     """
-    readable = {key: _readable(key, value) for key, value in document.items()}
-    spec_values, option_values = split_document(readable)
-    _refuse_unknown(readable)
+    values = readable(document)
+    spec_values, option_values = split_document(values)
+    _refuse_unknown(values)
     return parse_spec(spec_values), parse_options(option_values)
+
+
+def readable(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with plain numbers for counts and spans that people write short.  Raises SpecError."""
+    return {key: _readable(key, value) for key, value in document.items()}
 
 
 def _readable(key: str, value: Any) -> Any:
@@ -149,7 +154,7 @@ def _readable(key: str, value: Any) -> Any:
         **dict.fromkeys(_COUNT_KEYS, parse_count),
         **dict.fromkeys(_SPAN_KEYS, parse_seconds),
     }
-    if key not in readers or not isinstance(value, str):
+    if key not in readers or not isinstance(value, str) or "${" in value:  # a reference of a pipeline
         return value
     try:
         return readers[key](value)

@@ -105,6 +105,7 @@ def _head_fields(details: JobDetails) -> dict[str, str]:
         "time limit": _time_limit(details.sums),
         "key": job.key or "",
         "labels": ", ".join(f"{key}={value}" for key, value in sorted(job.labels.items())),
+        "pipeline": f"step {line.place.step} of run {line.place.run.id} ({line.place.run.name})" if line.place else "",
     }
     return {name: value for name, value in fields.items() if value}
 

@@ -106,6 +106,7 @@ def job_json(line: "JobLine", situation: Situation) -> dict[str, Any]:
         "tasks": {"total": line.tasks, "done": line.tasks_done},
         "devices": list(line.devices),
         "waits_for": list(line.waits_for),
+        "pipeline": place_json(line),
         "submitted_at": job.submitted_at,
         "begin_at": job.begin_at,
         "started_at": job.started_at,
@@ -115,6 +116,12 @@ def job_json(line: "JobLine", situation: Situation) -> dict[str, Any]:
         "spec": job.spec,
         "options": job.options,
     }
+
+
+def place_json(line: "JobLine") -> dict[str, Any] | None:
+    """Its place in a pipeline, if it has one."""
+    place = line.place
+    return {"run": place.run.id, "name": place.run.name, "step": place.step} if place else None
 
 
 def model_of(spec: Mapping[str, Any]) -> str | None:

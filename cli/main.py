@@ -39,6 +39,9 @@ SECTIONS = [
             "model": LazyCommand(
                 "cli.commands.model.group:command", "trained models: ls, compare, promote, rollback, …"
             ),
+            "pipeline": LazyCommand(
+                "cli.commands.pipeline:command", "jobs that follow one another: run, show, retry, …"
+            ),
             "schedule": LazyCommand("cli.commands.schedule:command", "jobs again and again: add, ls, next, history, …"),
             "notify": LazyCommand("cli.commands.notify:command", "what operators are told by webhook: ls, test, retry"),
             "queue": LazyCommand("cli.commands.queue:command", "queues: ls, pause, resume, set"),

@@ -29,6 +29,8 @@ STATE_COLORS: Mapping[str, str] = {
     "succeeded": "green",
     "failed": "red",
     "cancelled": "yellow",
+    "skipped": "yellow",
+    "submitted": "cyan",
     "ok": "green",
     "free": "green",
     "busy": "cyan",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from cli.health import Health
     from db.schedules import ScheduleLine
+    from db.tables import PipelineRun
 
 ANSWER_SECONDS = 1.0
 PREFIX = "pixmill"
@@ -59,17 +60,20 @@ def read_metrics(workspace: Workspace, health: "Health") -> list[Metric]:
 
 def _ask_database(workspace: Workspace) -> list[Metric]:
     from db.diagnosis import failures_since, jobs_by_state
+    from db.pipelines import last_runs
     from db.schedules import schedule_lines
     from db.workers import database_time
 
     with workspace.unchecked_database.read() as session:
+        at = database_time(session)
         jobs = jobs_by_state(session)
         states = [Sample(jobs.get(state, 0), {"state": state.value}) for state in State]
         failed = [Sample(sum(failures_since(session, 24.0).values()), {})]
         return [
             Metric("jobs", "jobs by state, all that there are", states),
             Metric("jobs_failed_last_day", "jobs that failed within 24 hours", failed),
-            *_of_schedules(schedule_lines(session), database_time(session)),
+            *_of_schedules(schedule_lines(session), at),
+            *_of_pipelines(last_runs(session), at),
             *_of_notifications(session),
         ]
 
@@ -89,9 +93,18 @@ def _age(line: "ScheduleLine", at: "datetime") -> float:
 
 def _result(line: "ScheduleLine") -> str:
     assert line.last is not None
+    if line.last.pipeline is not None:
+        return line.last.pipeline.state.value
     if line.last.run.outcome is not RunOutcome.SUBMITTED:
         return line.last.run.outcome.value
     return "gone" if line.last.job_state is None else SUBMITTED.get(line.last.job_state, "running")
+
+
+def _of_pipelines(runs: "Sequence[PipelineRun]", at: "datetime") -> Iterator[Metric]:
+    ages = [Sample((at - run.scheduled_for).total_seconds(), {"pipeline": run.name}) for run in runs]
+    results = [Sample(1, {"pipeline": run.name, "result": run.state.value}) for run in runs]
+    yield Metric("pipeline_last_run_age_seconds", "since the time of a pipeline's last run", ages)
+    yield Metric("pipeline_last_run", "how a pipeline's last run stands, as the label result", results)
 
 
 def _of_notifications(session: "Session") -> Iterator[Metric]:

@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cli.formatting import age, duration, plural
+from cli.formatting import age, duration, plural, spec_fields
 from cli.joboptions import scalar
 from cli.output import Column
 from pixmill.errors import SpecError
+from pixmill.pipelines import PipelineState, given_params, is_pipeline, parse_pipeline
 from pixmill.schedules import RunOutcome, SkipReason
 from pixmill.states import State
 
@@ -58,14 +59,25 @@ def local_text(schedule: "Schedule", moment: datetime | None) -> str:
 
 
 def result_of(line: "RunLine") -> str:
-    """What became of a run: its job's state, or why there is none."""
+    """What became of a run: the state of its job or pipeline, or why there is none."""
+    if line.pipeline is not None:
+        return line.pipeline.state.value
     if line.run.outcome is RunOutcome.SUBMITTED:
         return line.job_state.value if line.job_state else "gone"
     return line.run.outcome.value
 
 
+def unit_of(line: "RunLine") -> str:
+    """The job, or the pipeline's run."""
+    if line.pipeline is not None:
+        return f"run {line.pipeline.id}"
+    return "–" if line.run.job_id is None else str(line.run.job_id)
+
+
 def reason_of(line: "RunLine") -> str:
-    """Why there is no job."""
+    """Why there is no job, or how its pipeline came to end so."""
+    if line.pipeline is not None:
+        return line.pipeline.message or ""
     return ": ".join(part for part in (line.run.reason, line.run.message) if part)
 
 
@@ -78,6 +90,8 @@ def trouble(line: "ScheduleLine") -> str | None:
         return f"{line.schedule.name} was {last.run.outcome.value} at {when(line)}: {reason_of(last)}"
     if last.job_state is State.FAILED:
         return f"{line.schedule.name} failed at {when(line)}: job {last.run.job_id}"
+    if last.pipeline is not None and last.pipeline.state is PipelineState.FAILED:
+        return f"{line.schedule.name} failed at {when(line)}: pipeline run {last.pipeline.id}: {last.pipeline.message}"
     return None
 
 
@@ -118,7 +132,7 @@ def schedule_row(line: "ScheduleLine", at: datetime) -> list[str]:
         local_text(schedule, schedule.next_for),
         age(last.run.scheduled_for, at) if last else "–",
         result_of(last) if last else "–",
-        str(last.run.job_id) if last and last.run.job_id is not None else "–",
+        unit_of(last) if last else "–",
         (schedule.paused_reason or "") if schedule.paused else reason_of(last) if last else "",
     ]
 
@@ -144,7 +158,7 @@ def run_row(schedule: "Schedule", line: "RunLine") -> list[str]:
         local_text(schedule, run.scheduled_for),
         local_text(schedule, run.decided_at),
         result_of(line),
-        "–" if run.job_id is None else str(run.job_id),
+        unit_of(line),
         run.by_hand or "the plan",
         reason_of(line),
     ]
@@ -158,6 +172,8 @@ def run_json(schedule: "Schedule", line: "RunLine") -> dict[str, Any]:
         "local": local_text(schedule, line.run.scheduled_for),
         "outcome": line.run.outcome.value,
         "job_state": line.job_state.value if line.job_state else None,
+        "pipeline_run_id": line.pipeline.id if line.pipeline else None,
+        "pipeline_state": line.pipeline.state.value if line.pipeline else None,
     }
 
 
@@ -218,6 +234,22 @@ def schedule_fields(schedule: "Schedule") -> dict[str, str]:
     return {name: value for name, value in fields.items() if value}
 
 
+def file_document(document: dict[str, Any]) -> dict[str, Any]:
+    """What a schedule submits, as a file has it."""
+    from cli.documents import spec_document
+
+    return parse_pipeline(document).document() if is_pipeline(document) else spec_document(document, {})
+
+
+def document_fields(document: dict[str, Any]) -> dict[str, str]:
+    """What a schedule submits, in some lines."""
+    if not is_pipeline(document):
+        return spec_fields(document)
+    from cli.pipelines import plan_fields
+
+    return plan_fields(parse_pipeline(document))
+
+
 def coming_times(schedules: "Sequence[Schedule]", count: int) -> "list[tuple[Schedule, Due]]":
     """The next `count` times of these schedules, in order."""
     from scheduler.schedules import upcoming
@@ -229,14 +261,31 @@ def coming_times(schedules: "Sequence[Schedule]", count: int) -> "list[tuple[Sch
 def read_document(source: str, flags: dict[str, Any]) -> dict[str, Any]:
     """What the schedule submits, from a file and the flags over it.  Raises SpecError or UserError."""
     from cli.documents import merge, parse_document, read_documents
-    from scheduler.schedules import dated
+    from cli.pipelinefiles import naming
+    from scheduler.scheduled import dated
     from scheduler.timetable import document_of
 
     documents = read_documents(source)
     if len(documents) > 1:
         raise SpecError(f"{source} holds {len(documents)} jobs; a schedule submits one", hint="add a schedule for each")
+    if is_pipeline(documents[0]):
+        with naming(source):
+            return _pipeline_document(documents[0], flags)
     flags["options"] = {key: scalar(value) for key, value in flags["options"]}
     flags["labels"] = dict(flags["labels"])
     merged = merge(documents[0], {"name": flags.pop("job_name"), **flags})
     spec, options = parse_document(dated(merged, datetime.now(UTC)))
     return document_of(spec, options, merged.get("name"))
+
+
+def _pipeline_document(document: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
+    """The pipeline with the parameters that --set gives it; other flags are for jobs."""
+    from cli.pipelinefiles import pipeline_of, read_params
+
+    spec = pipeline_of(document)
+    for name, value in flags.items():
+        if name != "options" and value not in (None, ()):
+            option = {"job_name": "name", "labels": "label"}.get(name, name.replace("_seconds", "").replace("_", "-"))
+            raise SpecError(f"--{option} is for a job, and {spec.name} is a pipeline", hint="write it into its steps")
+    params = given_params(spec, read_params(spec, flags["options"]))
+    return spec.model_copy(update={"params": params}).stored()

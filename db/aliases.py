@@ -150,6 +150,12 @@ def aliases_by_version(session: Session) -> dict[tuple[int, int], list[str]]:
     return {key: sorted(names, key=_place) for key, names in found.items()}
 
 
+def champions(session: Session) -> dict[str, int]:
+    """Model → its champion, of all that have one."""
+    found = select(Model.name, ModelAlias.version).join(Model, Model.id == ModelAlias.model_id)
+    return {name: version for name, version in session.execute(found.where(ModelAlias.name == CHAMPION))}  # noqa: C416
+
+
 def _place(alias: str) -> tuple[int, str]:
     return (KNOWN.index(alias) if alias in KNOWN else len(KNOWN), alias)
 

@@ -1,4 +1,4 @@
-"""Who needs which versions of models: aliases, unfinished jobs, schedules, and what was made with them."""
+"""Who needs which versions of models: aliases, unfinished jobs and pipelines, schedules, and what they have made."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,10 @@ from sqlalchemy.orm import Session
 
 from db.aliases import aliases_by_version
 from db.outputs import is_removed
-from db.tables import Job, ModelVersion, Schedule, Shard
+from db.pipelines import references_of
+from db.tables import Job, ModelVersion, PipelineRun, PipelineStep, Schedule, Shard
+from pixmill.pipelines import CHAMPION, PipelineState
+from pixmill.references import Reference
 from pixmill.specs import DATASET_MAKERS
 from pixmill.states import ACTIVE, State
 
@@ -21,7 +24,7 @@ MOST_NAMES = 20  # of models that a statement looks for in specs; with more of t
 class Need:
     """One reason why a version cannot go."""
 
-    sort: str  # "alias", "job", "output" or "schedule"
+    sort: str  # "alias", "job", "pipeline", "output" or "schedule"
     text: str
 
 
@@ -35,8 +38,8 @@ def needs_of(session: Session, versions: Sequence[ModelVersion]) -> dict[int, li
         for version in versions
     }
     called = {name: version.id for version in versions for name in _names(version)}
-    for spec, need in (*_jobs(session, versions), *_schedules(session)):
-        for version_id in {called[text] for text in texts(spec) if text in called}:
+    for named, need in (*_jobs(session, versions), *_pipelines(session), *_schedules(session)):
+        for version_id in {called[text] for text in texts(named) if text in called}:
             needs[version_id].append(need)
     return needs
 
@@ -76,6 +79,25 @@ def _may_name(versions: Sequence[ModelVersion]) -> ColumnElement[bool]:
     if len(starts) > MOST_NAMES:
         return Job.id.is_not(None)
     return or_(false(), *(spec.contains(start, autoescape=True) for start in sorted(starts)))
+
+
+def _pipelines(session: Session) -> Iterator[tuple[Any, Need]]:
+    """What unfinished runs name, and what their steps have left to those after them."""
+    running = PipelineRun.state == PipelineState.RUNNING
+    for run in session.scalars(select(PipelineRun).where(running).order_by(PipelineRun.id)):
+        yield [run.document, run.params, _champions(run)], Need("pipeline", f"pipeline run {run.id} names it")
+    steps = select(PipelineStep).join(PipelineRun, PipelineRun.id == PipelineStep.run_id).where(running)
+    for step in session.scalars(steps.order_by(PipelineStep.id)):
+        # What its job has left is noted a moment after that job has ended.
+        left = [step.values, f"job:{step.job_id}"]
+        yield left, Need("pipeline", f"step {step.name} of pipeline run {step.run_id} has it")
+
+
+def _champions(run: PipelineRun) -> list[str]:
+    """The versions that `${champion.NAME}` stands for in a run."""
+    written = "\n".join(texts(run.document))
+    champions = references_of(run.facts["champions"])
+    return [version for name, version in champions.items() if str(Reference(CHAMPION, name)) in written]
 
 
 def _schedules(session: Session) -> Iterator[tuple[Mapping[str, Any], Need]]:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import and_, delete, func, select
 from sqlalchemy.orm import Session
 
 from db.moves import add_event
-from db.tables import Job, Schedule, ScheduleRun
+from db.tables import Job, PipelineRun, Schedule, ScheduleRun
 from db.telling import tell
 from pixmill.errors import NotFound
 from pixmill.names import suggestion
@@ -18,10 +18,17 @@ from pixmill.states import ACTIVE, State
 
 @dataclass(frozen=True)
 class RunLine:
-    """One run, and how its job stands, if it has one."""
+    """One run, and how its job or its run of a pipeline stands, if it has one."""
 
     run: ScheduleRun
     job_state: State | None
+    pipeline: PipelineRun | None = None
+
+
+# A pipeline's run and the run of its schedule are for the same time.
+_SAME_RUN = and_(
+    PipelineRun.schedule_id == ScheduleRun.schedule_id, PipelineRun.scheduled_for == ScheduleRun.scheduled_for
+)
 
 
 @dataclass(frozen=True)
@@ -113,26 +120,28 @@ def remove_schedule(session: Session, name: str, *, actor: str) -> None:
 def schedule_lines(session: Session, names: Sequence[str] | None = None) -> list[ScheduleLine]:
     """Schedules by name, all unless some are named, each with its last run."""
     statement = (
-        select(Schedule, ScheduleRun, Job.state)
+        select(Schedule, ScheduleRun, Job.state, PipelineRun)
         .outerjoin(ScheduleRun, ScheduleRun.id == Schedule.last_run_id)
         .outerjoin(Job, Job.id == ScheduleRun.job_id)
+        .outerjoin(PipelineRun, _SAME_RUN)
         .order_by(Schedule.name)
     )
     if names is not None:
         statement = statement.where(Schedule.name.in_(names))
     return [
-        ScheduleLine(schedule, RunLine(run, state) if run else None)
-        for schedule, run, state in session.execute(statement)
+        ScheduleLine(schedule, RunLine(run, state, pipeline) if run else None)
+        for schedule, run, state, pipeline in session.execute(statement)
     ]
 
 
 def run_lines(session: Session, schedule_id: int, *, limit: int) -> list[RunLine]:
     """The last runs of a schedule, the newest first."""
     statement = (
-        select(ScheduleRun, Job.state)
+        select(ScheduleRun, Job.state, PipelineRun)
         .outerjoin(Job, Job.id == ScheduleRun.job_id)
+        .outerjoin(PipelineRun, _SAME_RUN)
         .where(ScheduleRun.schedule_id == schedule_id)
         .order_by(ScheduleRun.scheduled_for.desc())
         .limit(limit)
     )
-    return [RunLine(run, state) for run, state in session.execute(statement)]
+    return [RunLine(*row) for row in session.execute(statement)]

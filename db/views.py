@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from db.ends import attempt_ends
 from db.jobs import get_job
 from db.outputs import FILE_ROLES
+from db.pipelines import Place, places_of_jobs
 from db.progress import image_rate, seconds_by_stage
 from db.tables import (
     Attempt,
@@ -57,6 +58,7 @@ class JobLine:
     rate: float | None  # images a second, of all its tasks together
     spent: Mapping[str, float]  # seconds of its tasks by stage, of a job that makes a data set
     waits_for: tuple[int, ...]  # unfinished jobs
+    place: Place | None  # in a pipeline
 
 
 def list_jobs(session: Session, chosen: JobFilter, limit: int | None, recent: int | None = None) -> list[JobLine]:
@@ -120,6 +122,7 @@ def _batch_lines(session: Session, jobs: Sequence[Job]) -> list[JobLine]:
     devices = _devices(session, ids)
     progress = _progress(session, ids)
     waits = _waits(session, ids)
+    places = places_of_jobs(session, ids)
     spent = seconds_by_stage(session, [job.id for job in jobs if job.kind in DATASET_MAKERS])
     return [
         JobLine(
@@ -132,6 +135,7 @@ def _batch_lines(session: Session, jobs: Sequence[Job]) -> list[JobLine]:
             rate=image_rate(session, job) if job.kind in DATASET_MAKERS else progress.get(job.id, {}).get("rate"),
             spent=spent.get(job.id, {}),
             waits_for=tuple(waits.get(job.id, ())),
+            place=places.get(job.id),
         )
         for job in jobs
     ]

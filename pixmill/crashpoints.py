@@ -22,6 +22,9 @@ class CrashPoint(StrEnum):
     SCHEDULER_SENT = "scheduler.sent"  # not marked as sent
     SCHEDULER_MARKED = "scheduler.marked"
     SCHEDULER_EXPIRED = "scheduler.expired"
+    SCHEDULER_NOTED_STEP = "scheduler.noted_step"  # a pipeline's step is over; nothing after it has begun
+    SCHEDULER_ADDED_STEP = "scheduler.added_step"  # with its job, of which no wake-up has left
+    SCHEDULER_PROMOTED = "scheduler.promoted"  # a pipeline's step has decided; nothing after it has begun
     WORKER_CLAIMED = "worker.claimed"  # the device process knows nothing of it
     WORKER_ASSIGNED = "worker.assigned"
     WORKER_BEAT = "worker.beat"

@@ -400,7 +400,7 @@ def parse_spec(values: Mapping[str, Any]) -> Spec:
             f"spec version {version!r} is not known; this pixmill reads version {SPEC_VERSION}",
             hint="upgrade pixmill on this host",
         )
-    _refuse_nul(values, f"{kind} spec")
+    refuse_nul(values, f"{kind} spec")
     try:
         return KINDS[kind].model_validate(dict(values))
     except ValidationError as error:
@@ -409,7 +409,7 @@ def parse_spec(values: Mapping[str, Any]) -> Spec:
 
 def parse_options(values: Mapping[str, Any]) -> JobOptions:
     """Validated queueing options; raises SpecError like `parse_spec`."""
-    _refuse_nul(values, "job options")
+    refuse_nul(values, "job options")
     try:
         return JobOptions.model_validate(dict(values))
     except ValidationError as error:
@@ -446,7 +446,8 @@ def spec_error(error: ValidationError, known: Iterable[str], where: str) -> Spec
     return SpecError(f"{where}: '{dotted}' is {problem.get('input')!r}: {message}", hint=hint)
 
 
-def _refuse_nul(values: object, where: str) -> None:
+def refuse_nul(values: object, where: str) -> None:
+    """Raise SpecError for a text that no database takes."""
     # PostgreSQL stores no NUL, neither in text nor in JSON.
     if any("\0" in text for text in _texts(values)):
         raise SpecError(f"{where}: a text holds the character NUL", hint="remove it")

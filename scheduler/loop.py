@@ -15,6 +15,7 @@ from pixmill.settings import Settings
 from scheduler.broker import SHORTEST_WAIT, PokeListener, WakeUpSender
 from scheduler.messages import make_celery
 from scheduler.messenger import Messenger
+from scheduler.pipelines import Conductor
 from scheduler.schedules import Planner
 from scheduler.tick import Ticker
 
@@ -30,12 +31,13 @@ def run_scheduler(settings: Settings) -> None:
     require_current_schema(database)
     row = database.transact(lambda session: register_scheduler(session, socket.gethostname(), os.getpid()))
     ticker = Ticker(database, WakeUpSender(make_celery(settings), settings), settings.scheduler)
-    planner, listener = Planner(database, outputs=settings.storage.outputs), PokeListener(settings)
-    messenger = Messenger(database, settings.notify)
+    outputs = settings.storage.outputs
+    planner, conductor = Planner(database, outputs=outputs), Conductor(database, outputs=outputs)
+    listener, messenger = PokeListener(settings), Messenger(database, settings.notify)
     messenger.start()
     log.info("scheduler started", extra={"action": "start", "scheduler": row.id})
     while not stop.is_set():
-        if _tick(database, ticker, planner, row.id):
+        if _tick(database, ticker, planner, conductor, row.id):
             listener.wait(_pause(settings.scheduler.tick_seconds, planner.seconds_to_next), stop.is_set)
         else:
             stop.wait(OUTAGE_PAUSE)
@@ -48,10 +50,11 @@ def _pause(tick_seconds: float, seconds_to_next: float | None) -> float:
     return tick_seconds if seconds_to_next is None else min(tick_seconds, max(SHORTEST_WAIT, seconds_to_next))
 
 
-def _tick(database: Database, ticker: Ticker, planner: Planner, scheduler_id: int) -> bool:
+def _tick(database: Database, ticker: Ticker, planner: Planner, conductor: Conductor, scheduler_id: int) -> bool:
     try:
         ticker.tick()  # first of all: somebody may have just submitted a job, and a device waits for it
-        if planner.start_due():
+        started = planner.start_due()
+        if conductor.advance() or started:
             ticker.tick()
         database.transact(lambda session: beat_scheduler(session, scheduler_id, ticker.broker_error))
     except DatabaseUnreachable as error:

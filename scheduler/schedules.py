@@ -1,44 +1,35 @@
 """Schedules: what their times become, whatever happens in between.
 
-Each time of a schedule becomes one row: a job that was submitted, or the reason why none was. The job is added, the row
-written and the next time set in one transaction that holds the schedule's lock, so that any number of schedulers may
-do this at once.
+Each time of a schedule becomes one row: a job, or a run of a pipeline, that was submitted, or the reason why none was.
+It is added, the row written and the next time set in one transaction that holds the schedule's lock, so that any number
+of schedulers may do this at once.
 """
 
 import hashlib
 import logging
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice, takewhile
-from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.control import cancel_job
 from db.engine import Database
-from db.jobs import NewJob
-from db.schedules import add_run, due_schedules, earliest_run, lock_due, unfinished_jobs
+from db.schedules import add_run, due_schedules, earliest_run, lock_due
 from db.tables import Schedule, ScheduleRun
 from db.workers import database_time
-from pixmill.errors import Conflict, InvalidMove, PixmillError, Unavailable
-from pixmill.schedules import Catchup, Overlap, RunOutcome, SkipReason
-from pixmill.specs import parse_options, parse_spec, split_document
+from pixmill.errors import PixmillError, Unavailable
+from pixmill.schedules import Catchup, RunOutcome, SkipReason
 from scheduler.blackouts import parse_blackout
 from scheduler.cron import Cron, read_cron
-from scheduler.submit import add_prepared, prepare
-from scheduler.validation import check_outputs
+from scheduler.leftalone import LeftAlone
+from scheduler.scheduled import Overlapping, submit_run
 
 log = logging.getLogger(__name__)
 
 SCHEDULES_AT_ONCE = 20  # that one look works off, each in a transaction of its own: a device shall not wait for more
 TIMES_AT_ONCE = 50  # of one schedule
-LEFT_ALONE_SECONDS = 60.0
-MOST_QUEUED = 100  # unfinished jobs of one schedule
-DATE = "{date}"  # in the name of a job: the day of the run, by the clocks of the schedule's zone
 
 Clock = Callable[[Session], datetime]
 
@@ -59,19 +50,20 @@ class Planner:
         self._clock = clock
         self._outputs = outputs
         self.seconds_to_next: float | None = None  # until a run is due; None: there is none
-        self._left_alone: dict[int, float] = {}  # schedules that cannot be read, by the monotonic clock until when
+        self._left_alone = LeftAlone()
 
     def start_due(self) -> int:
-        """Decide on the times that have come; gives how many jobs were added.  Raises DatabaseUnreachable."""
+        """Decide on the times that have come; gives how many jobs and pipeline runs were added.
+
+        Raises DatabaseUnreachable.
+        """
         at, earliest = self._database.consult(lambda session: (self._clock(session), earliest_run(session)))
         self.seconds_to_next = None if earliest is None else max(0.0, (earliest - at).total_seconds())
         if self.seconds_to_next != 0.0:
             return 0
-        now = time.monotonic()
-        self._left_alone = {each: until for each, until in self._left_alone.items() if until > now}
         limit = SCHEDULES_AT_ONCE + len(self._left_alone)
         due = self._database.consult(partial(due_schedules, at=at, limit=limit))
-        sound = [each for each in due if each not in self._left_alone]
+        sound = self._left_alone.sound(due)
         if not sound:
             self.seconds_to_next = None  # the next tick is early enough
         return sum(self._worked_off(each, at) for each in sound)
@@ -83,7 +75,7 @@ class Planner:
             raise
         except Exception:  # one row that nobody can read must stop neither the other schedules nor the queue
             log.exception("schedule %d is left alone for a while", schedule_id, extra={"action": "schedule"})
-            self._left_alone[schedule_id] = time.monotonic() + LEFT_ALONE_SECONDS
+            self._left_alone.add(schedule_id)
             return 0
 
 
@@ -129,7 +121,7 @@ def cron_of(schedule: Schedule) -> Cron:
 
 
 def work_off(session: Session, schedule_id: int, at: datetime, outputs: str | None) -> int:
-    """Decide on the first fifty times of one schedule that have come; gives how many jobs were added."""
+    """Decide on the first fifty times of one schedule that have come; gives how many jobs, or runs, were added."""
     schedule = lock_due(session, schedule_id, at)
     added = 0
     for _ in range(TIMES_AT_ONCE):
@@ -150,9 +142,10 @@ def _decide(session: Session, schedule: Schedule, due: Due, at: datetime, output
     try:
         if skipped is None:
             with session.begin_nested():  # a run that is refused cancels nothing
-                run.outcome, run.job_id = RunOutcome.SUBMITTED, submit_run(session, schedule, due.logical, outputs)
+                run.job_id = submit_run(session, schedule, due.logical, outputs).job_id
+                run.outcome = RunOutcome.SUBMITTED
             return run
-    except _Overlapping as overlap:
+    except Overlapping as overlap:
         skipped = SkipReason.OVERLAP, overlap.message
     except Unavailable:
         raise
@@ -195,71 +188,6 @@ def blackout_at(schedule: Schedule, moment: datetime) -> str | None:
 
 def _span(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
-
-
-class _Overlapping(Conflict):
-    """Jobs of earlier runs keep this one from starting."""
-
-
-def submit_run(session: Session, schedule: Schedule, logical: datetime, outputs: str | None) -> int:
-    """Add what a schedule asks for, for this time; gives the job's id.  The caller holds the schedule's lock.
-
-    `outputs` is the setting storage.outputs. Raises Conflict when jobs of earlier runs forbid it, or as
-    `scheduler.submit.submit`.
-    """
-    unfinished = unfinished_jobs(session, schedule.id, MOST_QUEUED)
-    if unfinished and schedule.overlap is Overlap.SKIP:
-        raise _Overlapping(
-            f"job {unfinished[-1]} of an earlier run has not ended", hint=f"pixmill job why {unfinished[-1]}"
-        )
-    if len(unfinished) == MOST_QUEUED:
-        raise _Overlapping(f"{MOST_QUEUED} jobs have not ended, the last is job {unfinished[-1]}")
-    new = prepare_run(session, schedule.document, schedule.name, logical, user=schedule.user_name, outputs=outputs)
-    if schedule.overlap is Overlap.CANCEL_PREVIOUS:
-        _cancel_all(session, unfinished, schedule, why=f"the run of {told(logical)} takes over")
-    # A cancelled job still runs until its worker has heard of it.
-    return add_prepared(session, [replace(new, parents={**new.parents, **dict.fromkeys(unfinished, True)})])[0]
-
-
-def _cancel_all(session: Session, job_ids: Iterable[int], schedule: Schedule, *, why: str) -> None:
-    for job_id in job_ids:
-        with suppress(InvalidMove):  # it has ended since it was looked for
-            cancel_job(session, job_id, actor=f"schedule {schedule.name}", why=why)
-
-
-def prepare_run(
-    session: Session, document: Mapping[str, Any], name: str, logical: datetime, *, user: str, outputs: str | None
-) -> NewJob:
-    """The job that a schedule's document asks for at a time; adds nothing.
-
-    `outputs` is the setting storage.outputs. Raises as `scheduler.submit.submit`.
-    """
-    spec_values, option_values = split_document(dated(document, logical))
-    options = parse_options(option_values)
-    labels = {**options.labels, "schedule": name, "scheduled_for": told(logical)}
-    spec = parse_spec(spec_values)
-    check_outputs(spec, outputs)
-    return prepare(session, spec, options.model_copy(update={"labels": labels}), user=user)
-
-
-def dated(document: Mapping[str, Any], logical: datetime) -> dict[str, Any]:
-    """A document as it reads at a time: `{date}` in the job's name becomes the day.
-
-    >>> dated({"kind": "ping", "name": "night-{date}"}, datetime(2026, 11, 22, 2))
-    {'kind': 'ping', 'name': 'night-2026-11-22'}
-    """
-    if not isinstance(document.get("name"), str):
-        return dict(document)
-    return {**document, "name": document["name"].replace(DATE, f"{logical:%Y-%m-%d}")}
-
-
-def told(logical: datetime) -> str:
-    """A time of a schedule with its offset from UTC, as its jobs are labelled.
-
-    >>> told(datetime.fromisoformat("2026-11-22T02:00:00+01:00"))
-    '2026-11-22T02:00:00+01:00'
-    """
-    return logical.isoformat(timespec="seconds")
 
 
 def _tell(schedule: Schedule, run: ScheduleRun) -> None:

@@ -19,7 +19,8 @@ from pixmill.schedules import Catchup, Overlap, RunOutcome
 from pixmill.specs import NAME_PATTERN, JobOptions, Spec
 from scheduler.blackouts import parse_blackout
 from scheduler.cron import Cron
-from scheduler.schedules import Clock, cron_of, next_due, prepare_run, submit_run, work_off
+from scheduler.scheduled import Started, check_document, submit_run
+from scheduler.schedules import Clock, cron_of, next_due, work_off
 from scheduler.submit import check_request
 
 PUNCTUAL_SECONDS = 60.0  # a run that begins so late is not a missed one
@@ -130,7 +131,7 @@ def add_schedule(session: Session, new: NewSchedule, at: datetime, *, outputs: s
     """
     due = next_due(new.cron, new.name, new.jitter_seconds, at)
     assert due is not None, "a cron expression was read that never comes"
-    prepare_run(session, new.document, new.name, due.logical, user=new.user_name, outputs=outputs)
+    check_document(session, new.document, new.name, due.logical, user=new.user_name, outputs=outputs)
     own = {"name": new.name, "user_name": new.user_name, "added_at": at}
     times = {"next_for": due.logical, "next_run_at": due.begins}
     is_new = insert_absent(session, Schedule, {**own, **times, **new.columns})
@@ -150,21 +151,21 @@ def _require_same(present: Schedule, new: NewSchedule) -> None:
         )
 
 
-def run_now(session: Session, name: str, at: datetime, *, actor: str, outputs: str | None) -> int:
-    """Submit what a schedule asks for at once, outside of its plan; gives the job's id.
+def run_now(session: Session, name: str, at: datetime, *, actor: str, outputs: str | None) -> Started:
+    """Submit what a schedule asks for at once, outside of its plan.
 
-    `outputs` is the setting storage.outputs. Raises NotFound, Conflict when jobs of earlier runs forbid it, or as
+    `outputs` is the setting storage.outputs. Raises NotFound, Conflict when earlier runs forbid it, or as
     `scheduler.submit.submit`.
     """
     schedule = get_schedule(session, name, locked=True)
     # Planned times have whole seconds: this one is never one of them.
     moment = at if at.microsecond else at + timedelta(milliseconds=1)
-    job_id = submit_run(session, schedule, cron_of(schedule).local(moment), outputs)
-    run = ScheduleRun(schedule_id=schedule.id, scheduled_for=moment, by_hand=actor, decided_at=at, job_id=job_id)
-    run.outcome = RunOutcome.SUBMITTED
+    started = submit_run(session, schedule, cron_of(schedule).local(moment), outputs)
+    run = ScheduleRun(schedule_id=schedule.id, scheduled_for=moment, by_hand=actor, decided_at=at)
+    run.outcome, run.job_id = RunOutcome.SUBMITTED, started.job_id
     add_run(session, schedule, run)
-    add_event(session, actor=actor, action="run_schedule", detail=name, job_id=job_id)
-    return job_id
+    add_event(session, actor=actor, action="run_schedule", detail=name, job_id=started.job_id)
+    return started
 
 
 def resume(

@@ -1,12 +1,12 @@
 """`pixmill schedule`: jobs that are submitted again and again."""
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.asking import confirm_by_name
 from cli.context import Workspace, pass_workspace, user_name
-from cli.formatting import spec_fields
 from cli.joboptions import QUEUEING
 from cli.output import (
     print_fields,
@@ -20,12 +20,14 @@ from cli.output import (
 )
 from cli.params import PAIR, SPAN, examples, output_option, stacked
 from cli.poking import poke_scheduler
+from pixmill.pipelines import is_pipeline
 from pixmill.schedules import Catchup, Overlap
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from db.tables import Schedule
+    from scheduler.scheduled import Started
 
 SHOWN_RUNS = 5
 MOST_TIMES = 1000
@@ -53,7 +55,14 @@ def command() -> None:
 @click.argument("name")
 @click.option("--cron", required=True, metavar="EXPR", help="Minute, hour, day, month, weekday: '30 2 * * *'.")
 @click.option("--zone", default="UTC", show_default=True, help="Whose clocks are meant, by its IANA name.")
-@click.option("-f", "--file", "source", required=True, metavar="FILE", help="The job, as of `submit -f`; - is stdin.")
+@click.option(
+    "-f",
+    "--file",
+    "source",
+    required=True,
+    metavar="FILE",
+    help="The job, as of `submit -f`, or a pipeline; - is stdin.",
+)
 @click.option(
     "--overlap",
     type=click.Choice([each.value for each in Overlap]),
@@ -70,23 +79,30 @@ def command() -> None:
 @click.option("--jitter", type=SPAN, default=0.0, metavar="SPAN", help="Begin up to so much later.  [default: 0]")
 @click.option("--blackout", "blackouts", multiple=True, metavar="WINDOW", help="'Mon-Fri 08:00-18:00', 2026-12-24 …")
 @click.option("--name", "job_name", metavar="NAME", help="Of each job; {date} becomes the day of the run.")
-@click.option("--set", "options", multiple=True, type=PAIR, help="Option of a train job's preset; repeatable.")
+@click.option(
+    "--set",
+    "options",
+    multiple=True,
+    type=PAIR,
+    help="Option of a train job's preset, or parameter of a pipeline; repeatable.",
+)
 @click.option("--seed", type=int, help="Seed.")
 @stacked(QUEUEING)
 @pass_workspace
 def add(workspace: Workspace, /, name: str, **flags: Any) -> None:
-    """Submit a job again and again.
+    """Submit a job, or run a pipeline, again and again.
 
-    The job is checked now, as by `pixmill submit`, and what it refers to is looked up anew at each run. It is labelled
+    It is checked now, as by `pixmill submit`, and what it refers to is looked up anew at each run. Jobs are labelled
     schedule=NAME and scheduled_for=TIME.
     """
+    from cli.pipelinefiles import naming
     from cli.schedules import read_document
     from db.schedules import get_schedule
     from db.workers import database_time
     from scheduler.cron import parse_cron
     from scheduler.timetable import add_schedule, make_schedule
 
-    overlap = flags.pop("overlap")
+    overlap, source = flags.pop("overlap"), flags.pop("source")
     new = make_schedule(
         name=name,
         cron=parse_cron(flags.pop("cron"), flags.pop("zone")),
@@ -95,7 +111,7 @@ def add(workspace: Workspace, /, name: str, **flags: Any) -> None:
         deadline_seconds=flags.pop("deadline"),
         jitter_seconds=flags.pop("jitter"),
         blackouts=flags.pop("blackouts"),
-        document=read_document(flags.pop("source"), flags),
+        document=read_document(source, flags),
         user_name=user_name(),
     )
 
@@ -103,7 +119,8 @@ def add(workspace: Workspace, /, name: str, **flags: Any) -> None:
         is_new = add_schedule(session, new, database_time(session), outputs=workspace.settings.storage.outputs)
         return is_new, get_schedule(session, name)
 
-    is_new, schedule = workspace.database.transact(act)
+    with naming(source) if is_pipeline(new.document) else nullcontext():
+        is_new, schedule = workspace.database.transact(act)
     _say_added(schedule, is_new=is_new)
 
 
@@ -140,21 +157,35 @@ def ls(workspace: Workspace, output_format: str) -> None:
 
 @command.command("show", epilog=examples("pixmill schedule show nightly", "pixmill schedule show nightly --spec"))
 @click.argument("name")
-@click.option("--spec", "as_spec", is_flag=True, help="Print the job as a file that `submit -f` takes.")
+@click.option(
+    "--spec",
+    "as_spec",
+    is_flag=True,
+    help="Print what it submits as a file that `submit -f`, or `pipeline run -f`, takes.",
+)
 @output_option("text", "json")
 @pass_workspace
 def show(workspace: Workspace, name: str, output_format: str, *, as_spec: bool) -> None:
-    """Show one schedule in full: its terms, the job, the next time and the last runs."""
-    from cli.documents import spec_document, yaml_text
-    from cli.schedules import RUN_COLUMNS, get_line, run_row, schedule_fields, schedule_json
+    """Show one schedule in full: its terms, the job or pipeline, the next time and the last runs."""
+    from cli.documents import yaml_text
+    from cli.schedules import (
+        RUN_COLUMNS,
+        document_fields,
+        file_document,
+        get_line,
+        run_row,
+        schedule_fields,
+        schedule_json,
+    )
     from db.schedules import run_lines
     from db.workers import database_time
-    from scheduler.schedules import cron_of, dated
+    from scheduler.scheduled import dated
+    from scheduler.schedules import cron_of
 
     with workspace.database.read() as session:
         line, at = get_line(session, name), database_time(session)
         runs = run_lines(session, line.schedule.id, limit=SHOWN_RUNS)
-    document = spec_document(line.schedule.document, {})
+    document = file_document(line.schedule.document)
     if output_format == "json":
         print_item("schedule", schedule_json(line))
     elif as_spec:
@@ -162,8 +193,8 @@ def show(workspace: Workspace, name: str, output_format: str, *, as_spec: bool) 
     else:
         print_title(f"schedule {name}")
         print_fields(schedule_fields(line.schedule))
-        print_title("job", gap=True)
-        print_fields(spec_fields(document))
+        print_title("submits", gap=True)
+        print_fields(document_fields(document))
         if runs:
             print_title("last runs", gap=True)
             print_table(RUN_COLUMNS, [run_row(line.schedule, run) for run in runs], empty="")
@@ -198,25 +229,30 @@ def next_(workspace: Workspace, name: str | None, count: int, output_format: str
     "run", epilog=examples("pixmill schedule run nightly", "pixmill wait $(pixmill schedule run nightly -q)")
 )
 @click.argument("name")
-@click.option("-q", "--quiet", is_flag=True, help="Print the job's id and nothing else.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the id of the job, or of the pipeline's run, alone.")
 @pass_workspace
 def run(workspace: Workspace, name: str, *, quiet: bool) -> None:
-    """Submit its job now, outside of the plan; also while it is paused or within a blackout.
+    """Submit its job or pipeline now, outside of the plan; also while it is paused or within a blackout.
 
-    Refused while an earlier job has not ended, unless the schedule's --overlap allows it.
+    Refused while an earlier one has not ended, unless the schedule's --overlap allows it.
     """
     from db.workers import database_time
     from scheduler.timetable import run_now
 
     actor, outputs = user_name(), workspace.settings.storage.outputs
 
-    def act(session: "Session") -> int:
+    def act(session: "Session") -> "Started":
         return run_now(session, name, database_time(session), actor=actor, outputs=outputs)
 
-    job_id = workspace.database.transact(act)
+    started = workspace.database.transact(act)
     poke_scheduler(workspace)
+    job_id, run_id = started.job_id, started.run_id
     if quiet:
-        print_ids([job_id])
+        print_ids([each for each in (job_id, run_id) if each is not None])
+        return
+    if job_id is None:
+        say(f"schedule {name}: began pipeline run {run_id}")
+        say_next(f"look at it:  pixmill pipeline show {run_id}", f"wait:        pixmill pipeline wait {run_id}")
         return
     say(f"schedule {name}: submitted job {job_id}")
     say_next(f"follow it:  pixmill logs -f {job_id}", f"wait:       pixmill wait {job_id}")

@@ -147,6 +147,9 @@ def test_metrics_tell_jobs_schedules_and_notifications(run: Runner, world: World
     file.write_text("kind: ping\n")
     assert run("schedule", "add", "nightly", "--cron", "0 2 * * *", "-f", file).code == 0
     assert run("schedule", "run", "nightly").code == 0
+    file.write_text("{kind: pipeline, name: night, steps: {one: {kind: ping}}}")
+    assert run("schedule", "add", "weekly", "--cron", "0 2 * * 0", "-f", file).code == 0
+    assert run("schedule", "run", "weekly").code == 0
     world.train()
     add(world, "job.failed", "job.failed", "job.failed")
     settle(world)
@@ -163,6 +166,8 @@ def test_metrics_tell_jobs_schedules_and_notifications(run: Runner, world: World
         'pixmill_jobs{state="failed"}': "0",
         "pixmill_jobs_failed_last_day": "0",
         'pixmill_schedule_last_run{schedule="nightly",result="running"}': "1",
+        'pixmill_schedule_last_run{schedule="weekly",result="running"}': "1",
+        'pixmill_pipeline_last_run{pipeline="night",result="running"}': "1",
         'pixmill_notifications{state="failed"}': "1",
         "pixmill_notifications_undelivered": "2",
     }

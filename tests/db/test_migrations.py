@@ -37,6 +37,7 @@ from scheduler.schedules import Planner
 from scheduler.timetable import add_schedule, make_schedule
 from tests import rows
 from tests.rows import act
+from tests.scheduler.runs import Runs, pings
 
 AT = "2026-01-02 03:04:05.678000"
 MILLISECONDS = 1_767_323_045_000
@@ -223,6 +224,22 @@ def test_the_sixth_schema_gets_a_place_for_schedules(first: Database) -> None:
     columns = "schedule_id, scheduled_for, outcome, decided_at"
     with pytest.raises(Exception, match=r"(?i)unique"), first.write() as session:
         session.execute(text(f"INSERT INTO schedule_runs ({columns}) SELECT {columns} FROM schedule_runs"))
+
+
+def test_the_tenth_schema_gets_a_place_for_pipelines(first: Database) -> None:
+    upgrade(first, "0010")
+    old = stored_tasks(first)
+    before, backup = upgrade_schema(first)
+    assert (before.current, backup is not None) == ("0010", first.is_sqlite)
+    require_current_schema(first)
+    assert stored_tasks(first) == old
+    runs = Runs(first)
+    run_id = runs.begin(pings(one={}, two={"after": ["one"]}))
+    assert runs.look() == 1
+    assert runs.job(run_id, "one").id == 3
+    for table, column in (("pipeline_runs", "state"), ("pipeline_steps", "state")):
+        with pytest.raises(Exception, match=r"(?i)check"), first.write() as session:
+            session.execute(text(f"UPDATE {table} SET {column} = 'dreaming'"))
 
 
 def test_the_last_schema_takes_tasks_that_compress_and_no_others_beside_them(first: Database) -> None:

@@ -15,6 +15,7 @@ from pixmill.crashpoints import CRASHED, CrashPoint
 from pixmill.specs import PingSpec, Spec
 from pixmill.states import State
 from storage.checkpoints import open_verified
+from tests.faults.pipelining import POINTS
 from tests.faults.rough import SLOW, RoughLine
 from tests.worker.conftest import digits_model, small_generate
 from tests.worker.line import JOB_SECONDS, REPOSITORY
@@ -112,7 +113,7 @@ _QUICK = (
 )
 _ON_SQLITE = tuple(_WAYS) if SLOW else _QUICK
 _ON_POSTGRESQL = tuple(_WAYS) if SLOW else (CrashPoint.WORKER_KEPT_RESULT, CrashPoint.WORKER_FINISHED)
-_OF_ITS_OWN = (CrashPoint.SUBMIT_COMMITTED, CrashPoint.SCHEDULER_EXPIRED)
+_OF_ITS_OWN = (CrashPoint.SUBMIT_COMMITTED, CrashPoint.SCHEDULER_EXPIRED, *POINTS)
 _ON_THE_COMMAND_LINE = (CrashPoint.GC_FORGOT,)  # tests/cli/test_retention_commands.py
 
 

@@ -201,7 +201,7 @@ def test_a_run_by_hand_is_outside_of_the_plan(database: Database) -> None:
     nights.add()
     act(database, pause_schedule, NAME, actor="ann", why=None)
     planned = nights.schedule.next_run_at
-    assert act(database, run_now, NAME, nights.at, actor="bob", outputs=None) == 1
+    assert act(database, run_now, NAME, nights.at, actor="bob", outputs=None).job_id == 1
     assert nights.schedule.next_run_at == planned
     (run,) = nights.runs
     assert (run.by_hand, run.outcome, run.job_id) == ("bob", RunOutcome.SUBMITTED, 1)
@@ -241,7 +241,7 @@ def test_many_missed_times_are_worked_off_in_parts(database: Database) -> None:
 
 
 def test_a_queue_of_runs_does_not_grow_without_end(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scheduler.schedules.MOST_QUEUED", 2)
+    monkeypatch.setattr("scheduler.scheduled.MOST_QUEUED", 2)
     nights = Nights(database, "2026-11-01T12:00+01:00")
     nights.add(overlap=Overlap.QUEUE)
     nights.look_until("2026-11-04T12:00+01:00", ended=False)

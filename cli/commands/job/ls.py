@@ -6,6 +6,7 @@ import click
 
 from cli.context import Workspace, pass_workspace
 from cli.jobs import COLUMNS, WIDE_COLUMNS, job_json, job_row, wide_job_row
+from cli.jobtree import job_tree
 from cli.output import print_ids, print_list, print_table, say
 from cli.params import JOB_ID, examples, filter_options, output_option
 from cli.selection import Selection
@@ -38,7 +39,7 @@ def command(workspace: Workspace, /, output_format: str, everything: bool, limit
 
     REASON tells why a job waits (the first that holds: Held, BeginTime, RetryBackoff, DependencyNeverSatisfied,
     Dependency, QueuePaused, QueueLimit, NoWorker, Drained, NoScheduler, Resources, Priority, BrokerDown), or why it
-    failed. `pixmill job why ID` tells all of them.
+    failed. `pixmill job why ID` tells all of them. Jobs of a pipeline stand below their run.
     """
     before = filters.pop("before")
     chosen = Selection.from_flags(filters).job_filter(before=before)
@@ -57,9 +58,9 @@ def command(workspace: Workspace, /, output_format: str, everything: bool, limit
             following = {"before": lines[0].job.id} if more else None
             print_list("job_list", [job_json(line, situation) for line in lines], following)
         case "wide":
-            print_table(WIDE_COLUMNS, [wide_job_row(line, situation) for line in lines], empty=_empty(everything))
+            print_table(WIDE_COLUMNS, job_tree(lines, situation, WIDE_COLUMNS, wide_job_row), empty=_empty(everything))
         case _:
-            print_table(COLUMNS, [job_row(line, situation) for line in lines], empty=_empty(everything))
+            print_table(COLUMNS, job_tree(lines, situation, COLUMNS, job_row), empty=_empty(everything))
     if more and output_format != "json":
         say(f"older jobs are not listed: pixmill ps --before {lines[0].job.id}")
 
