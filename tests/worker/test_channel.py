@@ -144,20 +144,19 @@ def test_lines_of_many_threads_do_not_mix(ends: tuple[Channel, socket.socket]) -
 def test_any_thread_may_ask_for_the_order_to_stop_and_all_hear_it(ends: tuple[Channel, socket.socket]) -> None:
     channel, other = ends
     orders = Orders(channel)
-    asked, told = threading.Barrier(5), []
+    asked = threading.Barrier(4, action=lambda: other.sendall(b'{"do":"stop"}\n'))
+    told = []
 
     def ask() -> None:
         for number in range(2_000):
             orders.should_stop()
             if number == 1_000:
-                asked.wait()
+                asked.wait(30.0)
         told.append(orders.should_stop())
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
-    asked.wait(30.0)
-    other.sendall(b'{"do":"stop"}\n')
     for thread in threads:
         thread.join()
     assert told == [True] * 4
