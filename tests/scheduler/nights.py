@@ -1,6 +1,6 @@
 """Nights by an injected clock: schedules, what became of their times, and any number of schedulers at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,6 +13,7 @@ from db.control import cancel_job
 from db.engine import Database
 from db.schedules import get_schedule, run_lines
 from db.tables import Job, Schedule, ScheduleRun
+from pixmill.pipelines import parse_pipeline
 from pixmill.schedules import Catchup, RunOutcome
 from pixmill.specs import JobOptions, PingSpec, Spec
 from pixmill.states import ACTIVE
@@ -20,6 +21,7 @@ from scheduler.cron import parse_cron
 from scheduler.schedules import Planner, cron_of
 from scheduler.timetable import add_schedule, document_of, make_schedule
 from tests.databases import somebody_waits
+from tests.scheduler.runs import Runs
 from tests.waiting import wait_until
 
 NAME = "nightly"
@@ -38,7 +40,7 @@ class Nights:
 
     def add(self, cron: str = "30 2 * * *", *, spec: Spec | None = None, name: str = NAME, **terms: Any) -> bool:
         job_name, outputs = terms.pop("job_name", None), terms.pop("outputs", None)
-        document = document_of(spec or PingSpec(), JobOptions(), job_name)
+        document = terms.pop("document", None) or document_of(spec or PingSpec(), JobOptions(), job_name)
         usual: dict[str, Any] = {"catchup": Catchup.LATEST, "overlap": None, "deadline_seconds": None}
         usual |= {"jitter_seconds": 0.0, "blackouts": (), "zone": "Europe/Zurich"} | terms
         times = parse_cron(cron, usual.pop("zone"))
@@ -109,3 +111,23 @@ class Nights:
     def jobs(self) -> list[Job]:
         with self.database.read() as session:
             return list(session.scalars(select(Job).order_by(Job.id)))
+
+
+class PipelineNights(Nights):
+    """A schedule of a pipeline, and its runs."""
+
+    def __init__(self, database: Database, begin: str, document: Mapping[str, Any], **terms: Any) -> None:
+        super().__init__(database, begin)
+        self.pipelines = Runs(database)
+        self.add(document=parse_pipeline(document).stored(), **terms)
+
+    def look(self) -> int:
+        """Both schedulers look at once, each at the plan and then at the runs; gives how many runs were added."""
+
+        def tick(number: int) -> int:
+            begun = self.planners[number].start_due()
+            self.pipelines.conductors[number].advance()
+            return begun
+
+        with ThreadPoolExecutor(len(self.planners)) as pool:
+            return sum(pool.map(tick, range(len(self.planners))))

@@ -108,7 +108,8 @@ class Runs:
             told: dict[str, Any] = {"reason": FailureReason.USER_ERROR, "message": "it went wrong"}
 
             def publish(session: Session) -> Mapping[str, Any]:
-                if job.kind == "train" and not (result or {}).get("skipped"):
+                made = outcome is Outcome.SUCCEEDED and not (result or {}).get("skipped")
+                if job.kind == "train" and made:
                     dataset = ensure_dataset(session, "digits", "f" * 64, {})
                     add_version(session, job.name, rows.version(job.id, dataset))
                 compared = {key: job.spec[key] for key in ("model", "against")} if job.kind == "gate" else {}

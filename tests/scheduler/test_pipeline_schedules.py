@@ -11,46 +11,28 @@ from db.pipelines import view_runs
 from db.schedules import get_schedule, run_lines
 from db.tables import PipelineRun
 from pixmill.errors import Conflict
-from pixmill.pipelines import parse_pipeline
-from pixmill.schedules import Catchup, Overlap
-from scheduler.cron import parse_cron
-from scheduler.timetable import add_schedule, make_schedule, run_now
+from pixmill.schedules import Overlap
+from scheduler.timetable import run_now
 from tests.rows import act
 from tests.scheduler.desk import DEED, Desk
-from tests.scheduler.nights import NAME, Nights
-from tests.scheduler.runs import Runs, pings
+from tests.scheduler.nights import NAME, PipelineNights
+from tests.scheduler.runs import pings
 
 BEGIN = "2026-10-24T12:00+02:00"
 TOLD = {"kind": "ping", "name": "night-${run.date}", "labels": {"at": "${run.scheduled_for}"}}
 
 
-class PipelineNights(Nights):
+class Pings(PipelineNights):
     """A schedule whose document is a pipeline of two pings."""
 
     def __init__(self, database: Database, **terms: Any) -> None:
-        super().__init__(database, BEGIN)
-        self.pipelines = Runs(database)
-        usual: dict[str, Any] = {"overlap": None, "catchup": Catchup.LATEST, "deadline_seconds": None} | terms
-        document = parse_pipeline(
-            {**pings(one={}, two={"after": ["one"]}), "steps": {"one": TOLD, "two": {**TOLD, "after": ["one"]}}}
-        )
-        new = make_schedule(
-            name=NAME,
-            cron=parse_cron("30 2 * * *", "Europe/Zurich"),
-            document=document.stored(),
-            jitter_seconds=0.0,
-            blackouts=(),
-            user_name="ann",
-            **usual,
-        )
-        self.database.transact(lambda session: add_schedule(session, new, self.at, outputs=None))
+        steps = {"one": TOLD, "two": {**TOLD, "after": ["one"]}}
+        super().__init__(database, BEGIN, {**pings(), "steps": steps}, **terms)
 
     def night(self, end: str) -> int:
         """Sleep, and look; gives how many runs have begun."""
         self.sleep_until(end)
-        begun = self.look()
-        self.pipelines.look()
-        return begun
+        return self.look()
 
     def runs_of_pipeline(self) -> list[PipelineRun]:
         with self.database.read() as session:
@@ -64,7 +46,7 @@ class PipelineNights(Nights):
 
 
 def test_the_logical_time_reaches_every_step_and_a_time_has_one_run(database: Database) -> None:
-    nights = PipelineNights(database)
+    nights = Pings(database)
     assert nights.night("2026-10-25T04:00+01:00") == 1
     assert nights.night("2026-10-25T04:00+01:00") == 0
     (run,) = nights.runs_of_pipeline()
@@ -82,7 +64,7 @@ def test_the_logical_time_reaches_every_step_and_a_time_has_one_run(database: Da
 
 
 def test_a_run_that_goes_on_lets_the_next_time_pass(database: Database) -> None:
-    nights = PipelineNights(database)
+    nights = Pings(database)
     nights.night("2026-10-25T04:00+01:00")
     nights.pipelines.through(1, "one")
     assert nights.night("2026-10-26T04:00+01:00") == 0, "step two has not ended"
@@ -93,7 +75,7 @@ def test_a_run_that_goes_on_lets_the_next_time_pass(database: Database) -> None:
 
 
 def test_runs_of_a_queue_begin_one_after_the_other(database: Database) -> None:
-    nights = PipelineNights(database, overlap=Overlap.QUEUE)
+    nights = Pings(database, overlap=Overlap.QUEUE)
     nights.night("2026-10-25T04:00+01:00")
     nights.night("2026-10-26T04:00+01:00")
     assert nights.pipelines.story(2) == {"one": "waiting", "two": "waiting"}
@@ -106,7 +88,7 @@ def test_runs_of_a_queue_begin_one_after_the_other(database: Database) -> None:
 
 
 def test_a_run_may_cancel_the_previous_one(database: Database) -> None:
-    nights = PipelineNights(database, overlap=Overlap.CANCEL_PREVIOUS)
+    nights = Pings(database, overlap=Overlap.CANCEL_PREVIOUS)
     nights.night("2026-10-25T04:00+01:00")
     nights.night("2026-10-26T04:00+01:00")
     first, second = nights.runs_of_pipeline()
@@ -116,7 +98,7 @@ def test_a_run_may_cancel_the_previous_one(database: Database) -> None:
 
 
 def test_a_run_by_hand_is_outside_of_the_plan(database: Database) -> None:
-    nights = PipelineNights(database)
+    nights = Pings(database)
     assert act(database, run_now, NAME, nights.at, actor="bob", outputs=None).run_id == 1
     with pytest.raises(Conflict, match="pipeline run 1 of an earlier run has not ended"):
         act(database, run_now, NAME, nights.at, actor="bob", outputs=None)
