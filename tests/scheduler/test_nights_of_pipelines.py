@@ -101,7 +101,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.mark.parametrize(
     ("change", "night"),
     [
-        pytest.param(SPRING, 13, id="spring"),
+        pytest.param(SPRING, 13, id="spring", marks=pytest.mark.long),
         pytest.param(AUTUMN, 13, id="autumn"),
         pytest.param(SPRING, 16, id="spring without a scheduler", marks=pytest.mark.long),
         pytest.param(AUTUMN, 17, id="autumn made up for", marks=pytest.mark.long),
