@@ -71,6 +71,8 @@ class Messenger:
 
     def pause(self) -> float:
         """Seconds until something may be due.  Raises DatabaseUnreachable."""
+        if self._settings.url is None:  # what waits then is sent by nobody, and is no reason to look again and again
+            return PRUNE_SECONDS
         at, due = self._database.consult(earliest_try)
         until_due = LOOK_SECONDS if due is None else (due - at).total_seconds()
         until_rested = self._rests_until - time.monotonic()

@@ -19,7 +19,7 @@ from db.tables import Event, Notification
 from db.telling import tell
 from pixmill.notifications import NotificationState
 from pixmill.settings import load_settings
-from scheduler.messenger import HELD_TRIES, JITTER, LONGEST_PAUSE, LOOK_SECONDS, Messenger, pause_before
+from scheduler.messenger import HELD_TRIES, JITTER, LONGEST_PAUSE, LOOK_SECONDS, PRUNE_SECONDS, Messenger, pause_before
 from scheduler.schedules import Planner
 from tests.db.test_notifications import add, notifications, pass_time
 from tests.receiver import Receiver, answer, drop, hang, receiving
@@ -224,3 +224,12 @@ def test_a_scheduler_killed_between_send_and_mark_sends_again_with_the_same_id(
 
 def test_the_row_has_the_columns_that_a_message_needs() -> None:
     assert set(Claimed.__dataclass_fields__) - {"claimed_at"} <= set(Notification.__table__.columns.keys())
+
+
+def test_without_a_receiver_what_waits_is_looked_at_no_more_often(database: Database) -> None:
+    nobody = messenger(database, None)
+    assert nobody.pause() == PRUNE_SECONDS
+    add(database)
+    pass_time(database, 100.0)
+    assert nobody.send_due() == 0
+    assert (nobody.pause(), states(database)) == (PRUNE_SECONDS, [WAITING])
