@@ -1,6 +1,7 @@
 """Which images a model learnt from, so that nobody judges by what was learnt by heart. Free of torch."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from imagemodels.data.dataset import ImageDataset, Images, Indices
 
+NOTED_IMAGES = 10_000  # between two reports of progress
 KEY_BYTES = 8  # of a sha256: two of a million images share them once in 37 million such sets
 
 
@@ -24,9 +26,13 @@ class SeenImages:
         return cls.chosen(dataset.images, dataset.train_indices)
 
     @classmethod
-    def chosen(cls, images: Images, chosen: Indices) -> Self:
-        """Those of the images (N, H, W, C) that are chosen."""
-        return cls(np.unique(_keys(images, chosen)))
+    def chosen(cls, images: Images, chosen: Indices, note: Callable[[float], None] = lambda _share: None) -> Self:
+        """Those of the images (N, H, W, C) that are chosen; `note` is told now and then which share was looked at."""
+        parts = [np.empty(0, np.uint64)]
+        for start in range(0, len(chosen), NOTED_IMAGES):
+            note(start / len(chosen))
+            parts.append(_keys(images, chosen[start : start + NOTED_IMAGES]))
+        return cls(np.unique(np.concatenate(parts)))
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:

@@ -3,6 +3,7 @@
 Shapes: N images, H pixels a side, C channels, T the side of a thumbnail.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, Self
 from zipfile import BadZipFile, is_zipfile
@@ -103,8 +104,13 @@ def sampled_rows(data: ImageDataset) -> Indices:
     return np.linspace(0, len(data) - 1, count).astype(np.int64)
 
 
-def summarised(data: ImageDataset) -> tuple[DataSummary, DataTraces]:
-    """Both of all images of a data set, the held-out ones included; features are not among them."""
+def summarised(
+    data: ImageDataset, note: Callable[[float], None] = lambda _share: None
+) -> tuple[DataSummary, DataTraces]:
+    """Both of all images of a data set, the held-out ones included; features are not among them.
+
+    Every image is read: `note` is told now and then which share was looked at.
+    """
     images = data.images[sampled_rows(data)]
     small_NTTC = thumbnails(images)
     channels = images.reshape(-1, images.shape[-1]) / 255.0
@@ -117,7 +123,7 @@ def summarised(data: ImageDataset) -> tuple[DataSummary, DataTraces]:
         mean_image=_rounded(small_NTTC.mean(0)),
     )
     gray = small_NTTC.mean(-1).reshape(len(images), -1)
-    keys = SeenImages.chosen(data.images, np.arange(len(data), dtype=np.int64))
+    keys = SeenImages.chosen(data.images, np.arange(len(data), dtype=np.int64), note)
     spread = moments(gray) if len(gray) > 1 else None
     return summary, DataTraces(data.image_size, data.channels, keys, spread)
 

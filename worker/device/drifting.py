@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from imagemodels.errors import CorruptCheckpoint
@@ -37,7 +37,8 @@ class Examined:
     @cached_property
     def found(self) -> tuple[DataSummary, DataTraces]:
         """What is to be kept of them."""
-        return summarised(images_of(self.data))
+        # Of millions of images it takes longer than a silent process is waited for.
+        return summarised(images_of(self.data), partial(self.desk.measuring, "looking at the data"))
 
     @property
     def is_unchanged(self) -> bool:
