@@ -8,13 +8,11 @@ import click
 from cli.context import Workspace
 from cli.errors import INTERRUPTED
 from cli.output import say
-from cli.waiting import LOOK_SECONDS, OUTAGE_SECONDS
-from pixmill.errors import DatabaseUnreachable, JobCancelled, JobFailed, JobNotFinished
+from cli.waiting import LOOK_SECONDS, reads
+from pixmill.errors import JobCancelled, JobFailed, JobNotFinished
 from pixmill.pipelines import PipelineState, StepState
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
     from db.pipelines import RunView
 
 
@@ -42,28 +40,17 @@ def wait_for_run(workspace: Workspace, run_id: int, *, timeout_seconds: float | 
 
 
 def _wait(workspace: Workspace, run_id: int, timeout_seconds: float | None) -> "RunView":
-    started = last_seen = time.monotonic()
+    from db.pipelines import view_run
+
+    started = time.monotonic()
     told: set[str] = set()
-    while True:
-        try:
-            view = workspace.database.consult(lambda session: _view(session, run_id))
-        except DatabaseUnreachable:
-            if time.monotonic() - last_seen > OUTAGE_SECONDS:
-                raise
-            time.sleep(LOOK_SECONDS * 4)
-            continue
-        last_seen = time.monotonic()
+    for view in reads(workspace, lambda session: view_run(session, run_id)):
         _tell(view, told)
-        left = None if timeout_seconds is None else timeout_seconds - (last_seen - started)
+        left = None if timeout_seconds is None else timeout_seconds - (time.monotonic() - started)
         if view.run.state is not PipelineState.RUNNING or (left is not None and left <= 0):
             return view
         time.sleep(LOOK_SECONDS if left is None else min(LOOK_SECONDS, left))
-
-
-def _view(session: "Session", run_id: int) -> "RunView":
-    from db.pipelines import view_run
-
-    return view_run(session, run_id)
+    raise AssertionError("unreachable")
 
 
 def _tell(view: "RunView", told: set[str]) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -18,7 +18,11 @@ from pixmill.errors import DatabaseUnreachable, JobCancelled, JobFailed, JobNotF
 from pixmill.states import State
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from db.views import JobLine
+
+T = TypeVar("T")
 
 LOOK_SECONDS = 0.5
 OUTAGE_SECONDS = 60.0  # a database that is away for longer ends the wait
@@ -69,12 +73,20 @@ def looks(workspace: Workspace, job_ids: Sequence[int]) -> Iterator[tuple[Lines,
     """The jobs as they are, again and again; short outages of the database are waited out.  Raises NotFound."""
     from db.views import job_line
 
+    def read(session: "Session") -> tuple[Lines, Situation]:
+        lines = {job_id: job_line(session, job_id) for job_id in job_ids}
+        return lines, read_situation(session, workspace.settings.scheduler.lease_seconds, list(lines.values()))
+
+    return reads(workspace, read)
+
+
+def reads(workspace: Workspace, read: "Callable[[Session], T]") -> Iterator[T]:
+    """What is read, again and again; short outages of the database are waited out, but for one at the start."""
     last_seen = None
     while True:
         try:
             with workspace.database.read() as session:
-                lines = {job_id: job_line(session, job_id) for job_id in job_ids}
-                situation = read_situation(session, workspace.settings.scheduler.lease_seconds, list(lines.values()))
+                found = read(session)
         except DatabaseUnreachable as error:
             if last_seen is None or time.monotonic() - last_seen > OUTAGE_SECONDS:
                 raise
@@ -82,7 +94,7 @@ def looks(workspace: Workspace, job_ids: Sequence[int]) -> Iterator[tuple[Lines,
             time.sleep(LOOK_SECONDS * 4)
             continue
         last_seen = time.monotonic()
-        yield lines, situation
+        yield found
 
 
 def ending(line: "JobLine", situation: Situation) -> str:
