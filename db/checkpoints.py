@@ -12,7 +12,7 @@ from sqlalchemy import and_, delete, select
 from sqlalchemy.orm import Session
 
 from db.moves import add_event, lock_jobs
-from db.needs import Need
+from db.needs import Need, Verdict
 from db.tables import Checkpoint, CheckpointKind, Job, Model, ModelVersion, Task
 from db.workers import database_time
 from pixmill.retention import Policy
@@ -22,7 +22,7 @@ FORGOTTEN = "forget_checkpoints"  # the event of a job whose training states wen
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckpointVerdict:
+class CheckpointVerdict(Verdict):
     """One file with a training state, with every reason why it stays; or, without any, why nothing keeps it."""
 
     path: str  # relative to the storage root
@@ -30,18 +30,6 @@ class CheckpointVerdict:
     kinds: tuple[CheckpointKind, ...]
     images_seen: int
     ended_at: datetime | None  # its job
-    kept: tuple[Need, ...]
-    missed: tuple[str, ...]
-
-    @property
-    def goes(self) -> bool:
-        """Whether nothing keeps it."""
-        return not self.kept
-
-    @property
-    def is_kept_by_rule(self) -> bool:
-        """Whether a rule of the policy alone keeps it."""
-        return bool(self.kept) and all(need.sort == "recent" for need in self.kept)
 
 
 def judge_checkpoints(

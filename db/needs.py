@@ -24,8 +24,29 @@ MOST_NAMES = 20  # of models that a statement looks for in specs; with more of t
 class Need:
     """One reason why a version cannot go."""
 
-    sort: str  # "alias", "job", "pipeline", "output" or "schedule"
+    sort: str  # "alias", "job", "pipeline", "output" or "schedule"; or of a rule, as BY_RULE has them
     text: str
+
+
+BY_RULE = frozenset({"last", "best", "champion", "recent"})  # sorts of reasons that another policy would not have
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Every reason why something stays; or, without any, what each rule found."""
+
+    kept: tuple[Need, ...]
+    missed: tuple[str, ...]
+
+    @property
+    def goes(self) -> bool:
+        """Whether nothing keeps it."""
+        return not self.kept
+
+    @property
+    def is_kept_by_rule(self) -> bool:
+        """Whether rules of the policy alone keep it."""
+        return bool(self.kept) and all(need.sort in BY_RULE for need in self.kept)
 
 
 def needs_of(session: Session, versions: Sequence[ModelVersion]) -> dict[int, list[Need]]:

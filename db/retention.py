@@ -12,18 +12,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from db.aliases import Deed, locked_model
-from db.needs import Need, needs_of
+from db.needs import Need, Verdict, needs_of
 from db.tables import Model, ModelEvent, ModelVersion
 from db.versions import Forgotten, mark_removed
 from db.workers import database_time
 from pixmill.aliases import CHAMPION
 from pixmill.retention import Policy
 
-BY_RULE = frozenset({"last", "best", "champion"})  # sorts of reasons that another policy would not have
-
 
 @dataclass(frozen=True, kw_only=True)
-class VersionVerdict:
+class VersionVerdict(Verdict):
     """One version, with every reason why it stays; or, without any, what each rule found."""
 
     id: int
@@ -32,18 +30,6 @@ class VersionVerdict:
     job_id: int
     folder: str  # relative to the storage root
     created_at: datetime
-    kept: tuple[Need, ...]
-    missed: tuple[str, ...]
-
-    @property
-    def goes(self) -> bool:
-        """Whether nothing keeps it."""
-        return not self.kept
-
-    @property
-    def is_kept_by_rule(self) -> bool:
-        """Whether rules of the policy alone keep it."""
-        return bool(self.kept) and all(need.sort in BY_RULE for need in self.kept)
 
 
 def judge_versions(

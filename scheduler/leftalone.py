@@ -19,7 +19,7 @@ class LeftAlone:
 
     def sound(self, ids: Iterable[int]) -> list[int]:
         """Those that are not left alone."""
-        return [each for each in ids if not (len(self) and each in self._until)]
+        return [each for each in ids if each not in self._until] if len(self) else list(ids)
 
     def add(self, row_id: int) -> None:
         """Look at a row no more for a while."""
