@@ -218,7 +218,7 @@ def test_a_submit_and_a_collection_at_once_leave_no_job_without_its_model(databa
 
     gone, job = rows.run_all(partial(forget, database), partial(act, database, submit))
     assert isinstance(gone, list), gone
-    assert (gone == [1]) == isinstance(job, Exception)
+    assert (gone == ["digits@1"]) == isinstance(job, Exception)
     with database.read() as session:
         line = session.scalars(select(Model)).one()
         assert len(model_events(session, line.id)) == len(gone)

@@ -156,7 +156,7 @@ class Runner:
         """Act on one message; True when it ended the attempt."""
         match message["say"]:
             case "progress":
-                watch.progress = message
+                watch.told(message)
             case "checkpoint":
                 self._publish_checkpoint(lease, message)
             case "shard":

@@ -19,7 +19,8 @@ class Watch:
         self._heard_at = self._started_at
         self._asked_at: float | None = None
         self.time_limit = time_limit_seconds
-        self.progress: dict[str, Any] | None = None
+        self._progress: dict[str, Any] | None = None
+        self._images_done = 0
         self.cancelled = False
         self.requeued = False
         self.verdict: str | None = None
@@ -47,6 +48,15 @@ class Watch:
     def heard(self) -> None:
         """Note that the device process said something."""
         self._heard_at = time.monotonic()
+
+    def told(self, progress: dict[str, Any]) -> None:
+        """Take in a report of the device process.
+
+        A phase that tells its share instead of images takes nothing from the images that are done.
+        """
+        self._progress = {key: value for key, value in progress.items() if key != "say"}
+        if "share" not in progress:
+            self._images_done = int(progress["done"])
 
     def ask(self) -> None:
         """Note that the device process was asked to stop."""
@@ -84,7 +94,4 @@ class Watch:
 
     def facts(self) -> tuple[dict[str, Any] | None, int]:
         """The progress to store, and the images done."""
-        if self.progress is None:
-            return None, 0
-        facts = {key: value for key, value in self.progress.items() if key != "say"}
-        return facts, 0 if "share" in facts else int(facts["done"])
+        return self._progress, self._images_done
