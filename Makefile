@@ -20,6 +20,9 @@ units faults processes computations long: export OMP_WAIT_POLICY := PASSIVE
 WAITING := $(addprefix tests/,acceptance local scheduler worker)
 PATIENT := nice -n 19
 
+# Of the fault matrix, the tests that kill at a named point of the work and measure no time: they bear company.
+UNTIMED := $(addprefix tests/faults/,test_broken.py test_checker.py test_matrix_files.py)
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install demo test lint format types layers doctests units processes computations aloud faults long chaos outages bench clean
@@ -76,15 +79,15 @@ doctests: $(READY) ## run the examples in docstrings
 units: $(READY) ## run all tests but the fault matrix, three at a time; real Redis and PostgreSQL servers are brought along
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --ignore tests/faults $(ARGS)
 
-processes: $(READY) ## of these, the tests that start processes and wait for them
-	$(BIN)/pytest -n $(JOBS) --dist loadfile $(WAITING) $(ARGS)
+processes: $(READY) ## the tests that start processes and wait for them, three at a time
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(UNTIMED) $(WAITING) $(ARGS)
 
 computations: $(READY) ## types, layers, doctests, and the tests that only compute, at the lowest priority
 	@$(PATIENT) $(MAKE) --no-print-directory types layers doctests
 	$(PATIENT) $(BIN)/pytest -n 2 --dist loadfile $(addprefix --ignore=,tests/faults $(WAITING)) $(ARGS)
 
-faults: $(READY) ## kill, stop and starve real processes, one after the other: what disturbs may not be disturbed
-	$(BIN)/pytest tests/faults $(ARGS)
+faults: $(READY) ## kill, stop and starve real processes, one test after the other: how long it takes is measured
+	$(BIN)/pytest tests/faults $(addprefix --ignore=,$(UNTIMED)) $(ARGS)
 
 long: $(READY) ## variations of what the other tests show, which take many seconds each
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -m long $(ARGS)

@@ -106,10 +106,16 @@ def _ends(
     most: int | None,
     item: Callable[[Row[*tuple[Any, ...]]], Item],
 ) -> Ends[Item]:
-    count = session.scalars(select(func.count()).select_from(statement.with_only_columns(key).subquery())).one()
+    keys = statement.with_only_columns(key)
+    count = session.scalars(select(func.count()).select_from(keys.subquery())).one()
     half = at_each_end(count, most)
+
+    def rows(chosen: Select[*tuple[Any, ...]]) -> list[Item]:
+        return [item(row) for row in session.execute(chosen.order_by(key))]
+
     if half is None:
-        return Ends([item(row) for row in session.execute(statement.order_by(key))], (), count)
-    first = session.execute(statement.order_by(key).limit(half)).all()
-    last = session.execute(statement.order_by(key.desc()).limit(half)).all()
-    return Ends([item(row) for row in first], [item(row) for row in last[::-1]], count)
+        return Ends(rows(statement), (), count)
+    # By their keys, which an index has: PostgreSQL would read and join all the rows first, and then drop most of them.
+    first = session.scalars(keys.order_by(key).limit(half)).all()
+    last = session.scalars(keys.order_by(key.desc()).limit(half)).all()
+    return Ends(rows(statement.where(key.in_(first))), rows(statement.where(key.in_(last))), count)
