@@ -10,12 +10,12 @@ import click
 from cli.asking import confirm
 from cli.context import Workspace
 from cli.errors import report
-from cli.formatting import plural
 from cli.output import Column, print_table, say
 from cli.params import JOB_ID, filter_options, stacked
 from cli.poking import poke_scheduler
 from cli.rehearsing import rehearse
 from cli.selection import Selection
+from client.wording import plural
 from pixmill.errors import Conflict, NotFound, PixmillError, UserError
 from pixmill.states import State
 

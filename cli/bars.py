@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Column
 
 from cli.formatting import printable
-from cli.situation import Situation
+from client.situation import Situation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.evaluationsection import metric_line, read_evaluation
-from cli.formatting import count
 from cli.metrics import ControlColumn, control_cells, control_columns, controls_of, number, stored_metrics
-from cli.modelfacts import product
 from cli.output import Column
+from client.modelfacts import product
+from client.wording import count
 from imagemodels.evaluation.comparison import Comparison, Measured, Measurement, Verdict, compare
 from imagemodels.evaluation.report import Metric
 from imagemodels.presets import PRESETS

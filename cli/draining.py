@@ -5,8 +5,8 @@ from typing import Any, TypeVar
 
 import click
 
-from cli.fleet import Member
 from cli.output import say
+from client.fleet import Member
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

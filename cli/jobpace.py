@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from cli.formatting import count, duration
-from cli.jobs import eta_seconds, progress_text, rate_text, run_time
+from cli.jobs import rate_text, run_time
+from client.jobs import eta_seconds, progress_text
+from client.wording import count, duration
 from pixmill.stages import Stage, bound_by
 from pixmill.states import State
 

@@ -1,16 +1,15 @@
-"""One job as a table row and as JSON."""
+"""One job as a table row."""
 
 import socket
-from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cli.formatting import age, duration, percent
 from cli.output import Column
-from cli.reasons import reason_of, reason_text
-from cli.situation import Situation
+from client.jobs import eta_seconds, model_of, progress_text, run_seconds
+from client.reasons import reason_of, reason_text
+from client.situation import Situation
+from client.wording import age, duration
 from pixmill.stages import bound_by
-from pixmill.states import State
 
 if TYPE_CHECKING:
     from db.views import JobLine
@@ -81,78 +80,9 @@ def wide_job_row(line: "JobLine", situation: Situation) -> list[str]:
     ]
 
 
-def job_json(line: "JobLine", situation: Situation) -> dict[str, Any]:
-    """The job as JSON: raw words, seconds, images, times in UTC."""
-    job = line.job
-    reason = reason_of(line, situation)
-    return {
-        "id": job.id,
-        "name": job.name,
-        "kind": job.kind,
-        "model": model_of(job.spec),
-        "state": job.state.value,
-        "reason": reason.code if reason else None,
-        "message": reason.text or None if reason else None,
-        "queue": job.queue,
-        "priority": job.priority,
-        "user": job.user_name,
-        "key": job.key,
-        "labels": job.labels,
-        "progress": {"done": done_images(line), "total": job.progress_total, "unit": "images"},
-        "rate": line.rate,
-        "eta_seconds": eta_seconds(line),
-        "bound_by": bound_by(line.spent),
-        "spent_seconds": line.spent,
-        "tasks": {"total": line.tasks, "done": line.tasks_done},
-        "devices": list(line.devices),
-        "waits_for": list(line.waits_for),
-        "pipeline": place_json(line),
-        "submitted_at": job.submitted_at,
-        "begin_at": job.begin_at,
-        "started_at": job.started_at,
-        "finished_at": job.finished_at,
-        "run_seconds": run_seconds(line, situation.at),
-        "spec_digest": job.spec_digest,
-        "spec": job.spec,
-        "options": job.options,
-    }
-
-
-def place_json(line: "JobLine") -> dict[str, Any] | None:
-    """Its place in a pipeline, if it has one."""
-    place = line.place
-    return {"run": place.run.id, "name": place.run.name, "step": place.step} if place else None
-
-
-def model_of(spec: Mapping[str, Any]) -> str | None:
-    """The model that a spec names; or else the job whose images it judges or decompresses; None for a ping."""
-    if spec.get("output") is not None:
-        return f"job:{spec['output']}"
-    return " + ".join([str(spec["model"]), *(spec.get("further_models") or ())]) if "model" in spec else None
-
-
-def done_images(line: "JobLine") -> int:
-    """Images handled so far."""
-    total = line.job.progress_total
-    return total if line.job.state is State.SUCCEEDED else min(line.done, total)
-
-
-def progress_text(line: "JobLine") -> str:
-    """Progress in percent, or – for a job that never ran."""
-    if line.job.started_at is None or not line.job.progress_total:
-        return "–"
-    return percent(done_images(line), line.job.progress_total)
-
-
 def rate_text(line: "JobLine") -> str:
     """Images a second, or – where nobody knows."""
     return "–" if line.rate is None else f"{line.rate:,.{0 if line.rate >= 10 else 1}f}/s"
-
-
-def eta_seconds(line: "JobLine") -> float | None:
-    """Until its images are there, if it goes on as it does now; None: nobody knows, or it is not running."""
-    left = line.job.progress_total - done_images(line)
-    return round(left / line.rate, 1) if line.rate and left > 0 and line.job.state is State.RUNNING else None
 
 
 def eta_text(line: "JobLine") -> str:
@@ -166,14 +96,6 @@ def device_text(devices: tuple[str, ...]) -> str:
     if len(devices) > 1:
         return f"{len(devices)} devices"
     return devices[0].removeprefix(f"{socket.gethostname()}:") if devices else "–"
-
-
-def run_seconds(line: "JobLine", at: datetime) -> float | None:
-    """From its first start until its end, or until now."""
-    job = line.job
-    if job.started_at is None:
-        return None
-    return max(0.0, ((job.finished_at or at) - job.started_at).total_seconds())
 
 
 def run_time(line: "JobLine", at: datetime) -> str:

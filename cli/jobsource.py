@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from cli.modelfacts import model_facts
+from client.modelfacts import model_facts
 from db.registry import resolve_model, version_of_job
 from db.tables import Attempt, Job, ModelVersion, Shard, Task, Worker
 from db.views import JobLine, job_attempts, job_tasks

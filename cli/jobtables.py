@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cli.formatting import duration, percent, utc
 from cli.output import Column, print_table, print_title
+from client.wording import duration, percent, utc
 from pixmill.states import State
 
 if TYPE_CHECKING:

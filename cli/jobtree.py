@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cli.formatting import age, duration
 from cli.output import Column
-from cli.situation import Situation
+from client.situation import Situation
+from client.wording import age, duration
 
 if TYPE_CHECKING:
     from db.tables import PipelineRun

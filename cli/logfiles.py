@@ -1,6 +1,5 @@
 """The log files of a job's attempts: print them, and follow them until the job has ended."""
 
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ import click
 
 from cli.context import Workspace
 from cli.output import say
-from cli.reasons import reason_of
-from cli.situation import Situation
+from client.reasons import reason_of
+from client.situation import Situation
 from pixmill.errors import NotFound
 from pixmill.states import State
 from storage.paths import Layout
@@ -119,13 +118,14 @@ def print_logs(sources: Sequence[LogSource], tail: int | None) -> None:
 
 def follow(workspace: Workspace, job_id: int, number: int | None, tail: int | None) -> "JobLine":
     """Print the logs as they grow until the job has ended; gives the job as it then is.  Raises NotFound."""
-    from cli.waiting import LOOK_SECONDS, ending, looks
+    from cli.waiting import say_waiting
+    from client.waiting import ending, watch
 
     root = workspace.settings.storage_root
     printer = LogPrinter(titles=True)
     said: str | None = None
     begun = False
-    for lines, situation in looks(workspace, [job_id]):
+    for lines, situation in watch(workspace, [job_id], timeout_seconds=None, note=say_waiting):
         line = lines[job_id]
         with workspace.database.read() as session:
             sources = log_sources(session, root, job_id)
@@ -138,10 +138,9 @@ def follow(workspace: Workspace, job_id: int, number: int | None, tail: int | No
             printer.print_new(source, whole=line.job.state.is_terminal)
         if line.job.state.is_terminal:
             say(ending(line, situation))
-            return line
-        said = _say_waiting(line, situation, said)
-        time.sleep(LOOK_SECONDS)
-    raise AssertionError("unreachable")
+        else:
+            said = _say_waiting(line, situation, said)
+    return line
 
 
 def _say_waiting(line: "JobLine", situation: Situation, said: str | None) -> str | None:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cli.formatting import count
 from cli.output import Column
+from client.wording import count
 from imagemodels.evaluation.report import ControlName, Metric
 
 Mark = Literal["real", "copies", "noise"]

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.formatting import count, utc
 from cli.metrics import metric_table, stored_metrics
-from cli.modeldetails import ModelDetails, measurement_title, measurements_json, read_model
-from cli.modelfacts import event_json, lineage_facts, model_facts, product, version_json
+from cli.modeldetails import measurement_title
+from client.modelfacts import event_json, lineage_facts, model_facts, product, version_json
+from client.models import ModelDetails, measurements_json, read_model
+from client.wording import count, utc
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -1,38 +1,17 @@
 """Versions of models with their aliases, as `model ls` and `model versions` list them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from cli.formatting import age, count
 from cli.output import Column, print_list, print_table
+from client.models import Versions
+from client.wording import age, count
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
     from db.tables import ModelVersion
-
-
-@dataclass(frozen=True)
-class Versions:
-    """Versions, each with its aliases, as they are at a moment."""
-
-    found: Sequence[tuple["ModelVersion", Sequence[str]]]
-    at: datetime
-
-
-def read_versions(session: "Session", name: str | None, *, removed: bool = False) -> Versions:
-    """The versions of one model or of all, the newest of each first; those that were removed too, if wanted."""
-    from db.aliases import aliases_by_version
-    from db.registry import list_versions
-    from db.workers import database_time
-
-    aliases = aliases_by_version(session)
-    rows = list_versions(session, name, removed=removed)
-    return Versions([(row, aliases.get((row.model_id, row.version), [])) for row in rows], database_time(session))
 
 
 def print_versions(
@@ -44,7 +23,7 @@ def print_versions(
     empty: str,
 ) -> None:
     """Print them as a table, as JSON, or as names."""
-    from cli.modelfacts import version_json
+    from client.modelfacts import version_json
 
     if output_format == "json":
         print_list("model_list", [version_json(*pair) for pair in versions.found])

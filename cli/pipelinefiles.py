@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from cli.documents import read_documents, readable
 from cli.joboptions import scalar
+from client.documents import read_documents, readable
 from pixmill.errors import PixmillError, SpecError
 from pixmill.pipelines import PIPELINE, PipelineSpec, is_pipeline, parse_pipeline
 from pixmill.quantities import parse_count

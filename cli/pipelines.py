@@ -1,11 +1,12 @@
-"""Runs of pipelines as table rows, as a tree of steps, and as JSON."""
+"""Runs of pipelines as table rows, and as a tree of steps."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cli.formatting import age, duration, utc, value_text
+from cli.formatting import value_text
 from cli.jobtree import BRANCH, LAST
 from cli.output import Column, print_fields, print_table, print_title
+from client.wording import age, duration, utc
 from pixmill.pipelines import EVIDENCE, PipelineSpec, StepState, read_steps
 
 if TYPE_CHECKING:
@@ -132,32 +133,6 @@ def _step_row(branch: str, line: "StepLine") -> list[str]:
         ", ".join(values) or "–",
         why or str(step.values.get("reason", "")) or running,
     ]
-
-
-def run_json(view: "RunView") -> dict[str, Any]:
-    """The run with its steps as JSON."""
-    run = view.run
-    names = ("id", "name", "reason", "message", "params", "cancel_requested", "begun_at", "finished_at")
-    return {
-        **{name: getattr(run, name) for name in names},
-        "state": run.state.value,
-        "user": run.user_name,
-        "schedule": run.facts["schedule"],
-        "scheduled_for": run.scheduled_for,
-        "local": run.facts["scheduled_for"],
-        "steps": [_step_json(line) for line in view.lines],
-    }
-
-
-def _step_json(line: "StepLine") -> dict[str, Any]:
-    step = line.step
-    return {
-        **{name: getattr(step, name) for name in ("name", "kind", "after", "reason", "message", "finished_at")},
-        "state": step.state.value,
-        "job_id": step.job_id,
-        "job_state": line.job_state.value if line.job_state else None,
-        "values": step.values,
-    }
 
 
 def print_plan(spec: PipelineSpec) -> None:

@@ -1,6 +1,5 @@
-"""Wait for runs of pipelines: look at the database until one has ended."""
+"""Wait for runs of pipelines, and tell of their steps."""
 
-import time
 from typing import TYPE_CHECKING
 
 import click
@@ -8,8 +7,8 @@ import click
 from cli.context import Workspace
 from cli.errors import INTERRUPTED
 from cli.output import say
-from cli.waiting import LOOK_SECONDS, reads
-from pixmill.errors import JobCancelled, JobFailed, JobNotFinished
+from cli.waiting import say_waiting
+from client.waiting import raise_run_outcome, watch_run
 from pixmill.pipelines import PipelineState, StepState
 
 if TYPE_CHECKING:
@@ -21,36 +20,17 @@ def wait_for_run(workspace: Workspace, run_id: int, *, timeout_seconds: float | 
 
     Raises NotFound, JobFailed, JobCancelled or, when time is up, JobNotFinished.
     """
+    told: set[str] = set()
     try:
-        view = _wait(workspace, run_id, timeout_seconds)
+        for view in watch_run(workspace, run_id, timeout_seconds=timeout_seconds, note=say_waiting):
+            _tell(view, told)
     except KeyboardInterrupt:
         say(f"detached; pipeline run {run_id} continues: pixmill pipeline wait {run_id}")
         click.get_current_context().exit(INTERRUPTED)
-    run, hint = view.run, f"pixmill pipeline show {run_id}"
+    run = view.run
+    raise_run_outcome(run)
     why = f": {run.message}" if run.message else ""
-    match run.state:
-        case PipelineState.FAILED:
-            raise JobFailed(f"pipeline run {run_id} failed{why}", hint=hint)
-        case PipelineState.CANCELLED:
-            raise JobCancelled(f"pipeline run {run_id} was cancelled{why}", hint=hint)
-        case PipelineState.RUNNING:
-            raise JobNotFinished(f"pipeline run {run_id} not finished in time", hint=f"pixmill pipeline wait {run_id}")
-        case _:
-            say(f"pipeline run {run_id} {'was skipped' if run.state is PipelineState.SKIPPED else run.state}{why}")
-
-
-def _wait(workspace: Workspace, run_id: int, timeout_seconds: float | None) -> "RunView":
-    from db.pipelines import view_run
-
-    started = time.monotonic()
-    told: set[str] = set()
-    for view in reads(workspace, lambda session: view_run(session, run_id)):
-        _tell(view, told)
-        left = None if timeout_seconds is None else timeout_seconds - (time.monotonic() - started)
-        if view.run.state is not PipelineState.RUNNING or (left is not None and left <= 0):
-            return view
-        time.sleep(LOOK_SECONDS if left is None else min(LOOK_SECONDS, left))
-    raise AssertionError("unreachable")
+    say(f"pipeline run {run_id} {'was skipped' if run.state is PipelineState.SKIPPED else run.state}{why}")
 
 
 def _tell(view: "RunView", told: set[str]) -> None:

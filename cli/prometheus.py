@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cli.answers import Answer
 from cli.context import Workspace
+from client.answers import Answer
 from pixmill.errors import PixmillError
 from pixmill.schedules import RunOutcome
 from pixmill.states import State
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from cli.health import Health
+    from client.health import Health
     from db.schedules import ScheduleLine
     from db.tables import PipelineRun
 

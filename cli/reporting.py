@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.reasons import reason_of, reason_text
-from cli.situation import read_situation
+from client.reasons import reason_of, reason_text
+from client.situation import read_situation
 from pixmill.errors import PermissionDenied, StorageError
 from pixmill.specs import DATASET_MAKERS
 

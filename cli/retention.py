@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.context import Workspace
-from cli.formatting import plural, size
 from cli.output import Column, Row
+from client.wording import plural, size
 from db.checkpoints import CheckpointVerdict, judge_checkpoints
 from db.retention import VersionVerdict, judge_versions
 from imagemodels.traits import HIGHER_IS_BETTER

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.context import Workspace
-from cli.documents import merge, parse_document, read_documents, spec_document, yaml_text
-from cli.formatting import count, plural
 from cli.output import print_ids, print_item, print_list, say, say_next
+from client.documents import merge, parse_document, read_documents, spec_document, yaml_text
+from client.wording import count, plural
 from pixmill.errors import SpecError
 from pixmill.specs import (
     AnimateSpec,
@@ -195,8 +195,8 @@ def _measuring(spec: EvaluateSpec | GateSpec) -> str:
 
 
 def _print_json(workspace: Workspace, job_ids: Sequence[int]) -> None:
-    from cli.jobs import job_json
-    from cli.situation import read_situation
+    from client.jobs import job_json
+    from client.situation import read_situation
     from db.views import job_line
 
     with workspace.database.read() as session:

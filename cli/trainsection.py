@@ -5,10 +5,10 @@ import json
 from cli.driftfacts import drift_fields
 from cli.heldout import class_accuracies, read_confusion
 from cli.jobsource import JobSource
-from cli.modelfacts import model_facts
 from cli.restorationsection import fidelity_table
 from cli.stepsection import step_tables
 from cli.trainhistory import read_history
+from client.modelfacts import model_facts
 from imagemodels.presets import PRESETS
 from imagemodels.traits import Shown
 from pixmill.errors import CorruptFile

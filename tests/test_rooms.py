@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("cli", "db", "imagemodels", "pixmill", "reports", "scheduler", "storage", "worker")
+ROOMS = ("cli", "client", "db", "imagemodels", "pixmill", "reports", "scheduler", "storage", "worker")
 HEAVY = ("torch", "celery", "alembic")
 LIGHT = {
     "scheduler.submit": (*HEAVY, "redis"),
     "db.views": (*HEAVY, "redis"),
+    "client.workspace": (*HEAVY, "redis", "sqlalchemy", "pydantic", "click"),
+    "client.waiting": (*HEAVY, "redis", "sqlalchemy", "click"),
     "cli.main": (*HEAVY, "redis", "sqlalchemy", "pydantic"),
     "pixmill.settings": (*HEAVY, "redis", "sqlalchemy"),
     "pixmill.specs": (*HEAVY, "redis", "sqlalchemy"),

@@ -7,7 +7,6 @@ import click
 
 from cli.asking import confirm_by_name
 from cli.context import Workspace, pass_workspace, user_name
-from cli.formatting import age, count, plural, utc
 from cli.output import (
     Column,
     print_fields,
@@ -19,6 +18,7 @@ from cli.output import (
     say_next,
 )
 from cli.params import examples, output_option
+from client.wording import age, count, plural, utc
 from pixmill.datasets import SHOWN_DIGITS
 from pixmill.errors import UserError
 from pixmill.specs import NAME_PATTERN

@@ -13,7 +13,6 @@ import click
 from cli.commands.up import bring_up, prepare
 from cli.context import Workspace, pass_workspace, user_name
 from cli.errors import INTERRUPTED
-from cli.formatting import duration
 from cli.local.demonstration import FULL, QUICK, Demonstration
 from cli.local.findings import Findings, read_findings
 from cli.local.following import follow
@@ -23,6 +22,7 @@ from cli.local.results import print_results
 from cli.local.stopping import patience_seconds, stop_home
 from cli.output import say, say_next
 from cli.params import examples
+from client.wording import duration
 
 
 @click.command("demo", epilog=examples("pixmill demo", "pixmill demo --quick"))

@@ -3,11 +3,12 @@
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
+from cli.devices import device_rows
 from cli.draining import drain_options, say_drained
-from cli.fleet import device_rows, find_member, fleet_of
 from cli.output import Column, print_list, print_table, say
 from cli.params import examples, output_option
 from cli.poking import poke_scheduler
+from client.fleet import find_member, fleet_of
 
 COLUMNS = [
     Column(title="DEVICE"),

@@ -8,9 +8,9 @@ import click
 from cli.asking import confirm
 from cli.context import Workspace, pass_workspace, user_name
 from cli.errors import report
-from cli.formatting import count, files_text, plural, size
 from cli.output import Column, Row, print_fields, print_item, print_table, print_title, say
 from cli.params import SPAN, Command, Parsed, examples, output_option, stacked
+from client.wording import count, files_text, plural, size
 from pixmill.errors import Conflict, DatabaseUnreachable, PixmillError
 from pixmill.retention import EXAMPLE, Policy, parse_policy
 
@@ -132,8 +132,9 @@ def _retention(workspace: Workspace, policy: Policy | None) -> "Plan":
 
 def _advice(workspace: Workspace, tally: "Tally", retention: "Plan") -> "Advice | None":
     """How the storage root stands to its quota; None without one."""
-    from cli.quota import SHOWN_OUTPUTS, Advice, measure
+    from cli.quota import SHOWN_OUTPUTS, Advice
     from cli.retention import usage_of_items
+    from client.quota import measure
     from db.outputs import largest_outputs
 
     fill = measure(workspace.settings)

@@ -32,7 +32,8 @@ def command() -> None:
 @pass_workspace
 def ls(workspace: Workspace, state: str | None, count: int, output_format: str) -> None:
     """List notifications, the newest first: what was sent, waits, was given up or skipped, and why."""
-    from cli.notifications import COLUMNS, notification_json, notification_row
+    from cli.notifications import COLUMNS, notification_row
+    from client.notifications import notification_json
     from db.notifications import list_notifications
     from db.workers import database_time
     from pixmill.notifications import NotificationState

@@ -138,7 +138,8 @@ def check(workspace: Workspace, source: str, params: "Sequence[tuple[str, str]]"
 @pass_workspace
 def ls(workspace: Workspace, name: str | None, count: int, output_format: str) -> None:
     """List runs, the oldest first: how they stand, and why they ended so."""
-    from cli.pipelines import COLUMNS, run_json, run_row
+    from cli.pipelines import COLUMNS, run_row
+    from client.pipelines import run_json
     from db.pipelines import view_runs
     from db.workers import database_time
 
@@ -160,8 +161,9 @@ def ls(workspace: Workspace, name: str | None, count: int, output_format: str) -
 @pass_workspace
 def show(workspace: Workspace, run_id: int, output_format: str, *, as_spec: bool) -> None:
     """Show one run: its steps as a tree, with their jobs, what they have left, and why they ended so."""
-    from cli.documents import yaml_text
-    from cli.pipelines import print_run, run_json
+    from cli.pipelines import print_run
+    from client.documents import yaml_text
+    from client.pipelines import run_json
     from db.pipelines import view_run
     from db.workers import database_time
     from pixmill.pipelines import parse_pipeline

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
-from cli.formatting import plural
 from cli.output import Column, print_list, print_table, say
 from cli.params import LIMIT, NO_LIMIT, WEIGHT, examples, output_option
 from cli.poking import poke_scheduler
+from client.wording import plural
 
 if TYPE_CHECKING:
     from db.tables import Queue

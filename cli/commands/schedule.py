@@ -125,7 +125,7 @@ def add(workspace: Workspace, /, name: str, **flags: Any) -> None:
 
 
 def _say_added(schedule: "Schedule", *, is_new: bool) -> None:
-    from cli.schedules import local_text
+    from client.schedules import local_text
 
     if not is_new:
         say(f"schedule {schedule.name} was there already; nothing was changed")
@@ -141,7 +141,8 @@ def _say_added(schedule: "Schedule", *, is_new: bool) -> None:
 @pass_workspace
 def ls(workspace: Workspace, output_format: str) -> None:
     """List schedules: when they run next, and what became of their last run."""
-    from cli.schedules import COLUMNS, schedule_json, schedule_row
+    from cli.schedules import COLUMNS, schedule_row
+    from client.schedules import schedule_json
     from db.schedules import schedule_lines
     from db.workers import database_time
 
@@ -167,16 +168,9 @@ def ls(workspace: Workspace, output_format: str) -> None:
 @pass_workspace
 def show(workspace: Workspace, name: str, output_format: str, *, as_spec: bool) -> None:
     """Show one schedule in full: its terms, the job or pipeline, the next time and the last runs."""
-    from cli.documents import yaml_text
-    from cli.schedules import (
-        RUN_COLUMNS,
-        document_fields,
-        file_document,
-        get_line,
-        run_row,
-        schedule_fields,
-        schedule_json,
-    )
+    from cli.schedules import RUN_COLUMNS, document_fields, file_document, run_row, schedule_fields
+    from client.documents import yaml_text
+    from client.schedules import get_line, schedule_json
     from db.schedules import run_lines
     from db.workers import database_time
     from scheduler.scheduled import dated
@@ -211,7 +205,8 @@ def next_(workspace: Workspace, name: str | None, count: int, output_format: str
     In spring a fixed time that does not exist becomes the first one that does; in autumn, of one that comes twice the
     first counts.
     """
-    from cli.schedules import NEXT_COLUMNS, coming_times, due_json, due_row
+    from cli.schedules import NEXT_COLUMNS, due_row
+    from client.schedules import coming_times, due_json
     from db.schedules import get_schedule, schedule_lines
     from db.workers import database_time
 
@@ -293,7 +288,8 @@ def resume_(workspace: Workspace, name: str, reason: str | None) -> None:
 @pass_workspace
 def history(workspace: Workspace, name: str, count: int, output_format: str) -> None:
     """Show what became of each time, the latest first: its job, or why there is none."""
-    from cli.schedules import RUN_COLUMNS, run_json, run_row
+    from cli.schedules import RUN_COLUMNS, run_row
+    from client.schedules import run_json
     from db.schedules import get_schedule, run_lines
 
     with workspace.database.read() as session:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.context import Workspace
-from cli.fleet import device_rows
+from cli.devices import device_rows
 from cli.output import Column, print_item, print_table, print_title
 from cli.params import examples, output_option
 
 if TYPE_CHECKING:
-    from cli.health import Check, Health
+    from client.health import Check, Health
 
 COLUMNS = [Column(title="PART"), Column(title="STATE"), Column(title="DETAIL", shrinks=True)]
 DEVICE_COLUMNS = [
@@ -37,7 +37,7 @@ def command(ctx: click.Context, output_format: str) -> None:
     Answers within two seconds, also when a server does not, and changes nothing. `-o prometheus` prints metrics: parts,
     jobs, schedules and notifications.
     """
-    from cli.health import look
+    from client.health import look
 
     workspace = ctx.ensure_object(Workspace)
     health = look(workspace)

@@ -6,11 +6,11 @@ import click
 
 from cli.context import Workspace, pass_workspace, user_name
 from cli.draining import drain_options, say_drained
-from cli.fleet import Member, find_member, fleet_of
-from cli.formatting import age
 from cli.output import Column, print_list, print_table, say
 from cli.params import SPAN, examples, output_option
 from cli.poking import poke_scheduler
+from client.fleet import Member, find_member, fleet_of
+from client.wording import age
 
 COLUMNS = [
     Column(title="ID", align="right"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.doctor.findings import Finding, ok, problem, warning
-from cli.formatting import size
+from client.wording import size
 from storage.disk import PROBE_BYTES
 from storage.faults import named_faults
 

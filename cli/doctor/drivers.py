@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from cli.doctor.findings import Finding, ok, problem, warning
-from cli.fleet import Member
-from cli.formatting import size
+from client.fleet import Member
+from client.wording import size
 
 PART = "drivers"
 KERNEL_DRIVER = Path("/proc/driver/nvidia/version")

@@ -11,14 +11,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.answers import Answer
 from cli.context import Workspace
 from cli.doctor.findings import Finding, ok, problem
+from client.answers import Answer
 from pixmill.errors import ConfigError, PixmillError
 
 if TYPE_CHECKING:
     from cli.doctor.servers import DatabaseAnswer
-    from cli.fleet import Member
+    from client.fleet import Member
     from pixmill.settings import Settings
     from worker.parent.devices import DeviceProbe
 
@@ -178,7 +178,7 @@ class _Examination:
         from cli.doctor.jobs import examine_jobs
         from cli.doctor.notifications import examine_notifications
         from cli.doctor.schedules import examine_schedules
-        from cli.fleet import read_fleet
+        from client.fleet import read_fleet
         from db.workers import database_time
 
         lease = self._settings.scheduler.lease_seconds

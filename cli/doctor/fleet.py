@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cli.doctor.findings import Finding, ok, problem, warning
-from cli.fleet import Member, tally
-from cli.formatting import age, plural
+from client.fleet import Member, tally
+from client.wording import age, plural
 from pixmill import __version__
 
 if TYPE_CHECKING:

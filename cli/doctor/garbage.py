@@ -7,8 +7,8 @@ from pathlib import Path
 from cli.doctor.bucketcollection import AnyCollection, collections_of
 from cli.doctor.findings import Finding, ok, warning
 from cli.doctor.tally import STRANGER, YOUNG, Tally, strange
-from cli.formatting import plural, size
-from cli.quota import REMEDY, measure
+from client.quota import REMEDY, measure
+from client.wording import plural, size
 from db.engine import Database
 from pixmill.settings import Settings
 from storage.atomic import TEMPORARY_SUFFIX

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cli.doctor.findings import Finding, ok, problem, warning
-from cli.fleet import Member
-from cli.formatting import age, plural
+from client.fleet import Member
+from client.wording import age, plural
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

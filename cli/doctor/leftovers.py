@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.doctor.findings import Finding, ok, warning
-from cli.formatting import plural
 from cli.local.locks import holder_of, is_held
 from cli.local.processes import ProcessMark
 from cli.local.record import UpRecord, lock_path, record_path
+from client.wording import plural
 
 if TYPE_CHECKING:
     from pixmill.settings import Settings

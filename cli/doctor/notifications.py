@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cli.doctor.findings import Finding, ok, problem, warning
-from cli.notifications import LS_HINT, overview, trouble
+from client.notifications import LS_HINT, overview, trouble
 from pixmill.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from cli.doctor.findings import Finding, ok, problem
 from cli.doctor.stored import StoredShards
-from cli.formatting import count, size
+from client.wording import count, size
 from db.engine import Database
 from db.references import checkpoints_after, outputs_after, shards_after, still_there, versions_after
 from db.tables import Checkpoint, ModelVersion, Shard

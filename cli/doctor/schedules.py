@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cli.doctor.findings import Finding, ok, warning
-from cli.schedules import overview, trouble
+from client.schedules import overview, trouble
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 import click
 
 from cli.doctor.findings import Finding, Level
-from cli.formatting import plural, printable
+from cli.formatting import printable
 from cli.output import STATE_COLORS, Column, has_colors, is_terminal, print_table, say, terminal_columns
+from client.wording import plural
 
 COLUMNS = [Column(title="PART"), Column(title="STATE"), Column(title="DETAIL"), Column(title="REMEDY")]
 PART_COLUMNS, STATE_COLUMNS = 11, 7

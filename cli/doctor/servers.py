@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.doctor.findings import Finding, ok, problem, warning
-from cli.formatting import percent, plural, size
+from client.wording import percent, plural, size
 from pixmill.errors import SchemaMismatch
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cli.doctor.collection import Sight
-from cli.formatting import duration
+from client.wording import duration
 from storage.garbage import Standing, Usage, Verdict, Waste
 
 HISTORY = "history"  # what stays of folders that are left

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from cli.bars import JobBars
 from cli.context import Workspace
-from cli.formatting import duration
-from cli.jobs import eta_seconds, progress_text
 from cli.local.service_logs import last_lines
 from cli.logfiles import log_sources
 from cli.output import can_animate, say
-from cli.situation import Situation
-from cli.waiting import Lines, Show, progress_words, raise_outcome, wait_for
+from cli.waiting import Show, progress_words, states_of, wait_for
+from client.jobs import eta_seconds, progress_text
+from client.situation import Situation
+from client.waiting import Lines, raise_outcome
+from client.wording import duration
 from pixmill.states import FailureReason, State
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def follow(workspace: Workspace, job_ids: Sequence[int]) -> None:
     for line in failed:
         if line.job.reason != FailureReason.DEPENDENCY:
             _say_last_words(workspace, line)
-    raise_outcome(list(lines.values()))
+    raise_outcome(states_of(lines))
 
 
 @contextmanager

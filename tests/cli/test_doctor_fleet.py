@@ -10,7 +10,7 @@ from sqlalchemy import update
 from cli.doctor.drivers import examine_drivers, examine_served
 from cli.doctor.findings import Finding, Level
 from cli.doctor.fleet import examine_fleet, examine_schedulers
-from cli.fleet import read_fleet
+from client.fleet import read_fleet
 from db.control import drain_device
 from db.engine import Database
 from db.tables import DeviceKind, Scheduler, Worker

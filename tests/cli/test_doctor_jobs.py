@@ -2,7 +2,7 @@
 
 from cli.doctor.findings import Level
 from cli.doctor.jobs import examine_jobs
-from cli.fleet import read_fleet
+from client.fleet import read_fleet
 from db.control import hold_job
 from db.engine import Database
 from db.leases import finish

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.documents import (
+from cli.params import parse_begin
+from client.documents import (
     MAX_BYTES,
     merge,
     parse_document,
@@ -14,7 +15,6 @@ from cli.documents import (
     spec_document,
     yaml_text,
 )
-from cli.params import parse_begin
 from pixmill.errors import SpecError, UserError
 from pixmill.quantities import parse_count, parse_seconds
 from pixmill.specs import GenerateSpec, JobOptions, TrainSpec

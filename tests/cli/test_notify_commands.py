@@ -33,7 +33,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is told is tried here, not how soon: a busy machine may take more than a second."""
-    monkeypatch.setattr("cli.health.ANSWER_SECONDS", 60.0)
+    monkeypatch.setattr("client.health.ANSWER_SECONDS", 60.0)
     monkeypatch.setattr("cli.prometheus.ANSWER_SECONDS", 60.0)
 
 

@@ -134,7 +134,7 @@ def test_a_list_can_be_read_page_by_page(run: Runner, world: World) -> None:
 def test_all_lists_more_jobs_than_one_statement_may_name(
     run: Runner, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cli.commands.job.ls.PAGE", 2)
+    monkeypatch.setattr("client.jobs.PAGE", 2)
     ids = [world.train() for _ in range(5)]
     assert run("ps", "--all", "-o", "ids").lines == [str(job_id) for job_id in ids]
 

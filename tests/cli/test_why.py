@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from cli.why import _AFTER_SUCCESS, _REMEDIES
+from client.why import _AFTER_SUCCESS, _REMEDIES
 from db.control import drain_device, hold_job, requeue_job
 from db.queues import pause_queue, set_queue
 from db.tables import Account, DeviceKind, Worker

@@ -36,11 +36,12 @@ def command(workspace: Workspace, job_id: int, follow: bool, attempt: int | None
 
 def _follow(workspace: Workspace, job_id: int, attempt: int | None, tail: int | None) -> None:
     from cli.logfiles import follow
-    from cli.waiting import leave, raise_outcome
+    from cli.waiting import leave
+    from client.waiting import raise_outcome
 
     try:
         line = follow(workspace, job_id, attempt, tail)
     except KeyboardInterrupt:
         leave([job_id])
         return
-    raise_outcome([line])
+    raise_outcome({job_id: line.job.state})

@@ -5,21 +5,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.context import Workspace, pass_workspace
-from cli.jobs import COLUMNS, WIDE_COLUMNS, job_json, job_row, wide_job_row
+from cli.jobs import COLUMNS, WIDE_COLUMNS, job_row, wide_job_row
 from cli.jobtree import job_tree
 from cli.output import print_ids, print_list, print_table, say
 from cli.params import JOB_ID, examples, filter_options, output_option
 from cli.selection import Selection
-from cli.situation import read_situation
+from client.jobs import job_json, read_jobs
+from client.situation import read_situation
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-    from db.views import JobFilter, JobLine
+    from db.views import JobFilter
 
 RECENT = 10  # finished jobs that are listed beside the unfinished ones
 LIMIT = 200
-PAGE = 500  # jobs read at a time; a database takes only so many values in one statement
 
 
 @click.command(
@@ -75,23 +73,3 @@ def _all_ids(workspace: Workspace, chosen: "JobFilter") -> list[int]:
 
 def _empty(everything: bool) -> str:
     return "no jobs" if everything else "no jobs to list; submit one: pixmill submit --help"
-
-
-def read_jobs(
-    session: "Session", chosen: "JobFilter", limit: int | None, recent: int | None
-) -> tuple[list["JobLine"], bool]:
-    """At most `limit` jobs, the newest, by id; and whether there are older ones."""
-    from dataclasses import replace
-
-    from db.views import list_jobs
-
-    lines: list[JobLine] = []
-    while limit is None or len(lines) <= limit:
-        wanted = PAGE if limit is None else min(PAGE, limit + 1 - len(lines))
-        page = list_jobs(session, chosen, wanted, recent)
-        lines = page + lines
-        if len(page) < wanted or recent is not None:
-            break
-        chosen = replace(chosen, before=page[0].job.id)
-    more = limit is not None and len(lines) > limit
-    return (lines[-limit:] if limit is not None else lines), more

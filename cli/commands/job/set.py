@@ -6,8 +6,8 @@ import click
 
 from cli.acting import Act, Request, act_on_jobs, act_options
 from cli.context import Workspace, pass_workspace, user_name
-from cli.formatting import duration
 from cli.params import PRIORITY, QUEUE_NAME, SPAN, examples
+from client.wording import duration
 from pixmill.states import State
 
 if TYPE_CHECKING:

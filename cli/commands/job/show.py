@@ -16,10 +16,11 @@ from cli.params import examples, job_argument, output_option
 @pass_workspace
 def command(workspace: Workspace, job_id: int, wants_spec: bool, output_format: str) -> None:
     """Show a job: what was asked, its tasks, its attempts, what happened when, and what it made."""
-    from cli.documents import job_document, yaml_text
-    from cli.jobdetails import detail_json, print_details, read_details
+    from cli.jobdetails import print_details
     from cli.jobtables import SHOWN_ROWS
     from cli.output import print_item
+    from client.documents import job_document, yaml_text
+    from client.jobdetails import detail_json, read_details
 
     with workspace.database.read() as session:
         details = read_details(

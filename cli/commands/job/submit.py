@@ -319,7 +319,7 @@ def gate(workspace: Workspace, /, **flags: Any) -> None:
 
     Both are measured by one job, on the same data, with the same seeds. Nothing is promoted by it.
     """
-    from cli.documents import read_gates
+    from client.documents import read_gates
 
     file = flags.pop("gates_file")
     if file is not None:

@@ -15,7 +15,8 @@ def command(workspace: Workspace, job_id: int, output_format: str) -> None:
 
     The first reason is the one that would have to change first. REASON of `pixmill ps` is that one.
     """
-    from cli.why import explain, print_explanation
+    from cli.why import print_explanation
+    from client.why import explain
 
     with workspace.database.read() as session:
         explanation = explain(session, workspace.settings.scheduler.lease_seconds, job_id)

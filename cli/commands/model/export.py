@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from cli.context import Workspace, pass_workspace
-from cli.formatting import files_text
 from cli.output import print_item, say
 from cli.params import examples, output_option
+from client.wording import files_text
 
 
 @click.command("export", epilog=examples("pixmill model export digits@champion --to ~/digits"))

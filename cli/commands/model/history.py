@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.context import Workspace, pass_workspace
-from cli.formatting import utc
 from cli.output import Column, print_list, print_table, say
 from cli.params import examples, output_option
+from client.wording import utc
 
 if TYPE_CHECKING:
     from db.tables import ModelEvent
@@ -35,7 +35,7 @@ def command(workspace: Workspace, name: str, alias: str | None, output_format: s
 
     Nothing of it is ever changed, and its numbers have no gap. `-o json` has what each promotion rests on.
     """
-    from cli.modelfacts import event_json
+    from client.modelfacts import event_json
     from db.aliases import frozen_text, model_events
     from db.registry import get_model
 

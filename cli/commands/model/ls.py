@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.context import Workspace, pass_workspace
-from cli.modelversions import origin_cells, print_versions, quality_cells, read_versions
+from cli.modelversions import origin_cells, print_versions, quality_cells
 from cli.output import Column
 from cli.params import examples, output_option
+from client.models import read_versions
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -65,7 +65,7 @@ def command(
 
 def _evidence(source: str) -> dict[str, Any]:
     """What a file says.  Raises UserError for one that a database could not keep."""
-    from cli.documents import read_documents
+    from client.documents import read_documents
 
     documents = read_documents(source)
     if len(documents) > 1:

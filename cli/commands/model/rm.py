@@ -6,11 +6,11 @@ import click
 
 from cli.asking import confirm_by_name
 from cli.context import Workspace, pass_workspace, user_name
-from cli.formatting import files_text
 from cli.modelacting import Shown, act_options, tell_rehearsal
 from cli.output import print_item, say
 from cli.params import examples
 from cli.rehearsing import rehearse
+from client.wording import files_text
 
 if TYPE_CHECKING:
     from db.versions import Forgotten

@@ -13,8 +13,9 @@ from cli.params import examples, output_option
 @pass_workspace
 def command(workspace: Workspace, name: str, output_format: str) -> None:
     """Show one model, NAME, NAME@VERSION, NAME@ALIAS or job:ID, with all that was measured of it, the newest first."""
-    from cli.modeldetails import measurements_json, print_model, read_model
-    from cli.modelfacts import version_json
+    from cli.modeldetails import print_model
+    from client.modelfacts import version_json
+    from client.models import measurements_json, read_model
 
     with workspace.database.read() as session:
         details = read_model(session, name)

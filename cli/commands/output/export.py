@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.context import Workspace, pass_workspace
-from cli.formatting import plural, size
 from cli.output import print_item, say
-from cli.outputs import Output, counting, read_output, read_shards
+from cli.outputs import counting
 from cli.params import ENCODERS, FORMATS, JOB_ID, examples, output_option
+from client.outputs import Output, read_output, read_shards
+from client.wording import plural, size
 from pixmill.errors import UserError
 
 if TYPE_CHECKING:

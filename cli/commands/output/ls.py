@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.context import Workspace, pass_workspace
-from cli.formatting import count, size
-from cli.jobs import model_of
 from cli.output import Column, print_list, print_table
-from cli.outputs import line_folder
 from cli.params import examples, output_option
+from client.jobs import model_of
+from client.outputs import line_folder
+from client.wording import count, size
 
 if TYPE_CHECKING:
     from db.views import OutputLine

@@ -11,8 +11,8 @@ import click
 
 from cli.context import Workspace, pass_workspace
 from cli.output import Column, print_item, print_table, say
-from cli.outputs import read_dataset
 from cli.params import COUNT, JOB_ID, examples
+from client.outputs import read_dataset
 from pixmill.errors import UserError
 from pixmill.names import suggestion
 

@@ -3,9 +3,9 @@
 import click
 
 from cli.context import Workspace, user_name
-from cli.formatting import plural
 from cli.output import print_item, say
 from cli.params import JOB_ID, examples, output_option
+from client.wording import plural
 
 
 @click.command("rebuild", epilog=examples("pixmill output rebuild 13", "pixmill output rebuild 13 -o json"))

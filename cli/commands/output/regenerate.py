@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.context import Workspace
-from cli.formatting import plural
 from cli.output import print_item, say
-from cli.outputs import Output, read_dataset
 from cli.params import COUNT, JOB_ID, examples, output_option
+from client.outputs import Output, read_dataset
+from client.wording import plural
 from pixmill.errors import NotFound
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import click
 
 from cli.asking import confirm
 from cli.context import Workspace, pass_workspace, user_name
-from cli.formatting import files_text
 from cli.output import print_item, say
 from cli.params import JOB_ID, examples, output_option
+from client.wording import files_text
 from pixmill.errors import NotFound
 from pixmill.specs import DATASET_MAKERS
 

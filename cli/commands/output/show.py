@@ -4,8 +4,9 @@ import click
 
 from cli.context import Workspace, pass_workspace
 from cli.output import print_fields, print_item, print_title, say_next
-from cli.outputs import next_commands, output_facts, read_output, shown_facts
+from cli.outputs import next_commands, shown_facts
 from cli.params import JOB_ID, examples, output_option
+from client.outputs import output_facts, read_output
 
 
 @click.command("show", epilog=examples("pixmill output show 14", "pixmill output show 14 -o json"))

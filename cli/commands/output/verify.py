@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.context import Workspace
-from cli.formatting import plural
 from cli.output import print_item, say
-from cli.outputs import counting, read_output, read_shards
-from cli.outputs import verify as verify_files_of
+from cli.outputs import counting
 from cli.params import JOB_ID, examples, output_option
+from client.outputs import read_output, read_shards
+from client.outputs import verify as verify_files_of
+from client.wording import plural
 from pixmill.states import State
 
 if TYPE_CHECKING:

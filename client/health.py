@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.answers import Answer
-from cli.context import Workspace
-from cli.fleet import Member, read_fleet, tally
-from cli.formatting import age, size
+from client.answers import Answer
+from client.fleet import Member, read_fleet, tally
+from client.wording import age, size
+from client.workspace import Workspace
 from pixmill.errors import PixmillError
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _queue_remark(queue: "Queue", active: Mapping[tuple[str, str], int]) -> tupl
 
 def _schedule_part(session: "Session") -> list[Check]:
     """Nothing where there are no schedules."""
-    from cli.schedules import overview, trouble
+    from client.schedules import overview, trouble
     from db.schedules import schedule_lines
     from db.workers import database_time
 
@@ -207,7 +207,7 @@ def _schedule_part(session: "Session") -> list[Check]:
 
 def _notification_part(session: "Session", settings: "Settings") -> list[Check]:
     """Nothing where nobody asks to be told, and nothing went wrong."""
-    from cli.notifications import LS_HINT, overview, trouble
+    from client.notifications import LS_HINT, overview, trouble
     from db.notifications import tally
 
     numbers, is_wanted = tally(session), settings.notify.url is not None
@@ -231,7 +231,7 @@ def _disk_part(settings: "Settings") -> Check:
 
 def _quota_part(settings: "Settings") -> list[Check]:
     """Nothing where there is no quota."""
-    from cli.quota import REMEDY, measure
+    from client.quota import REMEDY, measure
 
     try:
         fill = measure(settings, until=time.monotonic() + QUOTA_SECONDS)

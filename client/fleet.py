@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from cli.context import Workspace
-from cli.formatting import age, plural, size
+from client.wording import plural
+from client.workspace import Workspace
 from pixmill.errors import NotFound
 from pixmill.names import suggestion
 
@@ -190,20 +190,3 @@ def _group(fleet: Sequence[Member], state: str) -> str:
     reasons = dict.fromkeys(reason for member in members if (reason := member.drain_reason))
     why = f": {', '.join(reasons)}" if reasons and state in {"draining", "drained"} else ""
     return f"{len(members)} {state}{whose}{why}"
-
-
-def device_rows(fleet: Sequence[Member]) -> list[list[str]]:
-    """Device, host, model, memory, state, job, seen, reason."""
-    return [
-        [
-            member.worker.device.name,
-            member.worker.device.host,
-            member.worker.device.model,
-            size(member.worker.device.memory_bytes),
-            member.state,
-            str(member.job_id or "–"),
-            age(member.worker.seen_at, member.at),
-            member.remark,
-        ]
-        for member in fleet
-    ]

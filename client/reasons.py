@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cli.fleet import USABLE, Member, tally
-from cli.formatting import duration, percent, plural, span, utc
-from cli.situation import Situation
+from client.fleet import USABLE, Member, tally
+from client.situation import Situation
+from client.wording import duration, percent, plural, span, utc
 from pixmill.specs import devices_of
 from pixmill.states import State
 

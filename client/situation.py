@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cli.fleet import Member, read_fleet
+from client.fleet import Member, read_fleet
 from pixmill.states import FailureReason
 
 if TYPE_CHECKING:

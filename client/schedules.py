@@ -1,0 +1,157 @@
+"""Schedules and their runs: what became of them, what comes next, what is wrong, and all of it as JSON."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from client.wording import duration, plural
+from pixmill.pipelines import PipelineState
+from pixmill.schedules import RunOutcome, SkipReason
+from pixmill.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session
+
+    from db.schedules import RunLine, ScheduleLine
+    from db.tables import Schedule
+    from scheduler.schedules import Due
+
+
+def local_text(schedule: "Schedule", moment: datetime | None) -> str:
+    """A moment by the clocks of the schedule's zone, with their offset from UTC."""
+    from scheduler.schedules import cron_of
+
+    if moment is None:
+        return "–"
+    local = cron_of(schedule).local(moment)
+    return local.isoformat(" ", "minutes" if local.second == 0 else "seconds")
+
+
+def result_of(line: "RunLine") -> str:
+    """What became of a run: the state of its job or pipeline, or why there is none."""
+    if line.pipeline is not None:
+        return line.pipeline.state.value
+    if line.run.outcome is RunOutcome.SUBMITTED:
+        return line.job_state.value if line.job_state else "gone"
+    return line.run.outcome.value
+
+
+def unit_of(line: "RunLine") -> str:
+    """The job, or the pipeline's run."""
+    if line.pipeline is not None:
+        return f"run {line.pipeline.id}"
+    return "–" if line.run.job_id is None else str(line.run.job_id)
+
+
+def reason_of(line: "RunLine") -> str:
+    """Why there is no job, or how its pipeline came to end so."""
+    if line.pipeline is not None:
+        return line.pipeline.message or ""
+    return ": ".join(part for part in (line.run.reason, line.run.message) if part)
+
+
+def trouble(line: "ScheduleLine") -> str | None:
+    """What somebody should look at: the last run had to be refused, came too late, or failed."""
+    last = line.last
+    if last is None or line.schedule.paused:
+        return None
+    if last.run.outcome is RunOutcome.REFUSED or last.run.reason == SkipReason.TOO_LATE:
+        return f"{line.schedule.name} was {last.run.outcome.value} at {when(line)}: {reason_of(last)}"
+    if last.job_state is State.FAILED:
+        return f"{line.schedule.name} failed at {when(line)}: job {last.run.job_id}"
+    if last.pipeline is not None and last.pipeline.state is PipelineState.FAILED:
+        return f"{line.schedule.name} failed at {when(line)}: pipeline run {last.pipeline.id}: {last.pipeline.message}"
+    return None
+
+
+def when(line: "ScheduleLine") -> str:
+    """The time of the last run, by the clocks of its zone."""
+    assert line.last is not None
+    return local_text(line.schedule, line.last.run.scheduled_for)
+
+
+def overview(lines: "Sequence[ScheduleLine]", at: datetime) -> str:
+    """How many there are, and which comes next."""
+    paused = sum(line.schedule.paused for line in lines)
+    words = [plural(len(lines), "schedule") + (f", {paused} paused" if paused else "")]
+    coming = [
+        (line.schedule.next_run_at, line.schedule.name)
+        for line in lines
+        if line.schedule.next_run_at is not None and not line.schedule.paused
+    ]
+    if coming:
+        begins, name = min(coming)
+        words.append(f"next: {name} {until(begins, at)}")
+    return "; ".join(words)
+
+
+def until(moment: datetime, at: datetime) -> str:
+    """How far a moment is away, or gone."""
+    seconds = (moment - at).total_seconds()
+    return f"in {duration(seconds)}" if seconds >= 0 else f"{duration(-seconds)} overdue"
+
+
+def schedule_json(line: "ScheduleLine") -> dict[str, Any]:
+    """The schedule as JSON, with its last run."""
+    schedule = line.schedule
+    names = ["name", "cron", "zone", "paused", "paused_reason", "deadline_seconds", "jitter_seconds", "blackouts"]
+    names += ["next_for", "next_run_at", "added_at", "document"]
+    return {
+        **{name: getattr(schedule, name) for name in names},
+        "overlap": schedule.overlap.value,
+        "catchup": schedule.catchup.value,
+        "user": schedule.user_name,
+        "last_run": run_json(schedule, line.last) if line.last else None,
+    }
+
+
+def run_json(schedule: "Schedule", line: "RunLine") -> dict[str, Any]:
+    """A run as JSON."""
+    names = ("scheduled_for", "decided_at", "by_hand", "job_id", "reason", "message")
+    return {
+        **{name: getattr(line.run, name) for name in names},
+        "local": local_text(schedule, line.run.scheduled_for),
+        "outcome": line.run.outcome.value,
+        "job_state": line.job_state.value if line.job_state else None,
+        "pipeline_run_id": line.pipeline.id if line.pipeline else None,
+        "pipeline_state": line.pipeline.state.value if line.pipeline else None,
+    }
+
+
+def note_of(schedule: "Schedule", due: "Due") -> str:
+    """Why a time to come will be skipped, as far as that is known."""
+    from scheduler.schedules import blackout_at
+
+    if schedule.paused:
+        return f"paused: {schedule.paused_reason}" if schedule.paused_reason else "paused"
+    window = blackout_at(schedule, due.begins)
+    return f"skipped: within {window}" if window else ""
+
+
+def due_json(schedule: "Schedule", due: "Due") -> dict[str, Any]:
+    """A time to come as JSON."""
+    return {
+        "schedule": schedule.name,
+        "scheduled_for": due.logical,
+        "local": local_text(schedule, due.logical),
+        "begins_at": due.begins,
+        "note": note_of(schedule, due) or None,
+    }
+
+
+def get_line(session: "Session", name: str) -> "ScheduleLine":
+    """The schedule of that name with its last run.  Raises NotFound."""
+    from db.schedules import get_schedule, schedule_lines
+
+    get_schedule(session, name)
+    (line,) = schedule_lines(session, [name])
+    return line
+
+
+def coming_times(schedules: "Sequence[Schedule]", count: int) -> "list[tuple[Schedule, Due]]":
+    """The next `count` times of these schedules, in order."""
+    from scheduler.schedules import upcoming
+
+    found = [(schedule, due) for schedule in schedules for due in upcoming(schedule, count)]
+    return sorted(found, key=lambda pair: (pair[1].begins, pair[0].name))[:count]
