@@ -10,7 +10,7 @@ from pixmill.errors import DatasetError
 
 if TYPE_CHECKING:
     from imagemodels.data import ImageDataset
-    from pixmill.specs import OnBadImage
+    from pixmill.kinds import OnBadImage
 
 _STEPS = 1000  # of a bar
 

@@ -7,7 +7,8 @@ from cli.formatting import value_text
 from cli.jobtree import BRANCH, LAST
 from cli.output import Column, print_fields, print_table, print_title
 from client.wording import age, duration, utc
-from pixmill.pipelines import EVIDENCE, PipelineSpec, StepState, read_steps
+from pixmill.pipelines import EVIDENCE, PipelineSpec, read_steps
+from pixmill.states import StepState
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -9,7 +9,7 @@ from cli.errors import INTERRUPTED
 from cli.output import say
 from cli.waiting import say_waiting
 from client.waiting import raise_run_outcome, watch_run
-from pixmill.pipelines import PipelineState, StepState
+from pixmill.states import PipelineState, StepState
 
 if TYPE_CHECKING:
     from db.pipelines import RunView

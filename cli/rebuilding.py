@@ -13,7 +13,8 @@ from db.registry import resolve_model
 from db.tables import Job, ModelVersion, Role, Shard, Task
 from db.views import job_shards, job_tasks
 from pixmill.errors import NotFound, PixmillError
-from pixmill.specs import DATASET_MAKERS, AnimateSpec, EditSpec, GenerateSpec, RestoreSpec, parse_spec
+from pixmill.kinds import DATASET_MAKERS
+from pixmill.specs import AnimateSpec, EditSpec, GenerateSpec, RestoreSpec, parse_spec
 from pixmill.states import State
 from storage.garbage import AttemptFolder
 from storage.markers import ShardMarker

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from client.reasons import reason_of, reason_text
 from client.situation import read_situation
 from pixmill.errors import PermissionDenied, StorageError
-from pixmill.specs import DATASET_MAKERS
+from pixmill.kinds import DATASET_MAKERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from client.jobs import model_of
 from client.workspace import Workspace
 from pixmill.errors import Conflict, NotFound
-from pixmill.specs import DATASET_MAKERS
+from pixmill.kinds import DATASET_MAKERS
 from pixmill.states import State
 from pixmill.times import write_time
 from storage.paths import Layout

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from client.fleet import USABLE, Member, tally
 from client.situation import Situation
 from client.wording import duration, percent, plural, span, utc
-from pixmill.specs import devices_of
+from pixmill.kinds import devices_of
 from pixmill.states import State
 
 if TYPE_CHECKING:

@@ -4,9 +4,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from client.wording import duration, plural
-from pixmill.pipelines import PipelineState
 from pixmill.schedules import RunOutcome, SkipReason
-from pixmill.states import State
+from pixmill.states import PipelineState, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,7 @@ from client.situation import Situation, read_situation
 from client.wording import duration, plural
 from client.workspace import Workspace
 from pixmill.errors import DatabaseUnreachable, JobCancelled, JobFailed, JobNotFinished, JobOutcome
-from pixmill.pipelines import PipelineState
-from pixmill.states import State
+from pixmill.states import PipelineState, State
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -11,10 +11,10 @@ from db.aliases import aliases_by_version
 from db.outputs import is_removed
 from db.pipelines import references_of
 from db.tables import Job, ModelVersion, PipelineRun, PipelineStep, Schedule, Shard
-from pixmill.pipelines import CHAMPION, PipelineState
+from pixmill.kinds import DATASET_MAKERS
+from pixmill.pipelines import CHAMPION
 from pixmill.references import Reference
-from pixmill.specs import DATASET_MAKERS
-from pixmill.states import ACTIVE, State
+from pixmill.states import ACTIVE, PipelineState, State
 
 NEEDS_MODEL = (*DATASET_MAKERS, "compress")  # kinds whose finished output is read, or made again, with the model
 MOST_NAMES = 20  # of models that a statement looks for in specs; with more of them all specs are read

@@ -11,8 +11,7 @@ from db.moves import LARGEST_ID
 from db.tables import Job, PipelineRun, PipelineStep, Schedule
 from pixmill.errors import NotFound
 from pixmill.names import suggestion
-from pixmill.pipelines import PipelineState, StepState
-from pixmill.states import State
+from pixmill.states import PipelineState, State, StepState
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from db.needs import texts
 from db.outputs import is_removed
 from db.tables import Attempt, Checkpoint, CheckpointKind, Event, Job, ModelVersion, Shard, Task
-from pixmill.specs import DATASET_MAKERS
+from pixmill.kinds import DATASET_MAKERS
 from pixmill.states import TERMINAL, State
 
 RUNS = "runs/"  # how every path of an attempt begins

@@ -24,11 +24,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from db.types import Json, UtcTime, enum_by_value, now
+from pixmill.kinds import OnBadImage
 from pixmill.notifications import NotificationState
-from pixmill.pipelines import PipelineState, StepState
 from pixmill.schedules import Catchup, Overlap, RunOutcome
-from pixmill.specs import OnBadImage
-from pixmill.states import State
+from pixmill.states import PipelineState, State, StepState
 
 # SQLite numbers rows by itself only for INTEGER, never for BIGINT.
 Id = BigInteger().with_variant(Integer(), "sqlite")

@@ -26,7 +26,7 @@ from db.tables import (
     Task,
     Worker,
 )
-from pixmill.specs import DATASET_MAKERS
+from pixmill.kinds import DATASET_MAKERS
 from pixmill.states import ACTIVE, TERMINAL, State
 
 _BATCH = 5000  # jobs asked about in one statement; SQLite takes no more than 32,766 values

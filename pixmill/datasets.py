@@ -6,7 +6,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from pixmill.specs import NAME_PATTERN, OnBadImage
+from pixmill.kinds import OnBadImage
+from pixmill.names import NAME_PATTERN
 
 DATASET_KEY = "dataset"  # of a task's parameters
 ROLES = (DATASET_KEY, "examples", "style")  # what a spec may name data sets for; a task's parameters pin them alike

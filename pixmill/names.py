@@ -1,7 +1,10 @@
-"""Near misses among names, for messages that end with "did you mean …?"."""
+"""What a name may be, and near misses among names, for messages that end with "did you mean …?"."""
 
 import difflib
 from collections.abc import Iterable
+
+# A name becomes part of file names and of references such as `digits@3`.
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str | None:

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pixmill.errors import SpecError
-from pixmill.names import suggestion
+from pixmill.names import NAME_PATTERN, suggestion
 from pixmill.references import Condition, Reference, Value, parse_condition, references_in
-from pixmill.specs import KINDS, NAME_PATTERN, JobOptions, OptionValue, refuse_nul, spec_error
+from pixmill.specs import KINDS, JobOptions, OptionValue, refuse_nul, spec_error
 
 PIPELINE = "pipeline"  # the kind of its document
 PROMOTE = "promote"  # the one kind of step that is no job
@@ -33,32 +33,6 @@ _OF_ONE_JOB = ("key", "begin")
 _PROMOTE_KEYS = (*_OF_STEP, "model", "gate", "auto")
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
-
-
-class StepState(StrEnum):
-    """Where a step of a run stands."""
-
-    WAITING = "waiting"
-    SUBMITTED = "submitted"  # its job was added
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    CANCELLED = "cancelled"
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing but an operator's retry moves it any more."""
-        return self not in (StepState.WAITING, StepState.SUBMITTED)
-
-
-class PipelineState(StrEnum):
-    """Where a run stands."""
-
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    SKIPPED = "skipped"  # a job had nothing to do, and so had the run
-    CANCELLED = "cancelled"
 
 
 class SkipCause(StrEnum):

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pixmill.errors import SpecError
 from pixmill.gates.limits import MOST_SEEDS, Gates, Limits
-from pixmill.names import suggestion
+from pixmill.kinds import OnBadImage
+from pixmill.names import NAME_PATTERN, suggestion
 from pixmill.times import parse_time, write_time
 
 SPEC_VERSION = 1
@@ -22,7 +23,6 @@ FROM_SCRATCH = "none"  # instead of a model to begin with
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Precision = Literal["fp32", "bf16", "auto"]
 DeviceClass = Literal["any", "cpu", "cuda"]
-OnBadImage = Literal["fail", "skip"]
 OptionValue = bool | int | float | str
 JobId = Annotated[int, Field(ge=1, lt=2**63)]
 ImageCount = Annotated[int, Field(ge=1, le=10**12)]
@@ -37,10 +37,6 @@ OutputFormat = Literal["webdataset", "parquet", "files", "raw"]
 MAX_FILES = 100_000  # of format `files`; beyond it folders become slow
 FILES_REFUSED = "format files is a folder for each class, which a bucket has not (storage.outputs)"
 FILES_HINT = "choose another format: pixmill output export ID --format files makes the folders anywhere"
-
-# A name becomes part of file names and of references such as `digits@3`.
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-
 
 # A database looks for a key inside JSON by a path, where quotes, backslashes and control characters have a meaning.
 LabelKey = Annotated[str, Field(pattern=r'^[^"\\\p{C}]{1,100}$')]
@@ -354,9 +350,6 @@ KINDS: dict[str, type[Spec]] = {
 }
 
 
-DATASET_MAKERS = ("generate", "animate", "edit", "restore")  # kinds of jobs that publish shards of images
-
-
 class JobOptions(_Frozen):
     """How a job is queued; none of it changes what is computed."""
 
@@ -378,11 +371,6 @@ class JobOptions(_Frozen):
     @classmethod
     def _begin_has_a_zone(cls, begin: str | None) -> str | None:
         return begin if begin is None else write_time(parse_time(begin))
-
-
-def devices_of(spec: Mapping[str, Any]) -> int:
-    """How many devices of one worker a job of this spec, as it is stored, takes at once."""
-    return int(spec.get("devices", 1))
 
 
 def parse_spec(values: Mapping[str, Any]) -> Spec:

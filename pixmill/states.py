@@ -1,4 +1,4 @@
-"""The life of a task and of the job it belongs to: the states, and the one table of allowed moves."""
+"""The life of a task and of its job, with the one table of allowed moves; and that of a run of a pipeline."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -87,6 +87,32 @@ def job_state(task_states: Iterable[State]) -> State:
 
 
 NO_NEW_DATA = "NoNewData"  # why a train job that has succeeded has trained nothing
+
+
+class StepState(StrEnum):
+    """Where a step of a run stands."""
+
+    WAITING = "waiting"
+    SUBMITTED = "submitted"  # its job was added
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing but an operator's retry moves it any more."""
+        return self not in (StepState.WAITING, StepState.SUBMITTED)
+
+
+class PipelineState(StrEnum):
+    """Where a run stands."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"  # a job had nothing to do, and so had the run
+    CANCELLED = "cancelled"
 
 
 class FailureReason(StrEnum):

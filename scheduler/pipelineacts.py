@@ -12,8 +12,8 @@ from db.moves import add_event
 from db.pipelines import NewStep, RunView, StepLine, add_run, lock_run, view_run
 from db.tables import PipelineRun, Schedule
 from pixmill.errors import Conflict, InvalidMove
-from pixmill.pipelines import PipelineSpec, PipelineState, StepState
-from pixmill.states import State
+from pixmill.pipelines import PipelineSpec
+from pixmill.states import PipelineState, State, StepState
 from scheduler.pipelinechecks import check_pipeline
 from scheduler.pipelines import make_move
 from scheduler.pipelinevalues import facts_of

@@ -25,20 +25,9 @@ from db.types import now
 from db.views import last_task
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import PixmillError, Unavailable
-from pixmill.pipelines import (
-    EVIDENCE,
-    GATE,
-    JUDGED,
-    PROMOTE,
-    PipelineState,
-    SkipCause,
-    Step,
-    StepState,
-    parse_pipeline,
-    read_steps,
-)
+from pixmill.pipelines import EVIDENCE, GATE, JUDGED, PROMOTE, SkipCause, Step, parse_pipeline, read_steps
 from pixmill.references import substituted
-from pixmill.states import State
+from pixmill.states import PipelineState, State, StepState
 from scheduler.leftalone import LeftAlone
 from scheduler.pipelinevalues import MissingValue, Values, request_of, values_of
 from scheduler.promotion import decide_promotion

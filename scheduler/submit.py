@@ -16,9 +16,10 @@ from db.tables import DeviceKind
 from db.versions import hold_versions
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import BrokerUnreachable, Conflict
+from pixmill.kinds import devices_of
 from pixmill.modelkeys import models_of
 from pixmill.settings import Settings
-from pixmill.specs import JobOptions, Spec, devices_of
+from pixmill.specs import JobOptions, Spec
 from pixmill.states import State
 from pixmill.times import parse_time
 from scheduler.aliases import aliases_param, submit_note

@@ -15,8 +15,9 @@ from db.schedules import add_run, get_schedule, resume_schedule
 from db.tables import Schedule, ScheduleRun
 from db.workers import database_time
 from pixmill.errors import Conflict, SpecError, UserError
+from pixmill.names import NAME_PATTERN
 from pixmill.schedules import Catchup, Overlap, RunOutcome
-from pixmill.specs import NAME_PATTERN, JobOptions, Spec
+from pixmill.specs import JobOptions, Spec
 from scheduler.blackouts import parse_blackout
 from scheduler.cron import Cron
 from scheduler.scheduled import Started, check_document, submit_run

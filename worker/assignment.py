@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from pixmill.specs import devices_of
+from pixmill.kinds import devices_of
 
 # Bump when a field changes its meaning: a device process refuses an assignment of another version.
 VERSION = 1

@@ -21,7 +21,7 @@ from cli.params import examples, output_option
 from client.wording import age, count, plural, utc
 from pixmill.datasets import SHOWN_DIGITS
 from pixmill.errors import UserError
-from pixmill.specs import NAME_PATTERN
+from pixmill.names import NAME_PATTERN
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -184,7 +184,7 @@ def show(workspace: Workspace, run_id: int, output_format: str, *, as_spec: bool
 @pass_workspace
 def cancel(workspace: Workspace, run_id: int, reason: str | None) -> None:
     """Begin nothing more of a run, and cancel the jobs that have begun."""
-    from pixmill.pipelines import PipelineState
+    from pixmill.states import PipelineState
     from scheduler.pipelineacts import cancel_run
 
     actor = user_name()

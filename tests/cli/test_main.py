@@ -87,6 +87,7 @@ def test_ps_never_imports_what_only_others_need(home: Path) -> None:
     loaded = set(done.stderr.split())
     assert "sqlalchemy" in loaded
     assert loaded.isdisjoint(HEAVY)
+    assert "pixmill.specs" not in loaded  # its models alone take a tenth of a second
 
 
 def test_a_dry_run_of_a_train_job_never_imports_torch(home: Path) -> None:

@@ -8,7 +8,8 @@ from db.pipelines import RunView, view_run
 from db.tables import Job
 from db.workers import database_time
 from pixmill.crashpoints import CrashPoint
-from pixmill.pipelines import PipelineState, StepState, parse_pipeline
+from pixmill.pipelines import parse_pipeline
+from pixmill.states import PipelineState, StepState
 from scheduler.broker import poke
 from scheduler.pipelineacts import begin_run
 from tests.faults.rough import RoughLine

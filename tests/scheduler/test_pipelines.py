@@ -15,8 +15,7 @@ from db.registry import get_model, resolve_model
 from db.tables import Event, Job, ModelVersion, Notification, Outcome, PipelineRun
 from pixmill.errors import InvalidMove, NotFound
 from pixmill.notifications import told
-from pixmill.pipelines import PipelineState
-from pixmill.states import State
+from pixmill.states import PipelineState, State
 from scheduler.pipelineacts import cancel_run, retry_run
 from scheduler.pipelines import Conductor, make_move, next_move
 from tests import rows

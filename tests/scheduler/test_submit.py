@@ -18,18 +18,10 @@ from pixmill.errors import (
     SpecError,
 )
 from pixmill.modelkeys import MODEL_KEYS
+from pixmill.names import NAME_PATTERN
 from pixmill.settings import load_settings
 from pixmill.specs import KINDS as SPECS
-from pixmill.specs import (
-    NAME_PATTERN,
-    AnimateSpec,
-    EditSpec,
-    EvaluateSpec,
-    GenerateSpec,
-    JobOptions,
-    Spec,
-    TrainSpec,
-)
+from pixmill.specs import AnimateSpec, EditSpec, EvaluateSpec, GenerateSpec, JobOptions, Spec, TrainSpec
 from pixmill.states import State
 from scheduler.kinds import KINDS, kind_of
 from scheduler.names import POKE_LIST

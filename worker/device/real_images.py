@@ -10,7 +10,8 @@ from imagemodels.data import ImageDataset, PackedStore, SequenceDataset, load_da
 from imagemodels.errors import DataError
 from pixmill.datasets import DATASET_KEY, PinnedDataset
 from pixmill.errors import DatasetChanged, UserError
-from pixmill.specs import CompressSpec, EvaluateSpec, GateSpec, OnBadImage
+from pixmill.kinds import OnBadImage
+from pixmill.specs import CompressSpec, EvaluateSpec, GateSpec
 from storage.faults import named_faults
 from worker.assignment import ModelInput
 from worker.device.desk import Desk

@@ -14,8 +14,8 @@ from db.leases import Lease, finish, give_back, heartbeat, lose, publish_checkpo
 from db.tables import Checkpoint, CheckpointKind, Outcome, Worker
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import DatabaseUnreachable, LeaseLost, PixmillError
+from pixmill.kinds import devices_of
 from pixmill.settings import Settings
-from pixmill.specs import devices_of
 from pixmill.states import FailureReason
 from storage.paths import Layout
 from worker.assignment import Assignment

@@ -10,7 +10,7 @@ from cli.output import print_item, say
 from cli.params import JOB_ID, examples, output_option
 from client.wording import files_text
 from pixmill.errors import NotFound
-from pixmill.specs import DATASET_MAKERS
+from pixmill.kinds import DATASET_MAKERS
 
 if TYPE_CHECKING:
     from storage.garbage import Scrap, Usage
