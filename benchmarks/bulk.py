@@ -1,10 +1,12 @@
 """A generate job of very many images on a real line: its rate, and what grows with the number of images.
 
-    python -m benchmarks.bulk [--images 1000000] [--plot FILE.png] [--json FILE]
+    python -m benchmarks.bulk [--images 1000000] [--image-size 28] [--channels 1] [--plot FILE.png] [--json FILE]
 
-One worker on all cores makes 28×28 gray images by a network whose speed alone matters, through scheduler, hands,
-shards and assembly; then the command line verifies every image. Each second the resident memory of the worker, its
-device process, the hands and the verification is read and drawn; pages that several share count in each.
+One worker on all cores makes images by a network whose speed alone matters, through scheduler, hands, shards and
+assembly; then the command line verifies every image. Another worker has trained the network. Each second the resident
+memory of the worker, its device process, the hands and the verification is read and drawn; pages that several share
+count in each. Proportional memory, where each of n that share a page counts an n-th of it, adds up: it is what the
+worker with all its processes takes from the machine.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 import psutil
 from PIL import Image, ImageDraw
@@ -41,6 +44,7 @@ class Sample:
 
     seconds: float
     megabytes: Mapping[str, float]
+    proportional: float  # of all parts together
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Bulk:
     database_bytes_after: int
     verify_seconds: float
     memory: Mapping[str, Growth]
+    proportional: Growth  # of the worker with all its processes
     samples: Sequence[Sample]
 
 
@@ -87,8 +92,10 @@ class Meter:
 
     def _watch(self, parts: Parts, done: threading.Event) -> None:
         while not done.wait(SAMPLE_SECONDS):
-            found = {name: sum(map(_megabytes, processes)) for name, processes in parts().items()}
-            self.samples.append(Sample(round(time.monotonic() - self._began, 1), found))
+            now = parts()
+            found = {name: sum(map(_megabytes, processes)) for name, processes in now.items()}
+            shared = sum(_proportional(process) for processes in now.values() for process in processes)
+            self.samples.append(Sample(round(time.monotonic() - self._began, 1), found, shared))
 
     def growth(self) -> dict[str, Growth]:
         """Of each part, while it was there."""
@@ -103,21 +110,32 @@ def _megabytes(process: psutil.Process) -> float:
     return 0.0
 
 
+def _proportional(process: psutil.Process) -> float:
+    with suppress(psutil.NoSuchProcess):
+        return float(process.memory_full_info().pss) / 1e6
+    return 0.0
+
+
 def _growth(values: Sequence[float]) -> Growth:
     quarter = max(1, len(values) // 4)
     early, late = median(values[:quarter]), median(values[-quarter:])
     return Growth(round(early, 1), round(late, 1), round(max(values), 1))
 
 
-def measure(here: Site, images: int) -> Bulk:
+def measure(here: Site, images: int, image_size: int, channels: Literal[1, 3]) -> Bulk:
     """Train a little, generate, verify."""
-    spec = TrainSpec(model="dcgan", dataset="digits", image_size=28, channels=1, images=64)
+    spec = TrainSpec(model="dcgan", dataset="digits", image_size=image_size, channels=channels, images=64)
     here.run(spec, name="bulk")
+    (trainer,) = here.workers.values()
+    trainer.terminate()
+    trainer.wait()
+    here.start_workers(1)
     meter, before, began = Meter(), _database_bytes(here), time.monotonic()
     with meter.watching(lambda: _line_parts(here)):
         job = here.submit(GenerateSpec(model="bulk", n=images, seed=1))
         ended = here.wait(lambda: here.job(job).state.is_terminal, seconds=JOB_SECONDS)
     assert here.job(job).state.value == "succeeded", here.job(job).message
+    proportional = _growth([sample.proportional for sample in meter.samples])
     verify_seconds = _verify(here, job, meter)
     return Bulk(
         images=images,
@@ -127,6 +145,7 @@ def measure(here: Site, images: int) -> Bulk:
         database_bytes_after=_database_bytes(here),
         verify_seconds=round(verify_seconds, 1),
         memory=meter.growth(),
+        proportional=proportional,
         samples=meter.samples,
     )
 
@@ -160,7 +179,7 @@ def _database_bytes(here: Site) -> int:
         return int(session.scalar(pages) or 0)
 
 
-def draw(found: Bulk, path: Path) -> None:
+def draw(found: Bulk, images: str, path: Path) -> None:
     """The memory of all parts over time, as a PNG."""
     picture = Image.new("RGB", (PLOT_WIDTH, PLOT_HEIGHT), "white")
     pen = ImageDraw.Draw(picture)
@@ -170,7 +189,7 @@ def draw(found: Bulk, path: Path) -> None:
     pen.rectangle((MARGIN, MARGIN, MARGIN + width, MARGIN + height), outline="#999999")
     pen.text((4, MARGIN - 6), f"{top:.0f} MB", fill="black")
     pen.text((MARGIN + width - 20, MARGIN + height + 8), f"{last:.0f} s", fill="black")
-    pen.text((MARGIN, 8), f"resident memory, {found.images:,} images of 28x28 gray", fill="black")
+    pen.text((MARGIN, 8), f"resident memory, {found.images:,} {images}", fill="black")
     for number, name in enumerate(found.memory):
         line = [
             (MARGIN + width * sample.seconds / last, MARGIN + height * (1 - sample.megabytes[name] / top))
@@ -186,19 +205,23 @@ def main() -> None:
     """Measure, print a table, draw, and write the JSON."""
     parser = argparse.ArgumentParser(prog="benchmarks.bulk", description="a generate job of very many images")
     parser.add_argument("--images", type=int, default=1_000_000)
+    parser.add_argument("--image-size", type=int, default=28)
+    parser.add_argument("--channels", type=int, choices=(1, 3), default=1)
     parser.add_argument("--plot", type=Path, default=Path("benchmarks/results/bulk.png"))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     with site("sqlite", workers=1, schedulers=1) as here:
-        found = measure(here, arguments.images)
+        found = measure(here, arguments.images, arguments.image_size, arguments.channels)
     grown = (found.database_bytes_after - found.database_bytes_before) / found.images
     print(f"{found.images:,} images in {found.seconds:,} s: {found.images_per_second:,} images/s")
     print(f"database {found.database_bytes_after:,} B, {grown:.3f} B an image; verified in {found.verify_seconds:,} s")
     print(f"{'MB':10}{'early':>10}{'late':>10}{'most':>10}")
     for name, growth in found.memory.items():
         print(f"{name:10}{growth.early:>10,.1f}{growth.late:>10,.1f}{growth.most:>10,.1f}")
-    draw(found, arguments.plot)
-    store(arguments, ("images",), asdict(found))
+    print(f"proportional, all together: {found.proportional.late:,.1f} MB, at most {found.proportional.most:,.1f}")
+    size, colour = arguments.image_size, "gray" if arguments.channels == 1 else "RGB"
+    draw(found, f"images of {size}x{size} {colour}", arguments.plot)
+    store(arguments, ("images", "image_size", "channels"), asdict(found))
 
 
 if __name__ == "__main__":

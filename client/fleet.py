@@ -78,6 +78,8 @@ class Member:
             "kind": device.kind.value,
             "model": device.model,
             "memory_bytes": device.memory_bytes,
+            "memory_used_bytes": self.worker.memory_used_bytes if self.is_present else None,
+            "utilisation": self.worker.utilisation if self.is_present else None,
             "width": device.width,
             "state": self.state,
             "drained": device.drained,

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 VERSION_TABLE = "pixmill_schema_version"  # our own, so that Alembic projects can share a database
-HEAD = "0011"  # the revision that this code works with; a test compares it with the migrations
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")  # oldest first
+HEAD = "0012"  # the revision that this code works with; a test compares it with the migrations
+REVISIONS = tuple(f"{number:04}" for number in range(1, int(HEAD) + 1))  # oldest first
 _UPGRADE_LOCK = 0x7078_6D6C  # any number, the same in every pixmill
 
 

@@ -308,6 +308,8 @@ class Worker(Table):
     canary_sent: Mapped[int] = mapped_column(server_default="0")  # messages that showed whether it hears
     canary_sent_at: Mapped[datetime | None]
     canary_heard: Mapped[int] = mapped_column(server_default="0")  # the number of the last one it got
+    utilisation: Mapped[float | None] = mapped_column(Float)  # 0 to 1, of its devices, when it last beat
+    memory_used_bytes: Mapped[int | None]  # of its devices, by whoever it is
     started_at: Mapped[datetime] = mapped_column(default=now())
     seen_at: Mapped[datetime] = mapped_column(default=now())
     stopped_at: Mapped[datetime | None]

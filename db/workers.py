@@ -42,6 +42,14 @@ class DeviceFacts:
     width: int = 1  # how many devices it is
 
 
+@dataclass(frozen=True)
+class Reading:
+    """One look at the devices of a worker, all together."""
+
+    utilisation: float  # 0 to 1 of their time: of a CPU since the last look, of a GPU in the driver's last period
+    memory_bytes: int  # taken, by whoever it is
+
+
 def register_worker(session: Session, facts: DeviceFacts, pid: int) -> Worker:
     """Add a worker that has just started, and its device or what changed about it."""
     insert_absent(session, Device, asdict(facts))
@@ -53,10 +61,14 @@ def register_worker(session: Session, facts: DeviceFacts, pid: int) -> Worker:
     return worker
 
 
-def beat_worker(session: Session, worker_id: int) -> None:
-    """Say that the worker is alive."""
+def beat_worker(session: Session, worker_id: int, reading: Reading | None = None) -> None:
+    """Say that the worker is alive, and what its devices do, if that is known."""
     beat = {"heartbeat_count": Worker.heartbeat_count + 1, "seen_at": now(), "stopped_at": None}
-    session.execute(update(Worker).where(Worker.id == worker_id).values(beat))
+    seen = {
+        "utilisation": None if reading is None else reading.utilisation,
+        "memory_used_bytes": None if reading is None else reading.memory_bytes,
+    }
+    session.execute(update(Worker).where(Worker.id == worker_id).values(beat | seen))
 
 
 def stop_worker(session: Session, worker_id: int) -> None:

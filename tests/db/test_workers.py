@@ -7,6 +7,7 @@ from db.engine import Database
 from db.tables import Device, DeviceKind, Worker
 from db.workers import (
     DeviceFacts,
+    Reading,
     beat_scheduler,
     beat_worker,
     database_time,
@@ -45,6 +46,21 @@ def test_workers_that_start_at_once_share_the_device_row(database: Database) -> 
     assert len({worker.id for worker in workers}) == 3
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(Device)) == 1
+
+
+def test_a_beat_brings_what_the_devices_do_or_that_nobody_knows(database: Database) -> None:
+    worker = rows.add_worker(database)
+
+    def seen() -> tuple[float | None, int | None]:
+        with database.read() as session:
+            (row,) = latest_workers(session)
+            return row.utilisation, row.memory_used_bytes
+
+    assert seen() == (None, None)
+    act(database, beat_worker, worker.id, Reading(0.25, 3 * 2**33))
+    assert seen() == (0.25, 3 * 2**33)
+    act(database, beat_worker, worker.id)
+    assert seen() == (None, None)
 
 
 def test_a_worker_is_present_until_it_stops_and_again_when_it_beats(database: Database) -> None:

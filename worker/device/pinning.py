@@ -20,21 +20,27 @@ _LOCK_WAIT = 15.0  # seconds that a killed predecessor may take to let go of the
 
 def environment_for(name: str, threads: int) -> dict[str, str]:
     """The variables under which a device process starts: it sees its own devices and no other."""
-    kind, numbers = parse_slot(name)
-    visible = [str(number) for number in numbers] if kind == "cuda" else []
-    inherited = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if kind == "cuda" and inherited is not None:  # empty: this process was given none
-        listed = inherited.split(",")
-        visible = [listed[number] if number < len(listed) else "-1" for number in numbers]
     return {
         **os.environ,
-        "CUDA_VISIBLE_DEVICES": ",".join(visible),
+        "CUDA_VISIBLE_DEVICES": ",".join(visible_devices(name)),
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "OMP_NUM_THREADS": str(threads),
         # Threads that spin at OpenMP's barriers all but stand still as soon as anything else wants a core.
         "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
     }
+
+
+def visible_devices(name: str) -> list[str]:
+    """What the driver calls the GPUs of that name: numbers or UUIDs, "-1" for one that this process was not given."""
+    kind, numbers = parse_slot(name)
+    if kind != "cuda":
+        return []
+    inherited = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if inherited is None:
+        return [str(number) for number in numbers]
+    listed = inherited.split(",")  # empty: it was given none
+    return [listed[number] if number < len(listed) else "-1" for number in numbers]
 
 
 def see_only(rank: int) -> None:

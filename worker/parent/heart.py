@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.tables import Worker
-from db.workers import beat_worker, charge_account, database_time, is_deaf, set_draining, stop_worker
+from db.workers import Reading, beat_worker, charge_account, database_time, is_deaf, set_draining, stop_worker
 from pixmill.errors import DatabaseUnreachable
 from pixmill.settings import Settings
+from worker.parent.gauges import gauge_of
 from worker.parent.runner import Runner
 
 log = logging.getLogger(__name__)
@@ -22,12 +23,13 @@ DEAF = 75  # exit status: whoever supervises the worker starts it again
 class Heart:
     """A thread that beats in the database."""
 
-    def __init__(self, database: Database, settings: Settings, worker_id: int, runner: Runner) -> None:
+    def __init__(self, database: Database, settings: Settings, worker_id: int, runner: Runner, device: str) -> None:
         self._database = database
         self._seconds = settings.worker.idle_heartbeat_seconds
         self._canary_seconds = settings.scheduler.canary_seconds
         self._worker_id = worker_id
         self._runner = runner
+        self._gauge = gauge_of(device)
         self._woken = threading.Event()
         self._draining = False
         self._stopped = False
@@ -56,9 +58,10 @@ class Heart:
 
     def _beat(self) -> None:
         spent = self._runner.meter.take()
+        reading = self._read_gauge()
 
         def beat(session: Session) -> bool:
-            beat_worker(session, self._worker_id)
+            beat_worker(session, self._worker_id, reading)
             for (queue, user), seconds in spent.items():
                 charge_account(session, queue, user, seconds)
             if self._draining:
@@ -75,6 +78,14 @@ class Heart:
             # While a task runs no message is read; what came meanwhile is read at once afterwards.
             if deaf and self._runner.idle_seconds > self._canary_seconds / 2:
                 self._leave()
+
+    def _read_gauge(self) -> Reading | None:
+        try:
+            return self._gauge() if self._gauge is not None else None
+        except Exception as error:  # noqa: BLE001 - a driver that fails is no reason to stop beating
+            log.warning("the device cannot be looked at any more", extra={"reason": str(error)})
+            self._gauge = None
+            return None
 
     def _leave(self) -> None:
         """End at once: messages no longer reach this process, and only a new one can be trusted to hear."""
