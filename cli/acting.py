@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cli.asking import confirm
-from cli.context import Workspace
+from cli.context import Workspace, user_name
 from cli.errors import report
 from cli.output import Column, print_table, say
 from cli.params import JOB_ID, filter_options, stacked
 from cli.poking import poke_scheduler
 from cli.rehearsing import rehearse
 from cli.selection import Selection
+from client.acts import Act, Actor, perform
 from client.wording import plural
 from pixmill.errors import Conflict, NotFound, PixmillError, UserError
-from pixmill.states import State
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
     from db.views import JobHead
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -32,16 +30,6 @@ RUN_COLUMNS = [
     Column(title="STATE"),
     Column(title="RESULT", shrinks=True, least=24),
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Act:
-    """Something that operators do to jobs."""
-
-    verb: str  # "cancel"
-    states: tuple[State, ...]  # which jobs a filter that names no state means
-    do: "Callable[[Session, int], str]"  # gives what became of the job: "is cancelled"
-    wakes: bool  # whether something may start after it
 
 
 def act_options(queue: str = "--queue") -> Callable[[Command], Command]:
@@ -71,6 +59,11 @@ class Request:
         """Take what `act_options` added out of a command's arguments."""
         selection = Selection.from_flags(flags, flags.pop("job_ids"))
         return cls(selection=selection, **{name: flags.pop(name) for name in ("reason", "dry_run", "yes")})
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks, and why."""
+        return Actor(name=user_name(), why=self.reason)
 
 
 def act_on_jobs(workspace: Workspace, act: Act, request: Request) -> None:
@@ -114,9 +107,8 @@ def _confirm(act: Act, heads: Sequence["JobHead"]) -> None:
 def _do(workspace: Workspace, act: Act, job_id: int) -> PixmillError | None:
     """What the database itself raises ends the command: it would raise it for the next job too."""
     try:
-        words = workspace.database.transact(lambda session: act.do(session, job_id))
+        words = perform(workspace, act, job_id)
     except (NotFound, Conflict, UserError) as error:
-        error.hint = error.hint or f"pixmill job why {job_id}"
         return error
     say(f"job {job_id} {words}")
     return None

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli.metrics import GENERATED, ControlColumn
-from imagemodels.errors import DataError
+from client.comparing import read_evaluation
 from imagemodels.evaluation.report import ClassMeasure, EvaluationReport, Metric
-from pixmill.errors import CorruptFile
 from reports.data import Confusion, EvaluateSection, MetricLine
 
 
@@ -20,14 +19,6 @@ def evaluate_section(path: Path) -> EvaluateSection:
         confusion=_confusion(found),
         warnings=found.warnings,
     )
-
-
-def read_evaluation(path: Path) -> EvaluationReport:
-    """What an evaluate job found.  Raises CorruptFile."""
-    try:
-        return EvaluationReport.from_json(path.read_bytes())
-    except (DataError, OSError) as error:
-        raise CorruptFile(f"{path}: {error}", hint="evaluate the images again") from error
 
 
 def metric_line(metric: Metric, controls: Sequence[ControlColumn] = GENERATED) -> MetricLine:

@@ -9,8 +9,9 @@ from cli.formatting import spec_fields, value_text
 from cli.jobpace import pace_fields
 from cli.jobs import device_text
 from cli.jobtables import SHOWN_ROWS, print_attempts, print_events, print_gates, print_metrics, print_rates, print_tasks
-from cli.metrics import metric_table, stored_metrics
+from cli.metrics import metric_table
 from cli.output import print_fields, print_title
+from client.comparing import stored_metrics
 from client.jobdetails import JobDetails
 from client.reasons import reason_of, reason_text
 from client.wording import age, duration, plural, size, utc

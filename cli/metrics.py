@@ -1,8 +1,8 @@
 """Metrics beside their controls, the same in the tables of every command and on every page."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from cli.output import Column
 from client.wording import count
@@ -50,11 +50,6 @@ def controls_of(metrics: Iterable[Metric]) -> tuple[ControlColumn, ...]:
     present = {control.name for metric in metrics for control in metric.controls}
     chosen = (columns for columns in (PREDICTED, CODED, CLASSIFIED, RESTORED) if present & set(columns[0].names))
     return next(chosen, GENERATED)
-
-
-def stored_metrics(rows: Iterable[Mapping[str, Any]]) -> tuple[Metric, ...]:
-    """The metrics of an evaluation's row."""
-    return tuple(Metric.from_dict(row) for row in rows)
 
 
 def metric_table(metrics: Sequence[Metric]) -> tuple[list[Column], list[list[str]]]:

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.metrics import metric_table, stored_metrics
+from cli.metrics import metric_table
 from cli.modeldetails import measurement_title
-from client.modelfacts import event_json, lineage_facts, model_facts, product, version_json
-from client.models import ModelDetails, measurements_json, read_model
+from client.comparing import stored_metrics
+from client.modelfacts import event_json, lineage_facts, model_facts, product
+from client.models import ModelDetails, measurements_json, read_model, version_json
 from client.wording import count, utc
 
 if TYPE_CHECKING:

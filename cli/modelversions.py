@@ -23,7 +23,7 @@ def print_versions(
     empty: str,
 ) -> None:
     """Print them as a table, as JSON, or as names."""
-    from client.modelfacts import version_json
+    from client.models import version_json
 
     if output_format == "json":
         print_list("model_list", [version_json(*pair) for pair in versions.found])

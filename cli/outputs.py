@@ -59,10 +59,10 @@ def _text(value: object) -> str:
 
 def next_commands(output: Output) -> list[str]:
     """What may be done with it."""
-    job_id = output.job.id
+    job_id = output.job_id
     judge = f"judge it:   pixmill submit evaluate --output {job_id}"
     export = f"copy it:    pixmill output export {job_id} --to FOLDER"
     decompress = f"decode it:  pixmill submit decompress --output {job_id}"
     query = f"look into:  pixmill output query {job_id}"
     of_kind = {"generate": [judge, query, export], "compress": [export, decompress]}
-    return [*of_kind.get(output.job.kind, [export]), f"check it:   pixmill output verify {job_id}"]
+    return [*of_kind.get(output.kind, [export]), f"check it:   pixmill output verify {job_id}"]

@@ -1,13 +1,13 @@
 """Pipelines from files: their steps read like jobs, and errors that name the file."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from cli.joboptions import scalar
-from client.documents import read_documents, readable
+from client.documents import read_documents
+from client.pipelines import only_pipeline
 from pixmill.errors import PixmillError, SpecError
-from pixmill.pipelines import PIPELINE, PipelineSpec, is_pipeline, parse_pipeline
+from pixmill.pipelines import PipelineSpec
 from pixmill.quantities import parse_count
 from pixmill.references import Value
 
@@ -26,24 +26,7 @@ def read_pipeline(source: str) -> PipelineSpec:
     """The pipeline of a file.  Raises UserError or SpecError that name the file."""
     documents = read_documents(source)
     with naming(source):
-        if len(documents) > 1:
-            raise SpecError(f"it holds {len(documents)} documents, and a pipeline is one", hint="part the file")
-        if not is_pipeline(documents[0]):
-            kind = documents[0].get("kind")
-            raise SpecError(
-                f"it is of kind {kind}, not a pipeline",
-                hint=f"pixmill submit -f {source}, or begin it with kind: {PIPELINE}",
-            )
-        return pipeline_of(documents[0])
-
-
-def pipeline_of(document: Mapping[str, Any]) -> PipelineSpec:
-    """The pipeline of a document; counts may be written like 10k, time spans like 2h.  Raises SpecError."""
-    steps = document.get("steps")
-    if not isinstance(steps, Mapping):
-        return parse_pipeline(document)
-    read = {name: readable(step) if isinstance(step, Mapping) else step for name, step in steps.items()}
-    return parse_pipeline({**document, "steps": read})
+        return only_pipeline(documents, source)
 
 
 def read_params(spec: PipelineSpec, pairs: Sequence[tuple[str, str]]) -> dict[str, Value]:

@@ -138,7 +138,8 @@ def read_document(source: str, flags: dict[str, Any]) -> dict[str, Any]:
 
 def _pipeline_document(document: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
     """The pipeline with the parameters that --set gives it; other flags are for jobs."""
-    from cli.pipelinefiles import pipeline_of, read_params
+    from cli.pipelinefiles import read_params
+    from client.pipelines import pipeline_of
 
     spec = pipeline_of(document)
     for name, value in flags.items():

@@ -8,7 +8,8 @@ import click
 
 from cli.context import Workspace
 from cli.output import print_ids, print_item, print_list, say, say_next
-from client.documents import merge, parse_document, read_documents, spec_document, yaml_text
+from client.documents import read_documents, yaml_text
+from client.submitting import Request, plan, request_of, send
 from client.wording import count, plural
 from pixmill.errors import SpecError
 from pixmill.specs import (
@@ -28,8 +29,6 @@ from pixmill.specs import (
 if TYPE_CHECKING:
     from pixmill.specs import Spec
     from scheduler.submit import Submitted
-
-Request = tuple["Spec", JobOptions]
 
 _SHOWN_JOBS = 12
 
@@ -57,13 +56,11 @@ def submit_documents(
 
     Raises SpecError, DatasetError, NotFound, Conflict or DatabaseUnreachable; nothing is added then.
     """
-    from scheduler.submit import submit_many
-
     requests = list(_requests(kind, sources, flags))
     if shown.dry_run:
         _print_dry_run(workspace, requests, shown, user=user)
         return
-    done = submit_many(workspace.database, workspace.settings, requests, user=user)
+    done = send(workspace, requests, user=user)
     if shown.as_json or shown.quiet:
         _print_data(workspace, done, shown)
     elif len(done) == 1:
@@ -76,12 +73,12 @@ def submit_documents(
 
 def _requests(kind: str | None, sources: Sequence[str], flags: Mapping[str, Any]) -> Iterator[Request]:
     if not sources:
-        yield parse_document(merge({}, {"kind": kind, **flags}))
+        yield request_of({}, flags, kind)
     for source in sources:
         for document in read_documents(source):
             if kind is not None:
                 _require_kind(document, kind, source)
-            yield parse_document(merge(document, {"kind": kind, **flags}))
+            yield request_of(document, flags, kind)
 
 
 def _require_kind(document: Mapping[str, Any], kind: str, source: str) -> None:
@@ -93,12 +90,8 @@ def _require_kind(document: Mapping[str, Any], kind: str, source: str) -> None:
 
 
 def _print_dry_run(workspace: Workspace, requests: Sequence[Request], shown: Presentation, *, user: str) -> None:
-    from scheduler.submit import check_request, prepare
-
-    checked = [(check_request(spec), options) for spec, options in requests]
-    with workspace.database.read() as session:
-        new = [prepare(session, spec, options, user=user) for spec, options in checked]
-    documents = [spec_document(one.spec, {"name": one.name, **one.options}) for one in new]
+    new = plan(workspace, requests, user=user)
+    documents = [one.document for one in new]
     if shown.as_json and len(documents) == 1:
         print_item("job_spec", documents[0])
     elif shown.as_json:
@@ -107,8 +100,8 @@ def _print_dry_run(workspace: Workspace, requests: Sequence[Request], shown: Pre
         click.echo("---\n".join(map(yaml_text, documents)), nl=False)
     if not shown.quiet:
         jobs = f"{plural(len(new), 'job')} with " if len(new) > 1 else ""
-        tasks = plural(sum(len(one.tasks) for one in new), "task")
-        images = sum(one.progress_total for one in new)
+        tasks = plural(sum(one.tasks for one in new), "task")
+        images = sum(one.images for one in new)
         of_images = f", {count(images)} images" if images else ""
         say(f"would submit {jobs}{tasks}{of_images}; nothing was added")
 
@@ -195,14 +188,9 @@ def _measuring(spec: EvaluateSpec | GateSpec) -> str:
 
 
 def _print_json(workspace: Workspace, job_ids: Sequence[int]) -> None:
-    from client.jobs import job_json
-    from client.situation import read_situation
-    from db.views import job_line
+    from client.jobs import jobs_by_id
 
-    with workspace.database.read() as session:
-        lines = [job_line(session, job_id) for job_id in job_ids]
-        situation = read_situation(session, workspace.settings.scheduler.lease_seconds, lines)
-    items = [job_json(line, situation) for line in lines]
+    items = [job.to_json() for job in jobs_by_id(workspace, job_ids)]
     if len(items) == 1:
         print_item("job", items[0])
     else:

@@ -13,6 +13,7 @@ from client.jobs import done_images
 from client.reasons import reason_of, reason_text
 from client.situation import Situation
 from client.waiting import Lines, ending, raise_outcome, watch
+from pixmill.errors import PixmillError
 from pixmill.states import State
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ def wait_for(workspace: Workspace, job_ids: Sequence[int], *, timeout_seconds: f
     return lines
 
 
-def say_waiting(note: str) -> None:
+def say_waiting(error: PixmillError) -> None:
     """Tell of an outage that is waited out."""
-    say(f"note: {note}")
+    say(f"note: {error.message}; still waiting")
 
 
 def states_of(lines: Lines) -> dict[int, State]:

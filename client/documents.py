@@ -65,17 +65,24 @@ def read_documents(source: str) -> list[dict[str, Any]]:
     A file of YAML may hold several documents, parted by lines of three dashes. Raises UserError for a file that cannot
     be read, SpecError for one that is no mapping of keys to values.
     """
-    text = _read_text(source)
+    return text_documents(_read_text(source), _name(source), Path(source).suffix)
+
+
+def text_documents(text: str, name: str = "the text", suffix: str = ".yaml") -> list[dict[str, Any]]:
+    """The keys of each job in a text of YAML, or what else files of that suffix hold; errors call it `name`.
+
+    Raises SpecError.
+    """
     try:
-        if source.endswith(".toml"):
+        if suffix == ".toml":
             found: list[Any] = [tomllib.loads(text)]
-        elif source.endswith(".json"):
+        elif suffix == ".json":
             found = [json.loads(text)]
         else:
             found = read_yaml_documents(text)
     except (ValueError, yaml.YAMLError) as error:  # both decoders' errors are ValueErrors
-        raise SpecError(f"{_name(source)} cannot be read: {' '.join(str(error).split())}") from None
-    return [_keys(document, number, source) for number, document in enumerate(found, start=1)]
+        raise SpecError(f"{name} cannot be read: {' '.join(str(error).split())}") from None
+    return [_keys(document, number, name) for number, document in enumerate(found, start=1)]
 
 
 def read_gates(source: str) -> dict[str, Any]:
@@ -89,9 +96,9 @@ def read_gates(source: str) -> dict[str, Any]:
     return document
 
 
-def _keys(document: Any, number: int, source: str) -> dict[str, Any]:
+def _keys(document: Any, number: int, name: str) -> dict[str, Any]:
     if not isinstance(document, dict):
-        which = f"document {number} of {_name(source)}" if number > 1 else _name(source)
+        which = f"document {number} of {name}" if number > 1 else name
         raise SpecError(f"{which} holds no keys and values", hint="begin it with: kind: train")
     return {str(key): value for key, value in document.items()}
 

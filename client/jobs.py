@@ -1,13 +1,16 @@
-"""Jobs as they stand: lists of them, one as JSON, and the numbers that tell how far it is."""
+"""Jobs as they stand: one as a value that can be kept, as JSON, and the numbers that tell how far it is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from client.reasons import reason_of
-from client.situation import Situation
+from client.reasons import lasting_code, reason_of
+from client.selection import Selection
+from client.situation import Situation, read_situation
 from client.wording import percent
-from pixmill.stages import bound_by
+from client.workspace import Workspace
+from pixmill.stages import Stage, bound_by
 from pixmill.states import State
 
 if TYPE_CHECKING:
@@ -16,6 +19,154 @@ if TYPE_CHECKING:
     from db.views import JobFilter, JobLine
 
 PAGE = 500  # jobs read at a time; a database takes only so many values in one statement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a job stands in a run of a pipeline."""
+
+    run: int  # id
+    name: str  # of the pipeline
+    step: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One job as it stood at one moment; times are in UTC."""
+
+    id: int
+    name: str
+    kind: str  # "train", "generate" …
+    model: str | None  # that it works with, or trains
+    state: State
+    reason: str | None  # a word: why it waits, or did not succeed, such as "Resources" or "OOM"
+    message: str | None  # the words behind it
+    queue: str
+    priority: int
+    user: str
+    key: str | None  # idempotency key
+    labels: Mapping[str, str]
+    done: int  # images
+    total: int  # images; 0 for a job that makes or sees none
+    rate: float | None  # images a second, of all its tasks together
+    eta_seconds: float | None  # until its images are there
+    bound_by: Stage | None  # what its tasks wait for longest, of a job that makes a data set
+    spent_seconds: Mapping[str, float]  # of its tasks by stage
+    tasks: int
+    tasks_done: int
+    devices: tuple[str, ...]  # where it runs
+    waits_for: tuple[int, ...]  # unfinished jobs
+    pipeline: Place | None
+    submitted_at: datetime
+    begin_at: datetime | None  # not earlier than
+    started_at: datetime | None
+    finished_at: datetime | None
+    run_seconds: float | None  # from its first start until its end, or until now
+    spec_digest: str
+    spec: Mapping[str, Any]
+    options: Mapping[str, Any]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has succeeded, failed or was cancelled."""
+        return self.state.is_terminal
+
+    @classmethod
+    def of(cls, line: "JobLine", situation: Situation) -> "Job":
+        """The job as the database has it."""
+        row, reason, place = line.job, reason_of(line, situation), line.place
+        same = ("id", "name", "kind", "state", "queue", "priority", "key", "labels", "spec_digest", "spec", "options")
+        times = ("submitted_at", "begin_at", "started_at", "finished_at")
+        return cls(
+            **{name: getattr(row, name) for name in (*same, *times)},
+            model=model_of(row.spec),
+            reason=reason.code if reason else None,
+            message=reason.text or None if reason else None,
+            user=row.user_name,
+            done=done_images(line),
+            total=row.progress_total,
+            rate=line.rate,
+            eta_seconds=eta_seconds(line),
+            bound_by=bound_by(line.spent),
+            spent_seconds=line.spent,
+            tasks=line.tasks,
+            tasks_done=line.tasks_done,
+            devices=line.devices,
+            waits_for=line.waits_for,
+            pipeline=Place(run=place.run.id, name=place.run.name, step=place.step) if place else None,
+            run_seconds=run_seconds(line, situation.at),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The job as JSON: raw words, seconds, images, times."""
+        values = asdict(self)
+        progress = {"done": values.pop("done"), "total": values.pop("total"), "unit": "images"}
+        tasks = {"total": values.pop("tasks"), "done": values.pop("tasks_done")}
+        return {**values, "state": self.state.value, "progress": progress, "tasks": tasks}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a job is; equal to another one when nothing has changed that is worth telling."""
+
+    job_id: int
+    state: State
+    done: int  # images
+    total: int
+    rate: float | None  # images a second
+    eta_seconds: float | None = field(compare=False)
+    phase: str | None  # of its running task, such as "training"
+    losses: Mapping[str, float]  # of a training
+    bound_by: Stage | None
+    reason: str | None  # why it waits, or did not succeed
+
+    @property
+    def share(self) -> float:
+        """What is done of all, from 0 to 1."""
+        return self.done / self.total if self.total else float(self.state is State.SUCCEEDED)
+
+    @classmethod
+    def of(cls, line: "JobLine", situation: Situation) -> "Progress":
+        """How far the job is, as the database has it."""
+        reason, phase = reason_of(line, situation), line.progress.get("phase")
+        losses = line.progress.get("losses") or {}
+        return cls(
+            job_id=line.job.id,
+            state=line.job.state,
+            done=done_images(line),
+            total=line.job.progress_total,
+            rate=line.rate,
+            eta_seconds=eta_seconds(line),
+            phase=str(phase) if phase else None,
+            losses={name: value for name, value in losses.items() if isinstance(value, int | float)},
+            bound_by=bound_by(line.spent),
+            reason=lasting_code(reason) if reason else None,
+        )
+
+
+def jobs_by_id(workspace: Workspace, job_ids: Sequence[int]) -> list[Job]:
+    """These jobs as they stand now, in the same order.  Raises NotFound or DatabaseUnreachable."""
+    from db.views import job_lines
+
+    with workspace.database.read() as session:
+        lines = job_lines(session, job_ids)
+        situation = read_situation(session, workspace.settings.scheduler.lease_seconds, lines)
+    return [Job.of(line, situation) for line in lines]
+
+
+def chosen_jobs(
+    workspace: Workspace, selection: Selection, *, limit: int | None = None, before: int | None = None
+) -> list[Job]:
+    """Jobs that were chosen, the oldest first; of more than `limit` the newest.  Raises DatabaseUnreachable."""
+    with workspace.database.read() as session:
+        lines, _more = read_jobs(session, selection.job_filter(before=before), limit, None)
+        situation = read_situation(session, workspace.settings.scheduler.lease_seconds, lines)
+    return [Job.of(line, situation) for line in lines]
+
+
+def job_json(line: "JobLine", situation: Situation) -> dict[str, Any]:
+    """The job as JSON."""
+    return Job.of(line, situation).to_json()
 
 
 def read_jobs(
@@ -36,49 +187,6 @@ def read_jobs(
         chosen = replace(chosen, before=page[0].job.id)
     more = limit is not None and len(lines) > limit
     return (lines[-limit:] if limit is not None else lines), more
-
-
-def job_json(line: "JobLine", situation: Situation) -> dict[str, Any]:
-    """The job as JSON: raw words, seconds, images, times in UTC."""
-    job = line.job
-    reason = reason_of(line, situation)
-    return {
-        "id": job.id,
-        "name": job.name,
-        "kind": job.kind,
-        "model": model_of(job.spec),
-        "state": job.state.value,
-        "reason": reason.code if reason else None,
-        "message": reason.text or None if reason else None,
-        "queue": job.queue,
-        "priority": job.priority,
-        "user": job.user_name,
-        "key": job.key,
-        "labels": job.labels,
-        "progress": {"done": done_images(line), "total": job.progress_total, "unit": "images"},
-        "rate": line.rate,
-        "eta_seconds": eta_seconds(line),
-        "bound_by": bound_by(line.spent),
-        "spent_seconds": line.spent,
-        "tasks": {"total": line.tasks, "done": line.tasks_done},
-        "devices": list(line.devices),
-        "waits_for": list(line.waits_for),
-        "pipeline": place_json(line),
-        "submitted_at": job.submitted_at,
-        "begin_at": job.begin_at,
-        "started_at": job.started_at,
-        "finished_at": job.finished_at,
-        "run_seconds": run_seconds(line, situation.at),
-        "spec_digest": job.spec_digest,
-        "spec": job.spec,
-        "options": job.options,
-    }
-
-
-def place_json(line: "JobLine") -> dict[str, Any] | None:
-    """Its place in a pipeline, if it has one."""
-    place = line.place
-    return {"run": place.run.id, "name": place.run.name, "step": place.step} if place else None
 
 
 def model_of(spec: Mapping[str, Any]) -> str | None:

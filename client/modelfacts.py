@@ -1,6 +1,6 @@
 """One version of a model: told as facts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from imagemodels.presets import PRESETS
@@ -28,21 +28,6 @@ def product(version: "ModelVersion") -> str:
     """What it is, such as a generator."""
     preset = PRESETS.get(version.preset)
     return preset.traits.product if preset else version.preset
-
-
-def version_json(version: "ModelVersion", aliases: Sequence[str]) -> dict[str, Any]:
-    """A version for machines."""
-    names = ["version", "preset", "job_id", "folder", "digest", "image_size", "channels", "classes", "images_seen"]
-    names += ["metric_name", "metric_value", "lineage", "created_at", "removed_at"]
-    return {
-        "model": version.reference,
-        "name": version.model.name,
-        "aliases": list(aliases),
-        "frozen": version.model.frozen,
-        **{name: getattr(version, name) for name in names},
-        "parent": version.lineage.get(PARENT),
-        "dataset": {"name": version.dataset.name, "fingerprint": version.dataset.fingerprint},
-    }
 
 
 def event_json(event: "ModelEvent") -> dict[str, Any]:

@@ -1,32 +1,146 @@
-"""Runs of pipelines as JSON."""
+"""Runs of pipelines: begun, and as they stand."""
 
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from client.documents import read_documents, readable, text_documents
+from client.workspace import Workspace
+from pixmill.errors import SpecError
+from pixmill.names import NAME_PATTERN
+from pixmill.pipelines import PIPELINE, PipelineSpec, is_pipeline, parse_pipeline
+from pixmill.states import PipelineState, State, StepState
+
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from db.pipelines import RunView, StepLine
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineStep:
+    """One step of a run."""
+
+    name: str
+    kind: str
+    after: tuple[str, ...]  # steps that it waits for
+    state: StepState
+    reason: str | None
+    message: str | None
+    job_id: int | None
+    job_state: State | None
+    values: Mapping[str, Any]  # that later steps can refer to
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, line: "StepLine") -> "PipelineStep":
+        """The step as the database has it."""
+        same = ("name", "kind", "state", "reason", "message", "job_id", "values", "finished_at")
+        values = {name: getattr(line.step, name) for name in same}
+        return cls(**values, after=tuple(line.step.after), job_state=line.job_state)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineRun:
+    """One run of a pipeline as it stood at one moment."""
+
+    id: int
+    name: str  # of the pipeline
+    state: PipelineState
+    reason: str | None
+    message: str | None
+    params: Mapping[str, Any]
+    cancel_requested: bool
+    user: str
+    schedule: str | None  # that began it
+    scheduled_for: datetime
+    local: str  # the same by the clocks of the schedule's zone
+    begun_at: datetime
+    finished_at: datetime | None
+    steps: tuple[PipelineStep, ...]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it goes on."""
+        return self.state is not PipelineState.RUNNING
+
+    @classmethod
+    def of(cls, view: "RunView") -> "PipelineRun":
+        """The run as the database has it."""
+        run = view.run
+        same = ["id", "name", "state", "reason", "message", "params", "cancel_requested", "scheduled_for"]
+        same += ["begun_at", "finished_at"]
+        return cls(
+            **{name: getattr(run, name) for name in same},
+            user=run.user_name,
+            schedule=run.facts["schedule"],
+            local=run.facts["scheduled_for"],
+            steps=tuple(map(PipelineStep.of, view.lines)),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The run as JSON."""
+        return asdict(self)
 
 
 def run_json(view: "RunView") -> dict[str, Any]:
     """The run with its steps as JSON."""
-    run = view.run
-    names = ("id", "name", "reason", "message", "params", "cancel_requested", "begun_at", "finished_at")
-    return {
-        **{name: getattr(run, name) for name in names},
-        "state": run.state.value,
-        "user": run.user_name,
-        "schedule": run.facts["schedule"],
-        "scheduled_for": run.scheduled_for,
-        "local": run.facts["scheduled_for"],
-        "steps": [_step_json(line) for line in view.lines],
-    }
+    return PipelineRun.of(view).to_json()
 
 
-def _step_json(line: "StepLine") -> dict[str, Any]:
-    step = line.step
-    return {
-        **{name: getattr(step, name) for name in ("name", "kind", "after", "reason", "message", "finished_at")},
-        "state": step.state.value,
-        "job_id": step.job_id,
-        "job_state": line.job_state.value if line.job_state else None,
-        "values": step.values,
-    }
+def pipeline_of(document: Mapping[str, Any]) -> PipelineSpec:
+    """The pipeline of a document; counts may be written like 10k, time spans like 2h.  Raises SpecError."""
+    steps = document.get("steps")
+    if not isinstance(steps, Mapping):
+        return parse_pipeline(document)
+    read = {name: readable(step) if isinstance(step, Mapping) else step for name, step in steps.items()}
+    return parse_pipeline({**document, "steps": read})
+
+
+def only_pipeline(documents: list[dict[str, Any]], source: str) -> PipelineSpec:
+    """The pipeline of a file or a text that holds nothing else.  Raises SpecError."""
+    if len(documents) > 1:
+        raise SpecError(f"it holds {len(documents)} documents, and a pipeline is one", hint="part the file")
+    if not is_pipeline(documents[0]):
+        kind = documents[0].get("kind")
+        raise SpecError(
+            f"it is of kind {kind}, not a pipeline",
+            hint=f"pixmill submit -f {source}, or begin it with kind: {PIPELINE}",
+        )
+    return pipeline_of(documents[0])
+
+
+def find_pipeline(workspace: Workspace, wanted: Mapping[str, Any] | str | Path) -> PipelineSpec:
+    """The pipeline of a document, a text of YAML, a file, or of that name among those that ran or are scheduled.
+
+    Raises SpecError, UserError, NotFound or DatabaseUnreachable.
+    """
+    from db.pipelines import known_document
+
+    if isinstance(wanted, Mapping):
+        return only_pipeline([dict(wanted)], "FILE")
+    if isinstance(wanted, Path):
+        return only_pipeline(read_documents(str(wanted.expanduser().absolute())), str(wanted))
+    if re.match(NAME_PATTERN, wanted) is None:
+        return only_pipeline(text_documents(wanted), "FILE")
+    return parse_pipeline(workspace.database.consult(lambda session: known_document(session, wanted)))
+
+
+def begin(workspace: Workspace, spec: PipelineSpec, values: Mapping[str, Any], *, user: str) -> int:
+    """Add a run of a pipeline with all its parameters; gives its id.
+
+    Raises what says that a step could not be run: nothing is added then.
+    """
+    from db.workers import database_time
+    from scheduler.pipelineacts import begin_run
+
+    outputs = workspace.settings.storage.outputs
+
+    def act(session: "Session") -> int:
+        at = database_time(session).astimezone(UTC)
+        return begin_run(session, spec, values, at, user=user, outputs=outputs).id
+
+    return workspace.database.transact(act)

@@ -52,6 +52,12 @@ def reason_text(reason: Reason | None) -> str:
     return f"{reason.code}: {words}" if words else reason.code
 
 
+def lasting_code(reason: Reason) -> str:
+    """The code, but for what changes in it from second to second."""
+    name = reason.code.partition("(")[0]
+    return name if name in {"BeginTime", "RetryBackoff"} else reason.code
+
+
 def reason_of(line: "JobLine", situation: Situation) -> Reason | None:
     """Why the job waits, is about to stop, or did not succeed; None when there is nothing to explain."""
     job = line.job

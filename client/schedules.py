@@ -1,5 +1,7 @@
 """Schedules and their runs: what became of them, what comes next, what is wrong, and all of it as JSON."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -8,13 +10,47 @@ from pixmill.schedules import RunOutcome, SkipReason
 from pixmill.states import PipelineState, State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sqlalchemy.orm import Session
 
     from db.schedules import RunLine, ScheduleLine
     from db.tables import Schedule
     from scheduler.schedules import Due
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleNow:
+    """A schedule as it stands, and what became of its last run."""
+
+    name: str
+    cron: str
+    zone: str  # IANA name
+    paused: bool
+    paused_reason: str | None
+    deadline_seconds: float  # a run that would begin later is given up
+    jitter_seconds: float
+    blackouts: Sequence[str]  # windows in which nothing starts
+    next_for: datetime | None  # the next time by the plan, …
+    next_run_at: datetime | None  # … and with jitter
+    added_at: datetime
+    document: Mapping[str, Any]  # what it submits
+    overlap: str
+    catchup: str
+    user: str
+    last_run: Mapping[str, Any] | None
+
+    @classmethod
+    def of(cls, line: "ScheduleLine") -> "ScheduleNow":
+        """The schedule as the database has it."""
+        row = line.schedule
+        same = ["name", "cron", "zone", "paused", "paused_reason", "deadline_seconds", "jitter_seconds", "blackouts"]
+        same += ["next_for", "next_run_at", "added_at", "document"]
+        return cls(
+            **{name: getattr(row, name) for name in same},
+            overlap=row.overlap.value,
+            catchup=row.catchup.value,
+            user=row.user_name,
+            last_run=run_json(row, line.last) if line.last else None,
+        )
 
 
 def local_text(schedule: "Schedule", moment: datetime | None) -> str:
@@ -93,16 +129,7 @@ def until(moment: datetime, at: datetime) -> str:
 
 def schedule_json(line: "ScheduleLine") -> dict[str, Any]:
     """The schedule as JSON, with its last run."""
-    schedule = line.schedule
-    names = ["name", "cron", "zone", "paused", "paused_reason", "deadline_seconds", "jitter_seconds", "blackouts"]
-    names += ["next_for", "next_run_at", "added_at", "document"]
-    return {
-        **{name: getattr(schedule, name) for name in names},
-        "overlap": schedule.overlap.value,
-        "catchup": schedule.catchup.value,
-        "user": schedule.user_name,
-        "last_run": run_json(schedule, line.last) if line.last else None,
-    }
+    return asdict(ScheduleNow.of(line))
 
 
 def run_json(schedule: "Schedule", line: "RunLine") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from client.reasons import reason_of, reason_text
 from client.situation import Situation, read_situation
 from client.wording import duration, plural
 from client.workspace import Workspace
-from pixmill.errors import DatabaseUnreachable, JobCancelled, JobFailed, JobNotFinished, JobOutcome
+from pixmill.errors import DatabaseUnreachable, JobCancelled, JobFailed, JobNotFinished, JobOutcome, PixmillError
 from pixmill.states import PipelineState, State
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ LOOK_SECONDS = 0.5
 OUTAGE_SECONDS = 60.0  # a database that is away for longer ends the wait
 
 Lines = Mapping[int, "JobLine"]
-Note = Callable[[str], None]  # told of an outage that is waited out
+Note = Callable[[PixmillError], None]  # told of an outage that is waited out
 
 
-def quietly(_text: str) -> None:
+def quietly(_error: PixmillError) -> None:
     """Tell nobody."""
 
 
@@ -66,10 +66,10 @@ def until(found: Iterator[T], is_over: Callable[[T], bool], timeout_seconds: flo
 
 def looks(workspace: Workspace, job_ids: Sequence[int], note: Note = quietly) -> Iterator[tuple[Lines, Situation]]:
     """The jobs as they are, again and again; short outages of the database are waited out.  Raises NotFound."""
-    from db.views import job_line
+    from db.views import job_lines
 
     def read(session: "Session") -> tuple[Lines, Situation]:
-        lines = {job_id: job_line(session, job_id) for job_id in job_ids}
+        lines = {line.job.id: line for line in job_lines(session, job_ids)}
         return lines, read_situation(session, workspace.settings.scheduler.lease_seconds, list(lines.values()))
 
     return reads(workspace, read, note)
@@ -85,7 +85,7 @@ def reads(workspace: Workspace, read: "Callable[[Session], T]", note: Note = qui
         except DatabaseUnreachable as error:
             if last_seen is None or time.monotonic() - last_seen > OUTAGE_SECONDS:
                 raise
-            note(f"{error.message}; still waiting")
+            note(error)
             time.sleep(LOOK_SECONDS * 4)
             continue
         last_seen = time.monotonic()

@@ -53,7 +53,9 @@ _AFTER_SUCCESS: dict[str, tuple[str, ...]] = {
 class Explanation:
     """Where a job stands, and why."""
 
-    line: "JobLine"
+    id: int  # of the job
+    name: str
+    state: State
     headline: str
     details: Sequence[str]
     tasks: dict[str, int]  # how many are in which state
@@ -62,11 +64,10 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as JSON."""
-        job = self.line.job
         return {
-            "id": job.id,
-            "name": job.name,
-            "state": job.state.value,
+            "id": self.id,
+            "name": self.name,
+            "state": self.state.value,
             "summary": self.headline,
             "details": list(self.details),
             "tasks": self.tasks,
@@ -216,4 +217,14 @@ def _explanation(
 ) -> Explanation:
     if remedies is None:
         remedies = list(dict.fromkeys(reason.remedy for reason in reasons if reason.remedy))
-    return Explanation(line=line, headline=headline, details=details, tasks=counts, reasons=reasons, remedies=remedies)
+    job = line.job
+    return Explanation(
+        id=job.id,
+        name=job.name,
+        state=job.state,
+        headline=headline,
+        details=details,
+        tasks=counts,
+        reasons=reasons,
+        remedies=remedies,
+    )

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 class Workspace:
     """Settings, database and files: those that a settings file and a home choose."""
 
-    def __init__(self, config: Path | None = None, home: Path | None = None) -> None:
+    def __init__(
+        self, config: Path | None = None, home: Path | None = None, settings: "Settings | None" = None
+    ) -> None:
         self.config = config
         self.home = home
+        self._given = settings
 
     @property
     def flags(self) -> dict[str, Any]:
@@ -31,6 +34,8 @@ class Workspace:
         """All settings.  Raises ConfigError."""
         from pixmill.settings import load_settings
 
+        if self._given is not None:
+            return self._given
         return load_settings(config=self.config, flags=self.flags)
 
     @property

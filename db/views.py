@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from db.ends import attempt_ends
 from db.jobs import get_job
+from db.moves import LARGEST_ID
 from db.outputs import FILE_ROLES
 from db.pipelines import Place, places_of_jobs
 from db.progress import image_rate, seconds_by_stage
@@ -75,6 +76,14 @@ def list_jobs(session: Session, chosen: JobFilter, limit: int | None, recent: in
 def job_line(session: Session, job_id: int) -> JobLine:
     """One job as `ps` shows it.  Raises NotFound."""
     return _lines(session, [get_job(session, job_id)])[0]
+
+
+def job_lines(session: Session, job_ids: Sequence[int]) -> list[JobLine]:
+    """These jobs as `ps` shows them, in the same order.  Raises NotFound."""
+    known = [job_id for job_id in job_ids if job_id <= LARGEST_ID]
+    batches = (known[first : first + _BATCH] for first in range(0, len(known), _BATCH))
+    found = {job.id: job for ids in batches for job in session.scalars(select(Job).where(Job.id.in_(ids)))}
+    return _lines(session, [found.get(job_id) or get_job(session, job_id) for job_id in job_ids])
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import hashlib
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -242,12 +242,13 @@ def read_rows(place: Place, number: int) -> list[ShardRow]:
     return read_manifest(at_hand(place, number, "parquet") / file, named(place, number, file))
 
 
-def read_shard(place: Place, number: int) -> Iterator[tuple[ShardRow, bytes]]:
-    """Yield each row of a shard with its image file, or the pixels that stand for one.
+def read_shard(place: Place, number: int, indexes: Container[int] | None = None) -> Iterator[tuple[ShardRow, bytes]]:
+    """Yield each row of a shard, or those of images of these numbers, with its file, or the pixels that stand for one.
 
     Raises CorruptFile if a file is missing or damaged, or an image's bytes do not have the hash in its row.
     """
-    yield from _read(place, read_marker(place, number).record, read_rows(place, number))
+    rows = [row for row in read_rows(place, number) if indexes is None or row.index in indexes]
+    yield from _read(place, read_marker(place, number).record, rows)
 
 
 def read_images(

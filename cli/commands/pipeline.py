@@ -13,8 +13,6 @@ from pixmill.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy.orm import Session
-
     from pixmill.pipelines import PipelineSpec
 
 run_argument = click.argument("run_id", metavar="RUN", type=click.IntRange(min=1))
@@ -59,21 +57,12 @@ def run(
     Everything that can be checked is checked now, and nothing is added when a step could not be run. Exit code of
     --wait: 0 succeeded, or skipped since there was nothing to do; 100 failed, 103 cancelled.
     """
-    from datetime import UTC
-
     from cli.pipelinefiles import naming
-    from db.workers import database_time
-    from scheduler.pipelineacts import begin_run
+    from client.pipelines import begin
 
     spec, where, values = _chosen(workspace, name, source, params)
-    user, outputs = user_name(), workspace.settings.storage.outputs
-
-    def act(session: "Session") -> int:
-        at = database_time(session).astimezone(UTC)
-        return begin_run(session, spec, values, at, user=user, outputs=outputs).id
-
     with naming(where):
-        run_id = workspace.database.transact(act)
+        run_id = begin(workspace, spec, values, user=user_name())
     poke_scheduler(workspace)
     if quiet:
         print_ids([run_id])

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from cli.bars import JobBars
 from cli.context import Workspace
 from cli.local.service_logs import last_lines
-from cli.logfiles import log_sources
 from cli.output import can_animate, say
 from cli.waiting import Show, progress_words, states_of, wait_for
 from client.jobs import eta_seconds, progress_text
+from client.logs import log_sources
 from client.situation import Situation
 from client.waiting import Lines, raise_outcome
 from client.wording import duration

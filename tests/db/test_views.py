@@ -7,7 +7,17 @@ from db.control import cancel_job
 from db.engine import Database
 from db.leases import finish, heartbeat, publish_shard
 from db.tables import Job, Outcome, Queue, Role, Task
-from db.views import JobFilter, JobLine, job_attempts, job_evaluation, job_line, list_jobs, list_outputs, list_queues
+from db.views import (
+    JobFilter,
+    JobLine,
+    job_attempts,
+    job_evaluation,
+    job_line,
+    job_lines,
+    list_jobs,
+    list_outputs,
+    list_queues,
+)
 from pixmill.errors import NotFound
 from pixmill.states import State
 from tests import rows
@@ -92,6 +102,16 @@ def test_a_line_names_the_jobs_that_it_still_waits_for(database: Database) -> No
 def test_an_unknown_job_has_no_line(database: Database) -> None:
     with pytest.raises(NotFound):
         line(database, 999)
+
+
+def test_lines_come_in_the_order_of_the_ids(database: Database) -> None:
+    first, second, third = (rows.add(database) for _ in range(3))
+    with database.read() as session:
+        assert [line.job.id for line in job_lines(session, [third, first, second])] == [third, first, second]
+        assert job_lines(session, []) == []
+        for unknown in (99, 2**70):
+            with pytest.raises(NotFound, match=f"there is no job {unknown}"):
+                job_lines(session, [first, unknown])
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

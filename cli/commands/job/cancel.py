@@ -1,16 +1,13 @@
 """`pixmill cancel`: stop jobs."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from cli.acting import Act, Request, act_on_jobs, act_options
-from cli.context import Workspace, pass_workspace, user_name
+from cli.acting import Request, act_on_jobs, act_options
+from cli.context import Workspace, pass_workspace
 from cli.params import examples
-from pixmill.states import State
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+from client.acts import cancel
 
 
 @click.command(
@@ -31,13 +28,5 @@ def command(workspace: Workspace, /, force: bool, **flags: Any) -> None:
     touches several. A job that has ended stays as it is (rc 4). --force is for workers that do not answer: they lose
     their lease at once, and find out later.
     """
-    request, actor = Request.from_flags(flags), user_name()
-
-    def cancel(session: "Session", job_id: int) -> str:
-        from db.control import cancel_job
-
-        state = cancel_job(session, job_id, actor=actor, why=request.reason, force=force)
-        return "is cancelled" if state.is_terminal else f"is being cancelled; pixmill wait {job_id}"
-
-    states = (State.PENDING, State.QUEUED, State.RUNNING, State.HELD)
-    act_on_jobs(workspace, Act(verb="cancel", states=states, do=cancel, wakes=force), request)
+    request = Request.from_flags(flags)
+    act_on_jobs(workspace, cancel(request.actor, force=force), request)

@@ -1,16 +1,13 @@
 """`pixmill job hold`: keep jobs from starting."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from cli.acting import Act, Request, act_on_jobs, act_options
-from cli.context import Workspace, pass_workspace, user_name
+from cli.acting import Request, act_on_jobs, act_options
+from cli.context import Workspace, pass_workspace
 from cli.params import examples
-from pixmill.states import State
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+from client.acts import hold
 
 
 @click.command(
@@ -25,12 +22,5 @@ def command(workspace: Workspace, /, **flags: Any) -> None:
     Jobs are named by ID, or chosen: --state, --kind, -l, --queue, --user (of the waiting ones). To stop what runs as
     well: pixmill job requeue --hold.
     """
-    request, actor = Request.from_flags(flags), user_name()
-
-    def hold(session: "Session", job_id: int) -> str:
-        from db.control import hold_job
-
-        state = hold_job(session, job_id, actor=actor, why=request.reason)
-        return "is held" if state is State.HELD else "goes on with what runs; the rest of it is held"
-
-    act_on_jobs(workspace, Act(verb="hold", states=(State.PENDING, State.QUEUED), do=hold, wakes=False), request)
+    request = Request.from_flags(flags)
+    act_on_jobs(workspace, hold(request.actor), request)

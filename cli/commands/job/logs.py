@@ -19,16 +19,15 @@ def command(workspace: Workspace, job_id: int, follow: bool, attempt: int | None
 
     With -f, Ctrl-C leaves the job alone; the exit code is that of `pixmill wait`.
     """
-    from cli.logfiles import chosen_source, log_sources, print_logs
+    from cli.logfiles import print_logs
     from cli.output import say
+    from client.logs import log_sources
 
     if follow:
         _follow(workspace, job_id, attempt, tail)
         return
     with workspace.database.read() as session:
-        sources = log_sources(session, workspace.settings.storage_root, job_id)
-    if attempt is not None:
-        sources = [chosen_source(sources, attempt, job_id)]
+        sources = log_sources(session, workspace.settings.storage_root, job_id, attempt)
     if not sources:
         say(f"job {job_id} has not begun; pixmill logs -f {job_id} waits for it")
     print_logs(sources, tail)
@@ -40,8 +39,8 @@ def _follow(workspace: Workspace, job_id: int, attempt: int | None, tail: int | 
     from client.waiting import raise_outcome
 
     try:
-        line = follow(workspace, job_id, attempt, tail)
+        state = follow(workspace, job_id, attempt, tail)
     except KeyboardInterrupt:
         leave([job_id])
         return
-    raise_outcome({job_id: line.job.state})
+    raise_outcome({job_id: state})

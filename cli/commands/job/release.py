@@ -1,16 +1,13 @@
 """`pixmill job release`: let held jobs go on."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from cli.acting import Act, Request, act_on_jobs, act_options
-from cli.context import Workspace, pass_workspace, user_name
+from cli.acting import Request, act_on_jobs, act_options
+from cli.context import Workspace, pass_workspace
 from cli.params import examples
-from pixmill.states import State
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+from client.acts import release
 
 
 @click.command("release", epilog=examples("pixmill job release 12", "pixmill job release -l project=digits -y"))
@@ -21,12 +18,5 @@ def command(workspace: Workspace, /, **flags: Any) -> None:
 
     Jobs are named by ID, or chosen: --state, --kind, -l, --queue, --user (of the held ones).
     """
-    request, actor = Request.from_flags(flags), user_name()
-
-    def release(session: "Session", job_id: int) -> str:
-        from db.control import release_job
-
-        release_job(session, job_id, actor=actor, why=request.reason)
-        return "is released"
-
-    act_on_jobs(workspace, Act(verb="release", states=(State.HELD,), do=release, wakes=True), request)
+    request = Request.from_flags(flags)
+    act_on_jobs(workspace, release(request.actor), request)

@@ -1,16 +1,13 @@
 """`pixmill job requeue`: take running jobs off their devices."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from cli.acting import Act, Request, act_on_jobs, act_options
-from cli.context import Workspace, pass_workspace, user_name
+from cli.acting import Request, act_on_jobs, act_options
+from cli.context import Workspace, pass_workspace
 from cli.params import examples
-from pixmill.states import State
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+from client.acts import requeue
 
 
 @click.command(
@@ -25,12 +22,5 @@ def command(workspace: Workspace, /, hold: bool, **flags: Any) -> None:
 
     Jobs are named by ID, or chosen: --state, --kind, -l, --queue, --user (of the running ones).
     """
-    request, actor = Request.from_flags(flags), user_name()
-
-    def requeue(session: "Session", job_id: int) -> str:
-        from db.control import requeue_job
-
-        requeue_job(session, job_id, actor=actor, why=request.reason, hold=hold)
-        return f"stops at its next checkpoint, and {'is held' if hold else 'waits for a device again'}"
-
-    act_on_jobs(workspace, Act(verb="requeue", states=(State.RUNNING,), do=requeue, wakes=True), request)
+    request = Request.from_flags(flags)
+    act_on_jobs(workspace, requeue(request.actor, hold=hold), request)

@@ -1,17 +1,13 @@
 """`pixmill job set`: change how jobs are queued."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from cli.acting import Act, Request, act_on_jobs, act_options
-from cli.context import Workspace, pass_workspace, user_name
+from cli.acting import Request, act_on_jobs, act_options
+from cli.context import Workspace, pass_workspace
 from cli.params import PRIORITY, QUEUE_NAME, SPAN, examples
-from client.wording import duration
-from pixmill.states import State
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+from client.acts import change
 
 
 @click.command(
@@ -36,24 +32,6 @@ def command(
     """
     if priority is None and queue is None and time_limit is None:
         raise click.UsageError("say what to change: --priority, --queue or --time-limit")
-    request, actor = Request.from_flags(flags), user_name()
-    told = [f"priority {priority}"] if priority is not None else []
-    told += [f"queue {queue}"] if queue is not None else []
-    told += [f"time limit {duration(time_limit)}"] if time_limit is not None else []
-
-    def change(session: "Session", job_id: int) -> str:
-        from db.control import set_job
-
-        set_job(
-            session,
-            job_id,
-            actor=actor,
-            why=request.reason,
-            priority=priority,
-            queue=queue,
-            time_limit_seconds=time_limit,
-        )
-        return f"has {', '.join(told)} now"
-
-    states = (State.PENDING, State.QUEUED, State.RUNNING, State.HELD)
-    act_on_jobs(workspace, Act(verb="change", states=states, do=change, wakes=True), request)
+    request = Request.from_flags(flags)
+    act = change(request.actor, priority=priority, queue=queue, time_limit_seconds=time_limit)
+    act_on_jobs(workspace, act, request)

@@ -28,8 +28,9 @@ def command(workspace: Workspace, first: str, second: str, out: Path | None, out
     the same judge. Numbers are compared where data, feature net and n are equal; the columns between N and BETTER are
     controls.
     """
-    from cli.comparing import compare_models, comparison_json, comparison_report, comparison_table
+    from cli.comparing import comparison_report, comparison_table
     from cli.reporting import written
+    from client.comparing import compare_models, comparison_json
     from reports.comparison import write_comparison
     from storage.paths import Layout
 

@@ -14,8 +14,7 @@ from cli.params import examples, output_option
 def command(workspace: Workspace, name: str, output_format: str) -> None:
     """Show one model, NAME, NAME@VERSION, NAME@ALIAS or job:ID, with all that was measured of it, the newest first."""
     from cli.modeldetails import print_model
-    from client.modelfacts import version_json
-    from client.models import measurements_json, read_model
+    from client.models import measurements_json, read_model, version_json
 
     with workspace.database.read() as session:
         details = read_model(session, name)

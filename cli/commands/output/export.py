@@ -10,7 +10,7 @@ from cli.context import Workspace, pass_workspace
 from cli.output import print_item, say
 from cli.outputs import counting
 from cli.params import ENCODERS, FORMATS, JOB_ID, examples, output_option
-from client.outputs import Output, read_output, read_shards
+from client.outputs import Output, find_output
 from client.wording import plural, size
 from pixmill.errors import UserError
 
@@ -57,11 +57,10 @@ def command(workspace: Workspace, /, job_id: int, target: Path, output_format: s
     restore job on a folder, without --format, the images under the names of the given ones; of a compress or
     decompress job the files, with their manifest.
     """
-    with workspace.database.read() as session:
-        output = read_output(session, workspace, job_id)
-        shards = read_shards(session, output)
+    output = find_output(workspace, job_id)
+    shards = output.shards
     target = target.expanduser().absolute()
-    if output.has_files or (output.job.kind == "restore" and flags["format_name"] is None):
+    if output.has_files or (output.kind == "restore" and flags["format_name"] is None):
         _refuse_format(output, flags)
         facts = _export_files(output, target) if output.has_files else _export_restored(output, shards, target)
     else:
@@ -78,9 +77,9 @@ def command(workspace: Workspace, /, job_id: int, target: Path, output_format: s
 def _refuse_format(output: Output, flags: dict[str, Any]) -> None:
     if any(flags.values()):
         raise UserError(
-            f"what {output.job.kind} job {output.job.id} has made is copied as it is",
+            f"what {output.kind} job {output.job_id} has made is copied as it is",
             hint="leave out --encoder and --labels-in-tar, or name a --format"
-            if output.job.kind == "restore"
+            if output.kind == "restore"
             else "leave out --format, --encoder and --labels-in-tar",
         )
 
@@ -91,7 +90,7 @@ def _export_dataset(
     from storage.exporting import export_dataset
 
     wanted = _wanted(shards, **flags)
-    with counting(f"exporting output {output.job.id}") as progress:
+    with counting(f"exporting output {output.job_id}") as progress:
         index = export_dataset(output.place, shards, target, wanted, progress)
     size_bytes = sum(record.tar_bytes + record.parquet_bytes for record in index.shards)
     return {
@@ -120,14 +119,14 @@ def _wanted(
 def _export_files(output: Output, target: Path) -> dict[str, Any]:
     from storage.filesets import export
 
-    with counting(f"exporting output {output.job.id}") as progress:
-        files = export(Path(output.manifest), target, progress)
+    with counting(f"exporting output {output.job_id}") as progress:
+        files = export(Path(output.manifest_file), target, progress)
     return {"images": len(files.images), "sha256": files.digest, "size_bytes": files.size_bytes}
 
 
 def _export_restored(output: Output, shards: "Sequence[ShardRecord]", target: Path) -> dict[str, Any]:
     from storage.restored import export_restored
 
-    with counting(f"exporting output {output.job.id}") as progress:
+    with counting(f"exporting output {output.job_id}") as progress:
         images, size_bytes = export_restored(output.place, shards, target, progress)
     return {"images": images, "size_bytes": size_bytes}

@@ -12,7 +12,7 @@ import click
 from cli.context import Workspace, pass_workspace
 from cli.output import Column, print_item, print_table, say
 from cli.params import COUNT, JOB_ID, examples
-from client.outputs import read_dataset
+from client.outputs import find_output
 from pixmill.errors import UserError
 from pixmill.names import suggestion
 
@@ -77,11 +77,7 @@ def _print_count(images: int, output_format: str) -> None:
 
 
 def _found(workspace: Workspace, job_id: int, texts: Sequence[str]) -> Rows:
-    from storage.querying import find_rows, parse_condition
-
-    conditions = [parse_condition(text) for text in texts]
-    output, records = read_dataset(workspace, job_id)
-    rows = find_rows(output.place, records, conditions)
+    rows = find_output(workspace, job_id).rows(*texts)
     first = list(islice(rows, 1))  # asked for before anything is printed: it may be refused
     return chain(first, rows)
 

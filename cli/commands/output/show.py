@@ -6,7 +6,7 @@ from cli.context import Workspace, pass_workspace
 from cli.output import print_fields, print_item, print_title, say_next
 from cli.outputs import next_commands, shown_facts
 from cli.params import JOB_ID, examples, output_option
-from client.outputs import output_facts, read_output
+from client.outputs import find_output, output_facts
 
 
 @click.command("show", epilog=examples("pixmill output show 14", "pixmill output show 14 -o json"))
@@ -15,11 +15,10 @@ from client.outputs import output_facts, read_output
 @pass_workspace
 def command(workspace: Workspace, job_id: int, output_format: str) -> None:
     """Show what one job has made: where it lies, how much it is, what was measured, what may be done with it."""
-    with workspace.database.read() as session:
-        output = read_output(session, workspace, job_id)
+    output = find_output(workspace, job_id)
     if output_format == "json":
-        print_item("output", {"job_id": job_id, "name": output.job.name, **output_facts(output)})
+        print_item("output", {"job_id": job_id, "name": output.name, **output_facts(output)})
         return
-    print_title(f"output {job_id}  {output.job.name}")
+    print_title(f"output {job_id}  {output.name}")
     print_fields(shown_facts(output))
     say_next(*next_commands(output))

@@ -10,8 +10,7 @@ from cli.context import Workspace
 from cli.output import print_item, say
 from cli.outputs import counting
 from cli.params import JOB_ID, examples, output_option
-from client.outputs import read_output, read_shards
-from client.outputs import verify as verify_files_of
+from client.outputs import find_output
 from client.wording import plural
 from pixmill.states import State
 
@@ -75,11 +74,9 @@ def _all_jobs(workspace: Workspace) -> Sequence[int]:
 
 
 def _verify(workspace: Workspace, job_id: int) -> "VerifyReport":
-    with workspace.database.read() as session:
-        output = read_output(session, workspace, job_id)
-        shards = read_shards(session, output)
+    output = find_output(workspace, job_id)
     with counting(f"verifying output {job_id}") as progress:
-        return verify_files_of(output, shards, progress)
+        return output.verify(progress)
 
 
 def _print_reports(reports: "Mapping[int | Path, VerifyReport]") -> None:
