@@ -12,6 +12,8 @@ HEAVY = ("torch", "celery", "alembic")
 LIGHT = {
     "scheduler.submit": (*HEAVY, "redis"),
     "db.views": (*HEAVY, "redis"),
+    "client": (*HEAVY, "redis", "sqlalchemy", "pydantic", "click"),
+    "client.client": (*HEAVY, "redis", "sqlalchemy", "click", "numpy", "PIL", "pyarrow"),
     "client.workspace": (*HEAVY, "redis", "sqlalchemy", "pydantic", "click"),
     "client.waiting": (*HEAVY, "redis", "sqlalchemy", "click"),
     "cli.main": (*HEAVY, "redis", "sqlalchemy", "pydantic"),
