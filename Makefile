@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-ROOMS := cli client db imagemodels pixmill reports scheduler storage worker
+ROOMS := cli client db imagemodels pages pixmill reports scheduler storage worker
 
 # Some hundred interpreters are started here: what one of them has compiled the others shall find.
 unexport PYTHONDONTWRITEBYTECODE

@@ -106,9 +106,9 @@ def _traces(workspace: Workspace, kept: Mapping[str, Any]) -> "DataTraces | None
 
 def print_drift(data: "KnownData", drift: "Drift", *, as_json: bool) -> bool:
     """Print how a data set differs from another; whether a train job would take it."""
-    from cli.driftfacts import drift_fields
     from cli.output import print_fields, print_item, print_title
     from imagemodels.evaluation.driftlimits import Limits, violations
+    from pages.driftfacts import drift_fields
 
     broken = list(violations(data, drift, Limits()))
     values = drift.to_json()

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.driftfacts import drift_fields
 from cli.formatting import spec_fields, value_text
 from cli.jobpace import pace_fields
 from cli.jobs import device_text
@@ -15,6 +14,7 @@ from client.comparing import stored_metrics
 from client.jobdetails import JobDetails
 from client.reasons import reason_of, reason_text
 from client.wording import age, duration, plural, size, utc
+from pages.driftfacts import drift_fields
 from storage.s3.bucket import located
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 _PATHS = {
     "output", "contact_sheet", "index", "report", "neighbours", "manifest", "strips", "sequences", "restoration",
-    "data_traces",
+    "data_traces", "challenger_sheet", "champion_sheet", "page",
 }  # fmt: skip  # of a result, below the storage root
-_TABLES = {"rates", "gates", "primary"}  # of a result, that are shown as such
+_TABLES = {"rates", "gates", "primary", "sheet_columns"}  # of a result, that are shown as such, or beside pictures
 
 
 def print_details(details: JobDetails) -> None:

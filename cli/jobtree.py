@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from cli.output import Column
 from client.situation import Situation
 from client.wording import age, duration
+from pixmill.steptree import BRANCH, LAST
 
 if TYPE_CHECKING:
     from db.tables import PipelineRun
     from db.views import JobLine
 
-BRANCH, LAST = "├─ ", "└─ "
 _NAME = "NAME"
 
 

@@ -12,7 +12,9 @@ from pixmill.times import parse_time, write_time
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-KINDS = ("train", "generate", "animate", "edit", "evaluate", "gate", "compress", "decompress", "restore", "ping")
+KINDS = (
+    "train", "generate", "animate", "edit", "evaluate", "gate", "compress", "decompress", "restore", "report", "ping"
+)  # fmt: skip
 FORMATS = ("webdataset", "parquet", "files", "raw")
 ENCODERS = ("png", "png-small", "webp", "jpeg")
 STATES = ("pending", "held", "queued", "running", "succeeded", "failed", "cancelled")

@@ -1,14 +1,15 @@
 """Runs of pipelines as table rows, and as a tree of steps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cli.formatting import value_text
-from cli.jobtree import BRANCH, LAST
 from cli.output import Column, print_fields, print_table, print_title
+from client.pipelines import page_of
 from client.wording import age, duration, utc
 from pixmill.pipelines import EVIDENCE, PipelineSpec, read_steps
 from pixmill.states import StepState
+from pixmill.steptree import step_branches
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,7 +41,7 @@ PLAN_COLUMNS = [
     Column(title="AFTER", shrinks=True),
     Column(title="WHEN", shrinks=True),
 ]
-_ELSEWHERE = ("job", "reason", *EVIDENCE)  # values that have a column of their own, or are long
+_ELSEWHERE = ("job", "reason", "page", *EVIDENCE)  # values that have a column of their own, or are long
 
 
 def run_row(view: "RunView", at: "datetime") -> list[str]:
@@ -88,37 +89,16 @@ def _fields(view: "RunView", at: "datetime") -> dict[str, str]:
         "begun": f"{utc(run.begun_at)} by {run.user_name}, {age(run.begun_at, at)} ago",
         "finished": utc(run.finished_at) if run.finished_at else "",
         "params": value_text(run.params) if run.params else "",
+        "page": page_of(view) or "",
     }
     return {name: value for name, value in fields.items() if value}
 
 
 def step_tree(lines: "Sequence[StepLine]") -> "list[tuple[str, StepLine]]":
-    """Each step with the branch that leads to it, below that of the steps it waits for which comes last."""
-    below: dict[str | None, list[StepLine]] = {}
-    depths: dict[str, int] = {}
-    after = {line.step.name: line.step.after for line in lines}
-    for line in lines:
-        parent = max(line.step.after, key=lambda name: _depth(name, after, depths), default=None)
-        below.setdefault(parent, []).append(line)
-    return [pair for root in below.get(None, ()) for pair in _branches(root, "", "", below)]
-
-
-def _depth(name: str, after: Mapping[str, Sequence[str]], depths: dict[str, int]) -> int:
-    if name not in depths:
-        depths[name] = 1 + max((_depth(other, after, depths) for other in after[name]), default=0)
-    return depths[name]
-
-
-def _branches(
-    line: "StepLine", own: str, inherited: str, below: "Mapping[str | None, Sequence[StepLine]]"
-) -> "list[tuple[str, StepLine]]":
-    found = [(own, line)]
-    children = below.get(line.step.name, ())
-    for child in children:
-        is_last = child is children[-1]
-        branch = inherited + (LAST if is_last else BRANCH)
-        found += _branches(child, branch, inherited + ("   " if is_last else "│  "), below)
-    return found
+    """Each step with the branch that leads to it."""
+    by_name = {line.step.name: line for line in lines}
+    branches = step_branches({name: line.step.after for name, line in by_name.items()})
+    return [(branch, by_name[name]) for branch, name in branches]
 
 
 def _step_row(branch: str, line: "StepLine") -> list[str]:

@@ -30,6 +30,20 @@ def write_report(database: "Database", settings: "Settings", job_id: int, path: 
     return written(lambda target: write(report, target), path)
 
 
+def write_run_report(database: "Database", settings: "Settings", run_id: int, path: Path) -> Path:
+    """Write the page of a pipeline run, in whatever state it is, to `path`; gives the path.
+
+    Raises NotFound, DatabaseUnreachable, PermissionDenied or StorageError.
+    """
+    from db.runfacts import run_facts
+    from pages.night import write_run_page
+    from storage.paths import Layout
+
+    with database.read() as session:
+        facts = run_facts(session, run_id)
+    return written(lambda target: write_run_page(facts, Layout(settings.storage_root), target), path)
+
+
 def written(write: "Callable[[Path], Path]", path: Path) -> Path:
     """Let `write` write a page to `path`.  Raises PermissionDenied or StorageError."""
     from reports.errors import ReportError
@@ -46,12 +60,12 @@ def build_report(session: "Session", settings: "Settings", job_id: int) -> "JobR
     """Everything that the report of a job shows.  Raises NotFound."""
     from cli.compressionsection import compress_section
     from cli.evaluationsection import evaluate_section
-    from cli.gatesection import gate_section
     from cli.generatesection import generate_section
     from cli.jobhistory import attempt_lines, event_lines, further_pictures
     from cli.jobsource import JobSource
     from cli.trainsection import train_section
     from db.views import job_line
+    from pages.gatesection import gate_section
     from reports.data import JobReport
 
     line = job_line(session, job_id)
@@ -74,7 +88,7 @@ def build_report(session: "Session", settings: "Settings", job_id: int) -> "JobR
         train=train_section(source) if job.kind == "train" else None,
         generate=generate_section(source) if job.kind in DATASET_MAKERS else None,
         evaluate=evaluate_section(evaluation) if evaluation else None,
-        gate=gate_section(source) if job.kind == "gate" else None,
+        gate=gate_section(source.result("gate"), source.existing) if job.kind == "gate" else None,
         compress=compress_section(source) if job.kind == "compress" else None,
         pictures=further_pictures(source),
     )

@@ -22,6 +22,7 @@ from pixmill.specs import (
     GenerateSpec,
     JobOptions,
     PingSpec,
+    ReportSpec,
     RestoreSpec,
     TrainSpec,
 )
@@ -175,8 +176,8 @@ def summary(spec: "Spec") -> str:
         case RestoreSpec():
             images = "the images" if spec.n is None else f"{count(spec.n)} images"
             return f"restore {images} of {spec.folder or spec.input} with {spec.model}"
-        case PingSpec():
-            return "ping, which does no work"
+        case ReportSpec() | PingSpec():
+            return "ping, which does no work" if isinstance(spec, PingSpec) else f"page of pipeline run {spec.run}"
 
 
 def _measuring(spec: EvaluateSpec | GateSpec) -> str:

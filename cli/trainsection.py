@@ -1,20 +1,15 @@
 """From the files of all attempts of a train job to the section of its report that shows them."""
 
-import json
-
-from cli.driftfacts import drift_fields
 from cli.heldout import class_accuracies, read_confusion
 from cli.jobsource import JobSource
 from cli.restorationsection import fidelity_table
 from cli.stepsection import step_tables
-from cli.trainhistory import read_history
 from client.modelfacts import model_facts
 from imagemodels.presets import PRESETS
 from imagemodels.traits import Shown
-from pixmill.errors import CorruptFile
+from pages.driftfacts import drift_fields, read_drift
+from pages.trainhistory import read_history
 from reports.data import TrainSection
-
-DRIFT_FILE = "drift.json"  # of an attempt
 
 
 def train_section(source: JobSource) -> TrainSection:
@@ -46,16 +41,8 @@ def train_section(source: JobSource) -> TrainSection:
 
 def _drift(source: JobSource) -> dict[str, str]:
     """How the data differ from those before them; also of a job that was refused its data, or still runs."""
-    found = [folder / DRIFT_FILE for folder in source.folders if (folder / DRIFT_FILE).is_file()]
-    if not found:
-        return drift_fields(result) if (result := source.result("train").get("drift")) else {}
-    try:
-        values = json.loads(found[-1].read_bytes())
-        accepted = "accepted as asked" if values.pop("accepted") else "refused"
-        broken = "; ".join(values.pop("broken"))
-        return {**drift_fields(values), **({accepted: broken} if broken else {})}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptFile(f"{found[-1]} does not say how the data have changed: {error}") from error
+    found = read_drift(source.folders) or source.result("train").get("drift")
+    return drift_fields(found) if found else {}
 
 
 def _grids_show(preset: str) -> Shown:

@@ -60,6 +60,7 @@ class PipelineRun:
     local: str  # the same by the clocks of the schedule's zone
     begun_at: datetime
     finished_at: datetime | None
+    page: str | None  # that a step has written, relative to the storage root
     steps: tuple[PipelineStep, ...]
 
     @property
@@ -78,12 +79,18 @@ class PipelineRun:
             user=run.user_name,
             schedule=run.facts["schedule"],
             local=run.facts["scheduled_for"],
+            page=page_of(view),
             steps=tuple(map(PipelineStep.of, view.lines)),
         )
 
     def to_json(self) -> dict[str, Any]:
         """The run as JSON."""
         return asdict(self)
+
+
+def page_of(view: "RunView") -> str | None:
+    """The page that a step of the run has written, relative to the storage root."""
+    return next((line.step.values["page"] for line in view.lines if "page" in line.step.values), None)
 
 
 def run_json(view: "RunView") -> dict[str, Any]:

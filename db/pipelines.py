@@ -11,6 +11,7 @@ from db.moves import LARGEST_ID
 from db.tables import Job, PipelineRun, PipelineStep, Schedule
 from pixmill.errors import NotFound
 from pixmill.names import suggestion
+from pixmill.pipelines import SkipCause
 from pixmill.states import PipelineState, State, StepState
 
 
@@ -43,6 +44,31 @@ class NewStep:
     kind: str
     after: Sequence[str]
     any_outcome: bool
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run has ended, and by which step: its reason, and a line that names it; None where all is well."""
+
+    state: PipelineState
+    reason: str | None = None
+    message: str | None = None
+
+
+def ending_of(lines: Sequence[StepLine]) -> Ending:
+    """How a run has ended whose steps are over."""
+    own_skips = [
+        line for line in lines if line.step.state is StepState.SKIPPED and line.step.reason not in [*SkipCause]
+    ]
+    for state, found in (
+        (PipelineState.FAILED, [line for line in lines if line.step.state is StepState.FAILED]),
+        (PipelineState.CANCELLED, [line for line in lines if line.step.state is StepState.CANCELLED]),
+        (PipelineState.SKIPPED, own_skips),
+    ):
+        if found:
+            step = found[0].step
+            return Ending(state, step.reason, ": ".join(filter(None, [f"step {step.name}", step.reason, step.message])))
+    return Ending(PipelineState.SUCCEEDED)
 
 
 def add_run(session: Session, run: PipelineRun, steps: Iterable[NewStep]) -> PipelineRun:

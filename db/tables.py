@@ -43,6 +43,7 @@ class Role(StrEnum):
     GATE = "gate"  # one model against another
     COMPRESS = "compress"  # images to files, and what is lost
     DECOMPRESS = "decompress"  # files to images
+    REPORT = "report"  # the page of a pipeline run
     PING = "ping"  # nothing at all
 
 

@@ -61,7 +61,7 @@ KINDS: Mapping[str, Kind] = {
     "schedule.refused": Kind(
         "schedule {schedule} could not submit at {scheduled_for}", ("reason", "message"), gather_seconds=10.0
     ),
-    "pipeline.ended": Kind("pipeline {name}: run {run_id} {state}", ("verdict", "message")),
+    "pipeline.ended": Kind("pipeline {name}: run {run_id} {state}", ("verdict", "message", "page")),
     "model.promote": Kind("{model}: {alias} is {to_version}, was {from_version}; by {actor}", ("reason",)),
     "model.rollback": Kind("{model}: {alias} is {to_version} again, was {from_version}; by {actor}", ("reason",)),
     "model.freeze": Kind("{model} is frozen by {actor}", ("reason",)),

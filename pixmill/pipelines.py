@@ -15,6 +15,7 @@ from pixmill.specs import KINDS, JobOptions, OptionValue, refuse_nul, spec_error
 PIPELINE = "pipeline"  # the kind of its document
 PROMOTE = "promote"  # the one kind of step that is no job
 GATE = "gate"  # the kind of job that judges
+REPORT = "report"  # the kind that writes the page of its run, when all other steps are over
 # What references may name beside steps; `${champion.NAME}` is none while that model has no champion.
 PARAMS, RUN, CHAMPION = "params", "run", "champion"
 
@@ -27,9 +28,11 @@ OF_KIND: Mapping[str, tuple[str, ...]] = {
     "train": (*OF_JOB, "model", "version"),
     GATE: (*OF_JOB, *JUDGED),
     PROMOTE: ("state", "model", "promoted", "reason"),
+    REPORT: (*OF_JOB, "page"),
 }
 _OF_STEP = ("kind", "after", "after_policy", "when")
 _OF_ONE_JOB = ("key", "begin")
+_NOT_OF_REPORTS = ("after", "after_policy", "run", "seed")
 _PROMOTE_KEYS = (*_OF_STEP, "model", "gate", "auto")
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
@@ -108,6 +111,7 @@ def parse_pipeline(values: Mapping[str, Any]) -> PipelineSpec:
 def read_steps(spec: PipelineSpec) -> list[Step]:
     """The steps in the order of the file.  Raises SpecError for a kind, key, step, reference or ring that cannot be."""
     steps = [_read_step(name, dict(body), spec) for name, body in spec.steps.items()]
+    _refuse_waiting_for_reports(steps)
     by_name = {step.name: step for step in steps}
     for step in steps:
         for reference in _references(step):
@@ -134,13 +138,14 @@ def _read_step(name: str, body: dict[str, Any], spec: PipelineSpec) -> Step:
     except SpecError as error:
         raise SpecError(f"step {name}: {error.message}", hint=error.hint) from None
     gate = [_gate(name, inner)] if kind == PROMOTE else []
-    explicit = _after(name, body)
+    explicit = _after(name, body) if kind != REPORT else _all_others(spec)
     for other in (*explicit, *gate):
         if other not in spec.steps:
             raise SpecError(f"step {name}: there is no step {other!r}", hint=suggestion(other, spec.steps))
     before = dict.fromkeys([*explicit, *gate, *(place for place in named if place in spec.steps)])
-    any_outcome = _policy(name, body) == "any"
-    body = inner if kind == PROMOTE else {"kind": kind, **inner}
+    any_outcome = kind == REPORT or _policy(name, body) == "any"
+    own = {REPORT: {"kind": kind, "run": f"${{{RUN}.id}}"}, PROMOTE: {}}.get(kind, {"kind": kind})
+    body = {**own, **inner}
     return Step(name=name, kind=kind, after=tuple(before), any_outcome=any_outcome, when=when, body=body)
 
 
@@ -157,6 +162,9 @@ def _refuse_keys(name: str, kind: str, body: Mapping[str, Any]) -> None:
     if kind != PROMOTE:
         known = {*_OF_STEP, *KINDS[kind].model_fields, *JobOptions.model_fields} - {*_OF_ONE_JOB}
     for key in body:
+        if kind == REPORT and key in _NOT_OF_REPORTS:
+            told = f"step {name}: '{key}' is not for a report: it is of its own run, and waits for all other steps"
+            raise SpecError(told, hint="leave it out")
         if key in _OF_ONE_JOB:
             raise SpecError(f"step {name}: '{key}' is for one job, not for a step of every run", hint="leave it out")
         if key not in known:
@@ -168,6 +176,18 @@ def _after(name: str, body: Mapping[str, Any]) -> list[str]:
     if not isinstance(after, list) or not all(isinstance(other, str) for other in after):
         raise SpecError(f"step {name}: 'after' is {after!r}; it lists steps", hint="write after: [train]")
     return after
+
+
+def _all_others(spec: PipelineSpec) -> list[str]:
+    return [name for name, body in spec.steps.items() if body.get("kind") != REPORT]
+
+
+def _refuse_waiting_for_reports(steps: Sequence[Step]) -> None:
+    reports = {step.name for step in steps if step.kind == REPORT}
+    for step in steps:
+        if found := reports.intersection(step.after):
+            told = f"step {step.name} waits for {min(found)}, a report, which waits for all other steps"
+            raise SpecError(told, hint="let nothing wait for a report")
 
 
 def _policy(name: str, body: Mapping[str, Any]) -> str:

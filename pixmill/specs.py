@@ -321,6 +321,13 @@ class PingSpec(_Spec):
     kind: Literal["ping"] = "ping"
 
 
+class ReportSpec(_Spec):
+    """Write the page of a pipeline run below the storage root, where its readers look for it."""
+
+    kind: Literal["report"] = "report"
+    run: JobId  # of a pipeline
+
+
 Spec = (
     TrainSpec
     | GenerateSpec
@@ -331,6 +338,7 @@ Spec = (
     | CompressSpec
     | DecompressSpec
     | RestoreSpec
+    | ReportSpec
     | PingSpec
 )
 
@@ -346,6 +354,7 @@ KINDS: dict[str, type[Spec]] = {
     "compress": CompressSpec,
     "decompress": DecompressSpec,
     "restore": RestoreSpec,
+    "report": ReportSpec,
     "ping": PingSpec,
 }
 

@@ -6,13 +6,14 @@ knows light and dark; every series has a dash pattern too, for readers and print
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup
 
 from reports.curves import FloatArray, drawable, smooth, thin
 from reports.data import Series
+from reports.levels import Level, draw_levels, level_words
 from reports.numbers import number_text
 from reports.scales import Scale, fit_scale, tick_texts
 
@@ -39,7 +40,7 @@ _X_TICK = Markup(
 )
 _X_AXIS = Markup(
     '<line class="axis" x1="0" x2="100%" y1="{base}" y2="{base}"/>'
-    '<text class="label-x" x="100%" y="{base}" dy="36">images seen</text>\n'
+    '<text class="label-x" x="100%" y="{base}" dy="36">{along}</text>\n'
 )
 _BEST = Markup(
     '<circle class="best series-{style}" cx="{x}" cy="{y:.1f}" r="6.5"/>'
@@ -64,10 +65,12 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Axes:
-    """The two scales of a chart."""
+    """The two scales of a chart, and what the horizontal one counts; `whole`: nothing stands between two numbers."""
 
     x: Scale
     y: Scale
+    along: str = "images seen"
+    whole: bool = False
 
     def left(self, images_seen: float) -> str:
         """Give the horizontal place as a percentage."""
@@ -78,24 +81,35 @@ class Axes:
         return PLOT_HEIGHT * (1 - self.y.place(value))
 
 
-def line_chart(chart_id: str, series: Sequence[Series], *, title: str, logarithmic: bool = False) -> Markup:
+def line_chart(
+    chart_id: str,
+    series: Sequence[Series],
+    *,
+    title: str,
+    logarithmic: bool = False,
+    levels: Sequence[Level] = (),
+    along: str = "images seen",
+    whole: bool = False,
+) -> Markup:
     """Draw series over the number of images seen, each raw and (if long) smoothed, with legend and description.
 
     `chart_id` must be unique on the page. Values that are not finite are marked by crosses on the lower edge;
-    a logarithmic axis leaves out values of 0 and below and says how many.
+    a logarithmic axis leaves out values of 0 and below and says how many. `along` names what is counted instead of
+    images, and `whole` says that only whole numbers of it are.
     """
     if not any(drawable(_values(line), logarithmic=logarithmic).any() for line in series):
         return Markup('<p class="nothing">{}: no values were recorded.</p>').format(title)
     curves = [_curve(index, line, logarithmic) for index, line in enumerate(series)]
-    axes = _axes(curves, logarithmic)
+    held = [level for level in levels if drawable(np.array([level.value]), logarithmic=logarithmic).all()]
+    axes = replace(_axes(curves, logarithmic, [level.value for level in held]), along=along, whole=whole)
     return _FRAME.format(
         id=chart_id,
         height=PLOT_HEIGHT + 42,
         title=title,
-        desc=_description(curves, logarithmic),
+        desc=_description(curves, logarithmic, along, held),
         grid=_grid(axes),
         view=_view(curves, axes),
-        marks=_marks(curves, axes),
+        marks=draw_levels(held, axes.top) + _marks(curves, axes),
         legend=_legend(curves, logarithmic),
     )
 
@@ -118,8 +132,8 @@ def _curve(index: int, series: Series, logarithmic: bool) -> Curve:
     return Curve(style=index % STYLE_COUNT, series=series, positions=positions, values=shown, smoothed=smoothed)
 
 
-def _axes(curves: Sequence[Curve], logarithmic: bool) -> Axes:
-    heights = [height for curve in curves for height in curve.values[np.isfinite(curve.values)].tolist()]
+def _axes(curves: Sequence[Curve], logarithmic: bool, levels: Sequence[float]) -> Axes:
+    heights = [*levels] + [height for curve in curves for height in curve.values[np.isfinite(curve.values)].tolist()]
     positions = [
         place
         for curve in curves
@@ -131,6 +145,8 @@ def _axes(curves: Sequence[Curve], logarithmic: bool) -> Axes:
 
 def _grid(axes: Axes) -> Markup:
     x_ticks, y_ticks = axes.x.ticks(), axes.y.ticks()
+    if axes.whole:
+        x_ticks = [tick for tick in x_ticks if abs(tick - round(tick)) < 1e-9]
     rows = [
         _Y_TICK.format(y=axes.top(tick), text=text) for tick, text in zip(y_ticks, tick_texts(y_ticks), strict=True)
     ]
@@ -138,7 +154,7 @@ def _grid(axes: Axes) -> Markup:
         _X_TICK.format(x=axes.left(tick), base=PLOT_HEIGHT, end=PLOT_HEIGHT + 4, text=text)
         for tick, text in zip(x_ticks, tick_texts(x_ticks), strict=True)
     ]
-    return Markup().join([*rows, *columns, _X_AXIS.format(base=PLOT_HEIGHT)])
+    return Markup().join([*rows, *columns, _X_AXIS.format(base=PLOT_HEIGHT, along=axes.along)])
 
 
 def _view(curves: Sequence[Curve], axes: Axes) -> Markup:
@@ -252,10 +268,11 @@ def _legend_note(curve: Curve, logarithmic: bool) -> Markup:
     return Markup(' <span class="note">{}</span>').format(" · ".join(notes))
 
 
-def _description(curves: Sequence[Curve], logarithmic: bool) -> str:
+def _description(curves: Sequence[Curve], logarithmic: bool, along: str, levels: Sequence[Level]) -> str:
     axis = "a logarithmic" if logarithmic else "a linear"
     parts = [_curve_description(curve.series) for curve in curves]
-    return f"Line chart over images seen, on {axis} axis. {' '.join(parts)}"
+    parts += [level_words(level) for level in levels]
+    return f"Line chart over {along}, on {axis} axis. {' '.join(parts)}"
 
 
 def _curve_description(series: Series) -> str:

@@ -26,6 +26,8 @@ class GateSection:
     model: str
     against: str = ""
     lines: Sequence[GateLine] = ()
-    strips: Path | None = None  # the challenger's images, and below them the champion's of the same seed
+    strips: Path | None = None  # of an older pixmill: the challenger's images, and below them the champion's
+    sheets: Mapping[str, Path] = field(default_factory=dict)  # model → its images; of the same seed and numbers
+    columns: Sequence[str] = ()  # what each column of the sheets shows; empty: no class of its own
     facts: Mapping[str, object] = field(default_factory=dict)
     warnings: Sequence[str] = ()

@@ -5,22 +5,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from markupsafe import Markup
-
-from reports import bars, charts, numbers, summary
-from reports.data import Confusion, Grid, ImageSource, JobReport, Series
-from reports.errors import ReportError
+from reports import bars, numbers, summary
+from reports.data import Confusion, Grid, ImageSource, JobReport
+from reports.fitting import MAX_BYTES, fitting
+from reports.gates import GateSection
 from reports.images import Embedded, Picture, PictureBudget
 from reports.pages import fill, write_page
+from reports.panels import line_panels
 
-MAX_BYTES = 10_000_000
 MAX_FRAMES = 12  # sample grids over time
 SMALL_FRAME = 166  # CSS pixels, six in a row
 LARGE_FRAME = 256  # CSS pixels, four in a row
 MAX_ROWS = 500  # of attempts, events and manifest rows
 MAX_CONFUSION_CLASSES = 50
 MAX_SPEC_CHARACTERS = 100_000
-_SLACK_BYTES = 20_000  # the notes that take the place of pictures left out
 
 Row = TypeVar("Row")
 
@@ -31,20 +29,7 @@ def render(report: JobReport, *, max_bytes: int = MAX_BYTES) -> str:
     Pictures that would take it beyond `max_bytes` are left out and the page says which; none is ever made lossy.
     A time without zone, an array that is no picture or a text that alone exceeds `max_bytes` raises ReportError.
     """
-    budget = PictureBudget(remaining_bytes=max_bytes)
-    page = _render_within(report, budget)
-    size_bytes = len(page.encode())
-    if size_bytes <= max_bytes:
-        return page
-    text_bytes = size_bytes - (max_bytes - budget.remaining_bytes)
-    budget.remaining_bytes = max(0, max_bytes - text_bytes - _SLACK_BYTES)
-    page = _render_within(report, budget)
-    if len(page.encode()) > max_bytes:
-        raise ReportError(
-            f"the text of the report of job {report.job_id} alone takes {numbers.size_text(text_bytes)}; "
-            f"allow more than {numbers.size_text(max_bytes)}"
-        )
-    return page
+    return fitting(lambda budget: _render_within(report, budget), max_bytes, f"job {report.job_id}")
 
 
 def write(report: JobReport, path: Path, *, max_bytes: int = MAX_BYTES) -> Path:
@@ -92,9 +77,9 @@ def _train_context(report: JobReport, budget: PictureBudget) -> dict[str, object
         "columns": columns,
         "frame_width": frame_width,
         "grid_count": len(grids),
-        "losses": _line_panels("losses", section.losses, "Losses during training"),
-        "quality": _line_panels("quality", [section.quality], "Quality during training") if section.quality else [],
-        "model": _flat(section.model),
+        "losses": line_panels("losses", section.losses, "Losses during training"),
+        "quality": line_panels("quality", [section.quality], "Quality during training") if section.quality else [],
+        "model": flat(section.model),
         **_classes_context("held-out", section.per_class_accuracy, {}, section.confusion),
     }
 
@@ -138,9 +123,9 @@ def _generate_context(report: JobReport, budget: PictureBudget) -> dict[str, obj
             "counts", counts, title="Images per class", text=lambda value: numbers.number_text(int(value))
         ),
         "columns": list(dict.fromkeys(column for row in section.manifest_rows for column in row)),
-        "model": _flat(section.model),
-        "edit": _flat(section.edit),
-        "choice": _flat(section.choice),
+        "model": flat(section.model),
+        "edit": flat(section.edit),
+        "choice": flat(section.choice),
     }
 
 
@@ -161,11 +146,16 @@ def _evaluate_context(report: JobReport, budget: PictureBudget) -> dict[str, obj
 
 
 def _gate_context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
-    section = report.gate
-    if section is None:
-        return {}
-    strips = budget.embed(section.strips) if section.strips is not None else None
-    return {"strips": strips, "facts": _flat(section.facts)}
+    return {} if report.gate is None else gate_context(report.gate, budget)
+
+
+def gate_context(section: GateSection, budget: PictureBudget) -> dict[str, object]:
+    """What gate.html.j2 needs beside the section."""
+    return {
+        "strips": None if section.strips is None else budget.embed(section.strips),
+        "sheets": [(name, budget.embed(path)) for name, path in section.sheets.items()],
+        "facts": flat(section.facts),
+    }
 
 
 def _compress_context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
@@ -176,16 +166,8 @@ def _compress_context(report: JobReport, budget: PictureBudget) -> dict[str, obj
     return {
         "strips": budget.embed(section.strips) if section.strips is not None else None,
         "sizes": bars.bar_chart("rates", sizes, title="Bits per pixel", text="{:.3f}".format),
-        "model": _flat(section.model),
+        "model": flat(section.model),
     }
-
-
-def _line_panels(chart_id: str, series: Sequence[Series], title: str) -> list[tuple[str, Markup]]:
-    """Draw the chart on a linear axis and, where it shows more, on a logarithmic one too, for the reader to switch."""
-    panels = [("linear", charts.line_chart(f"{chart_id}-linear", series, title=title))]
-    if charts.wants_logarithm(series):
-        panels.append(("log", charts.line_chart(f"{chart_id}-log", series, title=title, logarithmic=True)))
-    return panels
 
 
 def _confusion_rows(table: Confusion | None) -> list[tuple[str, list[tuple[int, float]]]]:
@@ -198,12 +180,12 @@ def _confusion_rows(table: Confusion | None) -> list[tuple[str, list[tuple[int, 
     ]
 
 
-def _flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:
+def flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:
     """Flatten nested mappings to dotted names, in their order."""
     rows: list[tuple[str, object]] = []
     for name, value in values.items():
         if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{name}.")
+            rows += flat(value, f"{prefix}{name}.")
         else:
             rows.append((f"{prefix}{name}", value))
     return rows

@@ -17,6 +17,7 @@ from pixmill.specs import (
     GateSpec,
     GenerateSpec,
     PingSpec,
+    ReportSpec,
     RestoreSpec,
     Spec,
     TrainSpec,
@@ -34,6 +35,7 @@ from scheduler.pinning import (
     pin_evaluate,
     pin_gate,
     pin_generate,
+    pin_report,
     pin_restore,
 )
 from scheduler.plan import (
@@ -47,6 +49,7 @@ from scheduler.plan import (
     plan_gate,
     plan_generate,
     plan_ping,
+    plan_report,
     plan_restore,
     plan_train,
 )
@@ -176,5 +179,6 @@ KINDS: Mapping[str, Kind[Any]] = {
         default_name=_after_model("restored"),
         datasets={DATASET_KEY: "input"},
     ),
+    "report": Kind[ReportSpec](pin=pin_report, plan=plan_report, default_name=lambda spec: f"report-{spec.run}"),
     "ping": Kind[PingSpec](plan=plan_ping, default_name=lambda _spec: "ping"),
 }

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.jobs import ended, get_job
 from db.outputs import removal_of
+from db.pipelines import view_run
 from db.registry import resolve_model
 from db.tables import Job, ModelVersion
 from pixmill.errors import Conflict, NotFound, SpecError, UserError
@@ -23,6 +24,7 @@ from pixmill.specs import (
     EvaluateSpec,
     GateSpec,
     GenerateSpec,
+    ReportSpec,
     RestoreSpec,
     TrainSpec,
 )
@@ -118,6 +120,12 @@ def _pin_judge(session: Session, spec: EvaluateSpec, judge: str, parents: Parent
                 hint="choose a classifier that was trained on such images",
             )
     return spec.model_copy(update={"judge": reference})
+
+
+def pin_report(session: Session, spec: ReportSpec, _parents: Parents) -> ReportSpec:
+    """The spec of a run that is there."""
+    view_run(session, spec.run)
+    return spec
 
 
 def pin_gate(session: Session, spec: GateSpec, parents: Parents) -> GateSpec:

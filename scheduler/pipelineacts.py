@@ -12,7 +12,7 @@ from db.moves import add_event
 from db.pipelines import NewStep, RunView, StepLine, add_run, lock_run, view_run
 from db.tables import PipelineRun, Schedule
 from pixmill.errors import Conflict, InvalidMove
-from pixmill.pipelines import PipelineSpec
+from pixmill.pipelines import REPORT, PipelineSpec
 from pixmill.states import PipelineState, State, StepState
 from scheduler.pipelinechecks import check_pipeline
 from scheduler.pipelines import make_move
@@ -88,15 +88,26 @@ def retry_run(session: Session, run_id: int, *, actor: str, why: str | None = No
         found = "is running" if view.run.state is PipelineState.RUNNING else f"has {_ended(view.run)}"
         raise InvalidMove(f"pipeline run {run_id} {found}; only what failed or was cancelled can be tried again")
     _record(session, "retry_pipeline", view, actor, why)
+    # A report tells of what is tried again: a new job writes it anew, unless the report is all that is left to do.
+    stale = [] if all(map(_reports, undone)) else [line for line in view.lines if _reports(line)]
     for line in undone:
-        _again(session, line, actor=actor, why=why)
-    for line in _after(view, {line.step.name for line in undone}):
-        if line.step.state is StepState.SKIPPED:
-            _set_waiting(line)
+        if line not in stale:
+            _again(session, line, actor=actor, why=why)
+    skipped = [line for line in _after(view, {line.step.name for line in undone}) if _was_skipped(line)]
+    for line in {line.step.name: line for line in (*skipped, *stale)}.values():
+        _set_waiting(line)
     run = view.run
     run.state, run.cancel_requested = PipelineState.RUNNING, False
     run.reason = run.message = run.finished_at = None
     return [line.step.name for line in undone]
+
+
+def _reports(line: StepLine) -> bool:
+    return line.step.kind == REPORT
+
+
+def _was_skipped(line: StepLine) -> bool:
+    return line.step.state is StepState.SKIPPED
 
 
 def _again(session: Session, line: StepLine, *, actor: str, why: str | None) -> None:

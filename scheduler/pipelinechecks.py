@@ -12,7 +12,7 @@ from db.registry import parse_reference, resolve_model
 from pixmill.aliases import CHAMPION, PROMOTED
 from pixmill.errors import NotFound, PixmillError, SpecError
 from pixmill.modelkeys import MODEL_KEYS
-from pixmill.pipelines import PROMOTE, PipelineSpec, Step, read_steps
+from pixmill.pipelines import PROMOTE, REPORT, PipelineSpec, Step, read_steps
 from pixmill.references import references_in, substituted
 from pixmill.specs import JobOptions, Spec
 from scheduler.kinds import kind_of
@@ -71,7 +71,8 @@ class _Check:
             spec, options = request_of(step.body, self.values)
             spec = check_request(spec)
             check_outputs(spec, self.outputs)
-            self._job(step, spec, options)
+            if step.kind != REPORT:  # the run that it is about is not there yet
+                self._job(step, spec, options)
 
     def _promotion(self, step: Step) -> None:
         body = substituted(step.body, self.values)

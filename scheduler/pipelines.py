@@ -6,7 +6,7 @@ and each step gets one job wherever they are killed.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from db.aliases import champions
 from db.engine import Database
 from db.jobs import get_job
-from db.pipelines import RunView, StepLine, active_runs, lock_run, view_run
+from db.pipelines import RunView, StepLine, active_runs, ending_of, lock_run, view_run
 from db.registry import version_of_job
 from db.tables import PipelineStep
 from db.telling import tell
@@ -25,7 +25,7 @@ from db.types import now
 from db.views import last_task
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import PixmillError, Unavailable
-from pixmill.pipelines import EVIDENCE, GATE, JUDGED, PROMOTE, SkipCause, Step, parse_pipeline, read_steps
+from pixmill.pipelines import EVIDENCE, GATE, JUDGED, PROMOTE, REPORT, SkipCause, Step, parse_pipeline, read_steps
 from pixmill.references import substituted
 from pixmill.states import PipelineState, State, StepState
 from scheduler.leftalone import LeftAlone
@@ -47,6 +47,7 @@ class Deed(StrEnum):
     END = "end"  # the run
 
 
+LEFT = {GATE: (*JUDGED, *EVIDENCE), REPORT: ("page",)}  # of the results of these kinds of steps
 _CRASHES = {
     Deed.NOTE: CrashPoint.SCHEDULER_NOTED_STEP,
     Deed.BEGIN: CrashPoint.SCHEDULER_ADDED_STEP,
@@ -162,8 +163,8 @@ def _note(session: Session, line: StepLine) -> None:
         _end_step(step, StepState.SKIPPED, str(skipped.get("reason", "Skipped"))[:64], skipped.get("detail"))
         return
     left: dict[str, Any] = {}
-    if step.kind == GATE:
-        left = {key: result[key] for key in (*JUDGED, *EVIDENCE) if result.get(key) is not None}
+    if step.kind in LEFT:
+        left = {key: result[key] for key in LEFT[step.kind] if result.get(key) is not None}
     elif (version := version_of_job(session, job.id)) is not None:
         left = {"model": version.reference, "version": version.version}
     step.values = {**step.values, **left}
@@ -237,11 +238,10 @@ def run_labels(view: RunView) -> dict[str, str]:
 
 def _end_run(session: Session, view: RunView) -> None:
     run = view.run
-    run.state, line = outcome_of(view.lines)
-    if line is not None:
-        step = line.step
-        why = ": ".join(part for part in (step.reason, step.message) if part)
-        run.reason, run.message = step.reason, f"step {step.name}" + (f": {why}" if why else "")
+    ending = ending_of(view.lines)
+    run.state = ending.state
+    if ending.message is not None:
+        run.reason, run.message = ending.reason, ending.message
     run.finished_at = now()
     tell(session, "pipeline.ended", f"pipeline run {run.id}", _ending(view))
 
@@ -261,19 +261,5 @@ def _ending(view: RunView) -> dict[str, Any]:
         "promoted": promotion.get("promoted"),
         "reason": run.reason,
         "message": run.message or promotion.get("reason"),
+        "page": next((values["page"] for values in left if "page" in values), None),
     }
-
-
-def outcome_of(lines: Sequence[StepLine]) -> tuple[PipelineState, StepLine | None]:
-    """How a run has ended whose steps are over, and the step that decides it; none where all is well."""
-    own_skips = [
-        line for line in lines if line.step.state is StepState.SKIPPED and line.step.reason not in [*SkipCause]
-    ]
-    for state, found in (
-        (PipelineState.FAILED, [line for line in lines if line.step.state is StepState.FAILED]),
-        (PipelineState.CANCELLED, [line for line in lines if line.step.state is StepState.CANCELLED]),
-        (PipelineState.SKIPPED, own_skips),
-    ):
-        if found:
-            return state, found[0]
-    return PipelineState.SUCCEEDED, None

@@ -14,6 +14,7 @@ from pixmill.specs import (
     GateSpec,
     GenerateSpec,
     PingSpec,
+    ReportSpec,
     RestoreSpec,
     TrainSpec,
 )
@@ -134,6 +135,11 @@ def plan_compress(spec: CompressSpec, _ask_pace: AskPace) -> Plan:
 def plan_decompress(_spec: DecompressSpec, _ask_pace: AskPace) -> Plan:
     """One task; the files are counted when they are found."""
     return _one_task(Role.DECOMPRESS, 0)
+
+
+def plan_report(_spec: ReportSpec, _ask_pace: AskPace) -> Plan:
+    """One task without images."""
+    return _one_task(Role.REPORT, 0)
 
 
 def plan_ping(_spec: PingSpec, _ask_pace: AskPace) -> Plan:

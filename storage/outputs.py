@@ -20,6 +20,7 @@ __all__ = [
     "DatasetIndex",
     "VerifyReport",
     "link_shard",
+    "place_file",
     "read_dataset_index",
     "verify_output",
     "write_dataset_index",
@@ -46,10 +47,10 @@ def link_shard(record: ShardRecord, source_folder: Path, output_folder: Path) ->
         with named_faults(marker, "replace"):  # a marker of the bytes before must not vouch for the new ones
             marker.unlink(missing_ok=True)
     for file in stale:
-        _place(source_folder / file.name, output_folder / file.name, file.sha256)
+        place_file(source_folder / file.name, output_folder / file.name, file.sha256)
     marker_sha256 = sha256_file(source_folder / record.marker)
     if not _holds(output_folder, source_folder, record.marker, marker_sha256):
-        _place(source_folder / record.marker, marker, marker_sha256)
+        place_file(source_folder / record.marker, marker, marker_sha256)
     with named_faults(output_folder):
         for upper in {upper for folder in folders for upper in (folder, *folder.parents)}:
             if upper.is_relative_to(output_folder):
@@ -77,7 +78,8 @@ def _holds(folder: Path, source_folder: Path, name: str, sha256: str) -> bool:
     return (folder / name).samefile(source_folder / name) or sha256_file(folder / name) == sha256
 
 
-def _place(source: Path, target: Path, sha256: str) -> None:
+def place_file(source: Path, target: Path, sha256: str) -> None:
+    """Let a file appear under another name in one step: a hard link if the file system can, else a checked copy."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
     try:
         os.link(source, temporary)

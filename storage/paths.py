@@ -30,6 +30,10 @@ class Layout:
         """Folder in which the published shards of a generate job come together."""
         return self.root / "outputs" / _part(job_id)
 
+    def run_page(self, pipeline: str, run_id: int) -> Path:
+        """Page of a run of a pipeline."""
+        return self.root / "reports" / "pipelines" / _part(pipeline) / f"run-{run_id}.html"
+
     @property
     def features(self) -> Path:
         """Features of reference images, kept between evaluations."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("cli", "client", "db", "imagemodels", "pixmill", "reports", "scheduler", "storage", "worker")
+ROOMS = ("cli", "client", "db", "imagemodels", "pages", "pixmill", "reports", "scheduler", "storage", "worker")
 HEAVY = ("torch", "celery", "alembic")
 LIGHT = {
     "scheduler.submit": (*HEAVY, "redis"),
@@ -23,6 +23,7 @@ LIGHT = {
     "imagemodels.presets": (*HEAVY, "sqlalchemy", "redis", "click", "numpy"),
     "storage": (*HEAVY, "sqlalchemy", "redis"),
     "reports": (*HEAVY, "sqlalchemy", "redis"),
+    "pages.night": (*HEAVY, "sqlalchemy", "redis", "click"),
 }
 
 

@@ -1,5 +1,6 @@
 """`pixmill pipeline`: steps that follow one another, such as those of a night."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -165,6 +166,23 @@ def show(workspace: Workspace, run_id: int, output_format: str, *, as_spec: bool
         print_item("pipeline_run", run_json(view))
     else:
         print_run(view, at)
+
+
+@command.command("report", epilog=examples("pixmill pipeline report 3", "pixmill pipeline report 3 --out night.html"))
+@run_argument
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="[default: pixmill-run-RUN.html]"
+)
+@pass_workspace
+def report(workspace: Workspace, run_id: int, out: Path | None) -> None:
+    """Write the page of a run, in whatever state it is: one HTML file that says what happened and why.
+
+    Prints the file's path. A step of kind `report` writes the same page when all other steps are over.
+    """
+    from cli.reporting import write_run_report
+
+    target = out or Path(f"pixmill-run-{run_id}.html")
+    click.echo(str(write_run_report(workspace.database, workspace.settings, run_id, target)))
 
 
 @command.command("cancel", epilog=examples("pixmill pipeline cancel 3 --reason 'wrong data'"))

@@ -47,8 +47,9 @@ def gated(world: World, run: Runner, kid: float = 0.012) -> int:
     new = HEALTHY | {"kid": sample("kid", kid, kid + 0.001), "class_share": sample("class_share", 0.9, 0.9)}
     old = HEALTHY | {"kid": sample("kid", 0.015, 0.016), "class_share": sample("class_share", 0.8, 0.9)}
     judgement = judge(GATES, "kid", new, old)
-    strips = f"{lease.folder}/strips.png"
-    save_png(world.root / strips, contact_sheet(np.zeros((4, 8, 8, 1), np.uint8)))
+    sheets = {side: f"{lease.folder}/{side}.png" for side in ("challenger", "champion")}
+    for number, sheet in enumerate(sheets.values()):
+        save_png(world.root / sheet, contact_sheet(np.full((4, 8, 8, 1), 9 * number, np.uint8), columns=2))
     rows = [row.to_json() for row in judgement.rows]
     result: dict[str, Any] = {
         "verdict": judgement.verdict,
@@ -62,7 +63,8 @@ def gated(world: World, run: Runner, kid: float = 0.012) -> int:
         "gates": rows,
         "warnings": ["digits-vae@2: only 100 images were measured"],
         "report": f"{lease.folder}/gate.json",
-        "strips": strips,
+        **{f"{side}_sheet": sheet for side, sheet in sheets.items()},
+        "sheet_columns": ["zero", "one"],
         "dataset": {"name": "digits", "description": {"fingerprint": "f" * 64}},
         "measured": [
             {"model": "digits-vae@2", "images": 100, "metrics": metrics(kid)},
@@ -172,7 +174,12 @@ def test_the_page_has_the_verdict_and_the_pictures_of_both(two: World, run: Runn
     assert "The verdict on digits-vae@2 against digits-vae@1 (champion) is REJECT." in read.text
     assert "worse beyond 0.005 … failed" in read.text
     assert "only 100 images were measured" in read.text
-    assert len(read.attributes_of("img")) == 1
+    assert [image["alt"] for image in read.attributes_of("img")] == [
+        "Images of digits-vae@2",
+        "Images of digits-vae@1 (champion)",
+    ]
+    assert "Challenger digits-vae@2 Champion digits-vae@1 (champion)" in read.text
+    assert "A column for each class: zero, one." in read.text
 
 
 def test_both_models_have_what_was_measured(two: World, run: Runner) -> None:

@@ -14,6 +14,7 @@ from scheduler.pipelines import Conductor
 from scheduler.schedules import Planner
 from tests.cli.running import Runner
 from tests.cli.world import World
+from tests.reports.pages import Page
 
 NIGHT = """
 kind: pipeline
@@ -95,6 +96,37 @@ def test_from_check_to_the_end(run: Runner, world: World, worker: Worker, night:
     assert item["steps"][1]["values"] == {"job": 3}
     assert run("pipeline", "ls", "-o", "ids").out == "1\n"
     assert "night" in run("pipeline", "ls").lines[1]
+
+
+def test_the_page_of_a_run_in_any_state(run: Runner, world: World, worker: Worker, tmp_path: Path) -> None:
+    file = tmp_path / "night.yaml"
+    file.write_text("{kind: pipeline, name: night, steps: {one: {kind: ping}, page: {kind: report}}}")
+    run("pipeline", "run", "-f", file)
+
+    def page() -> str:
+        written = run("pipeline", "report", "1")
+        assert (written.code, written.out) == (0, "pixmill-run-1.html\n"), written.err
+        return Page(Path("pixmill-run-1.html").read_text(encoding="utf-8")).text
+
+    assert "It has begun, and no step of it runs yet." in page()
+    advance(world)
+    assert "It still runs: step one (job 1)" in page()
+    world.fail(world.claim(worker), FailureReason.USER_ERROR, "<b>it</b> went wrong")
+    advance(world)
+    assert "It failed at step one: UserError: <b>it</b> went wrong." in page()
+    assert "page report" not in run("pipeline", "show", "1").out
+    assert run("job", "show", "2", "-o", "json").json["item"]["spec"]["run"] == 1
+    place = "reports/pipelines/night/run-1.html"
+    succeed(world, worker, page=place)
+    assert f"page           {place}" in run("pipeline", "show", "1").out
+    assert run("pipeline", "show", "1", "-o", "json").json["item"]["page"] == place
+    told = run("notify", "ls").out
+    assert f"pipeline night: run 1 failed: step one: UserError: <b>it</b> went wrong: {place}" in told
+    assert "pipeline night: run 1 failed" in page()
+    assert run("pipeline", "report", "1", "--out", tmp_path / "none" / "page.html").code != 0
+    assert run("pipeline", "report", "7").code == 3
+    assert run("submit", "-f", "-", stdin="{kind: report, run: 7}").code == 3
+    assert "page of pipeline run 1" in run("submit", "-f", "-", stdin="{kind: report, run: 1}").err
 
 
 def test_a_run_begins_again_by_name_and_as_a_file(run: Runner, world: World, night: Path, tmp_path: Path) -> None:
@@ -204,4 +236,5 @@ def test_the_examples_of_the_documents_can_be_run(run: Runner, world: World) -> 
     (night,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
     checked = run("pipeline", "check", "-f", "-", stdin=night)
     assert checked.code == 0, checked.err
-    assert checked.lines[-1].split() == ["bulk", "generate", "promote", "${promote.promoted}"]
+    assert checked.lines[-2].split() == ["bulk", "generate", "promote", "${promote.promoted}"]
+    assert checked.lines[-1].split() == ["report", "report", "train,", "gate,", "promote,", "bulk", "–"]

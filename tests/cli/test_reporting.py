@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.jsonlines import read_json_lines
 from cli.reporting import build_report, write_report
-from cli.trainhistory import read_history
 from db.leases import give_back
 from imagemodels.evaluation.report import ClassMeasure, Control, EvaluationReport, Metric
+from pages.jsonlines import read_json_lines
+from pages.trainhistory import read_history
 from pixmill.errors import CorruptFile, NotFound, StorageError
 from pixmill.states import FailureReason
 from reports.data import JobReport

@@ -34,6 +34,13 @@ def test_a_step_waits_for_what_it_names_and_for_what_it_refers_to() -> None:
     assert dict(steps["made"].body) == {"kind": "generate", "model": "${train.model}", "n": 1}
 
 
+def test_a_report_waits_for_all_other_steps_however_they_end() -> None:
+    steps = read_steps(parse_pipeline(pipeline(page={"kind": "report", "priority": 3}, one=PING, two=PING)))
+    assert steps[0].after == ("one", "two")
+    assert (steps[0].any_outcome, steps[0].fields) == (True, ("job", "state", "page"))
+    assert steps[0].body == {"kind": "report", "run": "${run.id}", "priority": 3}
+
+
 def test_the_order_of_the_steps_outlives_a_database_that_sorts_keys() -> None:
     spec = parse_pipeline(pipeline(zebra=PING, ant=PING, mole=PING))
     assert parse_pipeline(spec.stored()) == spec
@@ -83,6 +90,22 @@ def test_the_order_of_the_steps_outlives_a_database_that_sorts_keys() -> None:
             "take three out of what one waits for",
         ),
         ({"one": {**PING, "after": ["one"]}}, "in a ring: one → one", "take one out"),
+        (
+            {"one": PING, "page": {"kind": "report", "after": ["one"]}},
+            "step page: 'after' is not for a report",
+            "leave",
+        ),
+        ({"one": PING, "page": {"kind": "report", "run": 3}}, "step page: 'run' is not for a report", "leave it out"),
+        (
+            {"one": {**PING, "after": ["page"]}, "page": {"kind": "report"}},
+            "step one waits for page, a report, which waits for all other steps",
+            "let nothing wait for a report",
+        ),
+        (
+            {"page": {"kind": "report"}, "more": {"kind": "report", "when": "${page.state} == failed"}},
+            "waits for page",
+            "",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(steps: dict[str, Any], message: str, hint: str) -> None:

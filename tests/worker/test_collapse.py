@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cli.trainhistory import read_history
 from imagemodels.networks.mlp import MlpDecoder
+from pages.trainhistory import read_history
 from pixmill.specs import TrainSpec
 from tests.worker.desks import Listener, stored_file
 

@@ -185,7 +185,7 @@ def test_a_gate_job_measures_both_models_and_publishes_its_verdict(sqlite_line: 
     primary = result["primary"]
     assert kids == [pytest.approx(primary[side]["mean"]) for side in ("challenger", "champion")]
     assert f"verdict: {result['verdict']}" in line.job_log(job)
-    assert line.path(result["strips"]).stat().st_size > 0
+    assert line.path(result["challenger_sheet"]).stat().st_size > 0
 
 
 def test_jobs_that_wait_for_each_other_run_one_after_the_other(sqlite_line: Line) -> None:

@@ -145,7 +145,11 @@ def test_a_model_that_has_learnt_takes_the_place_of_one_that_has_not(desks: Desk
         assert control is None or metric.control(control) is not None, name
     kids = [report.metric("kid").value for report in reports]
     assert primary["challenger"]["mean"] == pytest.approx(sum(kids) / 2)
-    assert (storage / result["strips"]).stat().st_size > 0
+    assert result["sheet_columns"] == []  # models that know no classes
+    sheets = [Image.open(storage / result[f"{side}_sheet"]) for side in ("challenger", "champion")]
+    assert sheets[0].size == sheets[1].size
+    assert sheets[0].size[0] > sheets[0].size[1] > 0  # ten columns, six rows
+    assert sheets[0].tobytes() != sheets[1].tobytes()
 
 
 def test_the_other_way_round_it_is_rejected(desks: Desks) -> None:
@@ -163,6 +167,7 @@ def test_a_model_is_as_good_as_itself(desks: Desks) -> None:
 def test_without_a_champion_the_limits_alone_decide(desks: Desks) -> None:
     result = result_of(desks("good"))
     assert (result["verdict"], result["against"]) == ("PROMOTE", None)
+    assert "champion_sheet" not in result
     assert outcomes(result, "kid", "coverage") == {
         "kid:regression": "skipped",
         "kid:primary": "skipped",

@@ -24,6 +24,7 @@ from pixmill.errors import UserError
 from pixmill.gates.judging import Sample
 from pixmill.gates.measures import MEASURES
 from pixmill.specs import GateSpec
+from storage.pictures import TILE_PIXELS
 from worker.assignment import ModelInput
 from worker.device.desk import Desk
 from worker.device.measuring import matching_labels
@@ -33,7 +34,10 @@ log = logging.getLogger("job")
 
 Images = npt.NDArray[np.uint8]
 
-SHOWN = 12  # images of each model in the picture
+SHEET_COLUMNS = 10  # of the picture of each model; one for each class, where there are no more than MOST_COLUMNS
+MOST_COLUMNS = 12
+SHEET_ROWS = 6  # at most
+SHEET_PIXELS = 800_000  # of a picture, about; one row may have more
 CHUNK = 1000  # images between two looks at whether to stop
 SPEED_ROUNDS = 6  # of each model, in turn
 SPEED_SECONDS = 0.1  # of one round, about
@@ -94,6 +98,13 @@ class Bench:
     data: ImageDataset
     net: FeatureNet
     runtime: Runtime
+    columns: int = SHEET_COLUMNS  # of the pictures
+
+    @property
+    def shown(self) -> int:
+        """How many images of each model its picture has: whole rows."""
+        row_pixels = self.columns * max(TILE_PIXELS, self.data.image_size) ** 2
+        return self.columns * max(1, min(SHEET_ROWS, SHEET_PIXELS // row_pixels))
 
     @property
     def wanted(self) -> set[str]:
@@ -109,7 +120,7 @@ class Bench:
             images = self._images(contestant, seed)
         contestant.bad_pixels += pixels.bad
         if contestant.first_images is None:
-            contestant.first_images = images[:SHOWN].copy()  # a view would hold all of them
+            contestant.first_images = images[: self.shown].copy()  # a view would hold all of them
         if not contestant.is_sound:
             log.error("%s: %d of %d pixels of seed %d are no numbers", model.reference, pixels.bad, pixels.count, seed)
             return
@@ -136,6 +147,12 @@ class Bench:
             numbers = np.arange(first, min(first + CHUNK, count), dtype=np.int64)
             parts.append(contestant.generator.sample(seed, numbers))
         return np.concatenate(parts)
+
+
+def sheet_columns(generator: Generator) -> int:
+    """A column for each class, of which image i shows the i-th, in turn; without classes, or with many, as it fits."""
+    classes = generator.num_classes
+    return classes if 1 < classes <= MOST_COLUMNS else SHEET_COLUMNS
 
 
 def time_in_turn(desk: Desk, contestants: Sequence[Contestant]) -> None:

@@ -5,20 +5,20 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from imagemodels.evaluation.seeds import mean_metrics
 from pixmill.aliases import aliases_of_task
 from pixmill.gates.judging import Judgement, judge
 from pixmill.specs import GateSpec
 from storage.pictures import contact_sheet, save_png
-from worker.device.contestants import Bench, Contestant, load_contestant, time_in_turn
+from worker.device.contestants import Bench, Contestant, load_contestant, sheet_columns, time_in_turn
 from worker.device.desk import Desk
 from worker.device.measuring import chosen_feature_net, other_data_warning
 from worker.device.real_images import read_images_for
 from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
+
+SIDES = ("challenger", "champion")
 
 
 def run_gate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
@@ -29,8 +29,9 @@ def run_gate(desk: Desk, warm: WarmModels) -> dict[str, Any]:
     data = read_images_for(desk, spec, model)
     warm.prepare(data.image_size)
     runtime = warm.runtime("fp32")
-    bench = Bench(desk, spec, data, chosen_feature_net(desk, data, runtime), runtime)
+    net = chosen_feature_net(desk, data, runtime)
     contestants = [load_contestant(desk, warm, one) for one in (model, *desk.assignment.further_models)]
+    bench = Bench(desk, spec, data, net, runtime, sheet_columns(contestants[0].generator))
     _measure_all(bench, contestants)
     judgement = _judged(bench, contestants)
     for row in judgement.rows:
@@ -81,7 +82,7 @@ def _publish(bench: Bench, contestants: Sequence[Contestant], judgement: Judgeme
     return {
         **told,
         "report": desk.layout.relative(path),
-        "strips": _strips(desk, contestants),
+        **_sheets(bench, contestants),
         "dataset": {"name": bench.data.name, "description": bench.data.describe()},
         "measured": [
             {
@@ -108,11 +109,14 @@ def _warnings(bench: Bench, contestants: Sequence[Contestant]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _strips(desk: Desk, contestants: Sequence[Contestant]) -> str | None:
-    """A picture: the first images of the first seed, those of the challenger above those of the champion."""
-    rows = [one.first_images for one in contestants if one.first_images is not None]
-    if not rows:
-        return None
-    path = desk.folder / "strips.png"
-    save_png(path, contact_sheet(np.concatenate(rows), columns=len(rows[0])))
-    return desk.layout.relative(path)
+def _sheets(bench: Bench, contestants: Sequence[Contestant]) -> dict[str, Any]:
+    """A picture of each model: the first images of the first seed, the same numbers and classes of both."""
+    desk, columns = bench.desk, bench.columns
+    found: dict[str, Any] = {}
+    for side, one in zip(SIDES, contestants, strict=False):
+        if one.first_images is not None:
+            path = desk.folder / f"{side}.png"
+            save_png(path, contact_sheet(one.first_images, columns=columns))
+            found[f"{side}_sheet"] = desk.layout.relative(path)
+    names = contestants[0].model.classes
+    return {**found, "sheet_columns": list(names) if len(names) == columns else []}

@@ -13,6 +13,7 @@ from worker.device.gate import run_gate
 from worker.device.generate import run_generate
 from worker.device.ping import run_ping
 from worker.device.regenerate import run_regenerate
+from worker.device.report import run_report
 from worker.device.train import run_train
 from worker.device.warm import WarmModels
 
@@ -34,5 +35,6 @@ KINDS: Mapping[str, Kind] = {
     "generate": Kind(run_generate),
     "ping": Kind(run_ping, has_files=False),
     "regenerate": Kind(run_regenerate, has_files=False),  # asked for by a person, not by a task
+    "report": Kind(run_report),
     "train": Kind(run_train),
 }

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from db.jobs import get_job
 from db.leases import Lease
 from db.registry import resolve_model
+from db.runfacts import run_facts
 from db.tables import CheckpointKind, ModelVersion, Role, Shard
 from db.views import job_shards, job_tasks, task_checkpoints
 from pixmill.errors import Conflict
@@ -75,6 +76,9 @@ def _inputs(session: Session, lease: Lease, settings: Settings) -> dict[str, Any
             return {"model": model_input(session, lease.spec["model"])}
         case Role.DECOMPRESS:
             return _compressed(session, lease)
+        case Role.REPORT:
+            facts = run_facts(session, lease.spec["run"]).model_dump(mode="json")
+            return {"params": {**lease.params, "facts": facts}}
         case Role.PING:
             return {}
 

@@ -20,6 +20,7 @@ from pixmill.states import FailureReason
 from storage.paths import Layout
 from worker.assignment import Assignment
 from worker.parent.device_process import DeviceProcess, lock_paths
+from worker.parent.filing import filer
 from worker.parent.holding import Holding, tell_lost
 from worker.parent.inputs import build_assignment, shard_row
 from worker.parent.meter import Meter
@@ -227,7 +228,7 @@ class Runner:
         reach(CrashPoint.WORKER_PUBLISHED_SHARD)
 
     def _succeed(self, lease: Lease, watch: Watch, result: dict[str, Any]) -> None:
-        publish = publisher(lease.role)
+        publish = publisher(lease.role) or filer(lease.role, self._layout)
         success = Success(
             lease=lease,
             done=watch.facts()[1],

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cli.jsonlines import read_json_lines
 from imagemodels.traits import HIGHER_IS_BETTER
+from pages.jsonlines import read_json_lines
 from reports.data import Better, Grid, Series
 from reports.numbers import count_text, number_text
 

@@ -1,15 +1,42 @@
 """How data differ from those before them, in fields for screens and pages."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from imagemodels.evaluation.drift import Drift
 from imagemodels.evaluation.driftlimits import class_words, distance_words
+from pixmill.errors import CorruptFile
+
+DRIFT_FILE = "drift.json"  # of an attempt
+
+
+def read_drift(folders: Sequence[Path]) -> dict[str, Any]:
+    """What the last attempt has found out about its data, with `broken` limits and whether they were `accepted`.
+
+    `folders` are those of the attempts, in order of time; empty where none has got so far. Raises CorruptFile.
+    """
+    found = [folder / DRIFT_FILE for folder in folders if (folder / DRIFT_FILE).is_file()]
+    if not found:
+        return {}
+    try:
+        values: dict[str, Any] = json.loads(found[-1].read_bytes())
+        drift_fields(values)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptFile(f"{found[-1]} does not say how the data have changed: {error}") from error
+    return values
 
 
 def drift_fields(values: Mapping[str, Any]) -> dict[str, str]:
     """What a result, or a file, holds of a drift, a line each; what is not known has none."""
-    drift = Drift.from_json(values)
+    told = dict(values)
+    broken, is_accepted = "; ".join(told.pop("broken", ())), told.pop("accepted", False)
+    limits = {"accepted as asked" if is_accepted else "refused": broken} if broken else {}
+    return {**_fields(Drift.from_json(told)), **limits}
+
+
+def _fields(drift: Drift) -> dict[str, str]:
     fields = {"compared with": f"the data of {drift.against}"}
     if drift.is_same:
         return {**fields, "data": f"the very same: {drift.now:,} images"}
