@@ -42,3 +42,16 @@ def test_row_22_a_scheduler_that_dies_between_two_moves_begins_no_step_twice(
         run_id = begin(line, **steps, three={**PING, "after": ["two"]})
         finish(line, run_id)
     assert line.statuses[statuses:] == [CRASHED]
+
+
+def test_row_22_a_page_whose_device_process_died_over_it_is_written_once_more(rough_sqlite: RoughLine) -> None:
+    line = rough_sqlite
+    with armed(line, CrashPoint.DEVICE_WROTE_RESULT):  # a ping writes no file
+        run_id = begin(line, one=PING, page={"kind": "report"})
+        finish(line, run_id)
+    step = view(line, run_id).named("page").step
+    page = line.path(step.values["page"])
+    assert step.job_id is not None
+    assert line.task(step.job_id).lost_leases == 1
+    assert {path.name for path in page.parent.iterdir()} == {page.name, "latest.html"}
+    assert f"pipeline run {run_id}" in page.with_name("latest.html").read_text(encoding="utf-8")
