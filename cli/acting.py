@@ -14,7 +14,7 @@ from cli.output import Column, print_table, say
 from cli.params import JOB_ID, filter_options, stacked
 from cli.poking import poke_scheduler
 from cli.rehearsing import rehearse
-from cli.selection import Selection
+from cli.selection import Selection, unknown_queue
 from client.acts import Act, Actor, perform
 from client.wording import plural
 from pixmill.errors import Conflict, NotFound, PixmillError, UserError
@@ -76,7 +76,7 @@ def act_on_jobs(workspace: Workspace, act: Act, request: Request) -> None:
     selection.require_one(act.verb)
     heads = _chosen(workspace, act, selection)
     if not heads and selection.has_filter:
-        say("no job matches; nothing was changed")
+        _say_nothing_matches(workspace, selection)
         return
     wanted = selection.ids or tuple(heads)
     if request.dry_run:
@@ -95,6 +95,12 @@ def _chosen(workspace: Workspace, act: Act, selection: Selection) -> dict[int, "
 
     with workspace.database.read() as session:
         return {head.id: head for head in chosen_jobs(session, selection.job_filter(act.states))}
+
+
+def _say_nothing_matches(workspace: Workspace, selection: Selection) -> None:
+    with workspace.database.read() as session:
+        unknown = unknown_queue(session, selection.queues)
+    say(f"no job matches{'' if unknown is None else f': {unknown}'}; nothing was changed")
 
 
 def _confirm(act: Act, heads: Sequence["JobHead"]) -> None:

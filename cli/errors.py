@@ -11,9 +11,10 @@ import click
 from cli.formatting import printable
 from cli.output import has_colors
 from pixmill.errors import PixmillError
+from pixmill.names import did_you_mean
 
 INTERRUPTED = 130  # as a shell reports SIGINT
-_ROOT_OPTIONS = ("--config", "--home", "--debug")
+_ROOT_OPTIONS = ("--config", "--home", "--debug", "--utc")
 
 
 def run_reporting(act: Callable[[], object], *, wants_debug: Callable[[], bool]) -> NoReturn:
@@ -51,11 +52,22 @@ def _report_click(error: click.ClickException) -> int:
     hint = None
     if isinstance(error, click.UsageError) and error.ctx is not None:
         hint = f"{error.ctx.command_path} --help"
-    if isinstance(error, click.NoSuchOption) and error.option_name in _ROOT_OPTIONS:
-        hint = f"it goes before the command: pixmill {error.option_name} …"
     message = error.format_message().rstrip(".")
+    if isinstance(error, click.NoSuchOption):
+        is_global = error.option_name in _ROOT_OPTIONS
+        message = f"no option {error.option_name!r} here" if is_global else _unknown_option(error)
+        if is_global:
+            hint = f"it goes before the command: pixmill {error.option_name} …"
     _print(message[:1].lower() + message[1:], hint)
     return error.exit_code
+
+
+def _unknown_option(error: click.NoSuchOption) -> str:
+    known = (
+        [] if error.ctx is None else [opt for param in error.ctx.command.get_params(error.ctx) for opt in param.opts]
+    )
+    near = did_you_mean(error.option_name, [opt for opt in known if opt.startswith("--")])
+    return f"no option {error.option_name!r}" + (f"; did you mean {near!r}?" if near else "")
 
 
 def _report_abort(error: click.Abort) -> int:

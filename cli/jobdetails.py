@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.formatting import spec_fields, value_text
+from cli.formatting import spec_fields, stamp, value_text
 from cli.jobpace import pace_fields
 from cli.jobs import device_text
 from cli.jobtables import SHOWN_ROWS, print_attempts, print_events, print_gates, print_metrics, print_rates, print_tasks
@@ -13,7 +13,7 @@ from cli.output import print_fields, print_title
 from client.comparing import stored_metrics
 from client.jobdetails import JobDetails
 from client.reasons import reason_of, reason_text
-from client.wording import age, duration, plural, size, utc
+from client.wording import age, duration, plural, size
 from pages.driftfacts import drift_fields
 from storage.s3.bucket import located
 
@@ -56,10 +56,10 @@ def _head_fields(details: JobDetails) -> dict[str, str]:
         "reason": reason_text(reason_of(line, details.situation)),
         **pace_fields(line, at),
         "device": device_text(line.devices) if line.devices else "",
-        "submitted": f"{utc(job.submitted_at)} by {job.user_name}, {age(job.submitted_at, at)} ago",
-        "started": utc(job.started_at) if job.started_at else "",
-        "finished": utc(job.finished_at) if job.finished_at else "",
-        "begin": utc(job.begin_at) if job.begin_at else "",
+        "submitted": f"{stamp(job.submitted_at)} by {job.user_name}, {age(job.submitted_at, at)} ago",
+        "started": stamp(job.started_at) if job.started_at else "",
+        "finished": stamp(job.finished_at) if job.finished_at else "",
+        "begin": stamp(job.begin_at) if job.begin_at else "",
         "queue": job.queue + (f", priority {job.priority}" if job.priority else ""),
         "retries": _retries(details.sums),
         "counters": _counters(details.sums),

@@ -4,11 +4,13 @@ import socket
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from cli.formatting import ago, stamp
+from cli.listing import Listing
 from cli.output import Column
 from client.jobs import eta_seconds, model_of, progress_text, run_seconds
 from client.reasons import reason_of, reason_text
 from client.situation import Situation
-from client.wording import age, duration
+from client.wording import duration
 from pixmill.stages import bound_by
 
 if TYPE_CHECKING:
@@ -27,24 +29,22 @@ COLUMNS = [
     Column(title="RATE", align="right", dropped=8),
     Column(title="ETA", align="right", dropped=6),
     Column(title="BOUND", dropped=9),
+    Column(title="QUEUE", shrinks=True, wide=True),
+    Column(title="PRIO", align="right", wide=True),
+    Column(title="USER", shrinks=True, wide=True),
+    Column(title="TASKS", align="right", wide=True),
+    Column(title="SUBMITTED", wide=True),
+    Column(title="KEY", shrinks=True, wide=True),
+    Column(title="LABELS", shrinks=True, wide=True),
     Column(title="REASON", shrinks=True, least=16),
 ]
-WIDE_COLUMNS = [
-    *COLUMNS[:-1],
-    Column(title="QUEUE", shrinks=True),
-    Column(title="PRIO", align="right"),
-    Column(title="USER", shrinks=True),
-    Column(title="TASKS", align="right"),
-    Column(title="SUBMITTED"),
-    Column(title="KEY", shrinks=True),
-    Column(title="LABELS", shrinks=True),
-    COLUMNS[-1],
-]
+LISTING = Listing(schema="job_list", columns=COLUMNS)
 
 
 def job_row(line: "JobLine", situation: Situation) -> list[str]:
     """The cells of COLUMNS."""
     job = line.job
+    labels = ",".join(f"{key}={value}" for key, value in sorted(job.labels.items()))
     return [
         str(job.id),
         job.name,
@@ -53,30 +53,19 @@ def job_row(line: "JobLine", situation: Situation) -> list[str]:
         job.state.value,
         progress_text(line),
         device_text(line.devices),
-        age(job.submitted_at, situation.at),
+        ago(job.submitted_at, situation.at),
         run_time(line, situation.at),
         rate_text(line),
         eta_text(line),
         bound_by(line.spent) or "–",
-        reason_text(reason_of(line, situation)),
-    ]
-
-
-def wide_job_row(line: "JobLine", situation: Situation) -> list[str]:
-    """The cells of WIDE_COLUMNS."""
-    job = line.job
-    *cells, reason = job_row(line, situation)
-    labels = ",".join(f"{key}={value}" for key, value in sorted(job.labels.items()))
-    return [
-        *cells,
         job.queue,
         str(job.priority),
         job.user_name,
         f"{line.tasks_done}/{line.tasks}",
-        f"{job.submitted_at:%Y-%m-%dT%H:%M:%SZ}",
+        stamp(job.submitted_at),
         job.key or "–",
         labels or "–",
-        reason,
+        reason_text(reason_of(line, situation)),
     ]
 
 

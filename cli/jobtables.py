@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from cli.formatting import stamp
 from cli.output import Column, print_table, print_title
-from client.wording import duration, percent, utc
+from client.wording import duration, percent
 from pixmill.states import State
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def _attempt_row(number: int, row: "AttemptRow", at: "datetime") -> list[str]:
 def _event_row(row: "EventRow") -> list[str]:
     event, task = row
     return [
-        utc(event.at),
+        stamp(event.at),
         event.actor,
         event.action,
         "–" if task is None else str(task),

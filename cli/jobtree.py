@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from cli.formatting import ago
 from cli.output import Column
 from client.situation import Situation
-from client.wording import age, duration
+from client.wording import duration
 from pixmill.steptree import BRANCH, LAST
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _head(run: "PipelineRun", at: datetime, titles: Sequence[str]) -> list[str]:
         _NAME: run.name,
         "KIND": "pipeline",
         "STATE": run.state.value,
-        "AGE": age(run.begun_at, at),
+        "AGE": ago(run.begun_at, at),
         "TIME": duration(((run.finished_at or at) - run.begun_at).total_seconds()),
         "USER": run.user_name,
         "REASON": run.message or "",

@@ -26,7 +26,19 @@ class LazyCommand:
         return command
 
 
-class LazyGroup(click.Group):
+class NamedGroup(click.Group):
+    """A group that says which of its commands may be meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name.  Raises UsageError with the nearest name."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise click.UsageError(f"no command {args[0]!r}; {suggestion(args[0], self.list_commands(ctx))}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+class LazyGroup(NamedGroup):
     """A group whose commands stand in `sections`: a title and the commands below it."""
 
     def __init__(
@@ -43,14 +55,6 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command of that name, imported now."""
         return self._lazy[cmd_name].load() if cmd_name in self._lazy else None
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the arguments name.  Raises UsageError with the nearest name."""
-        if args and args[0] not in self._lazy and not args[0].startswith("-"):
-            raise click.UsageError(f"no command {args[0]!r}; {suggestion(args[0], self._lazy)}", ctx)
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the table of commands without importing any of them."""

@@ -12,6 +12,7 @@ import click
 
 from cli.context import Workspace
 from cli.errors import run_reporting
+from cli.formatting import choose_utc
 from cli.lazy import LazyCommand, LazyGroup
 from pixmill import __version__
 from pixmill.interpreter import begin_quickly
@@ -60,6 +61,7 @@ SECTIONS = [
             "doctor": LazyCommand("cli.commands.doctor:command", "a thorough examination, with remedies"),
             "gc": LazyCommand("cli.commands.gc:command", "files that no row needs any more: plan, run"),
             "config": LazyCommand("cli.commands.config:command", "settings and where they come from: show"),
+            "schema": LazyCommand("cli.commands.schema:command", "JSON Schemas of what -o json prints"),
             "completion": LazyCommand("cli.commands.completion:command", "print a shell's completion script"),
         },
     ),
@@ -100,14 +102,16 @@ class RootGroup(LazyGroup):
     metavar="FOLDER",
     help="Where the database, the files and the logs are kept.",
 )
+@click.option("--utc", is_flag=True, help="Times in UTC, instead of this host's clocks or how long ago.")
 @click.option("--debug", is_flag=True, help="Show where errors come from.")
 @click.version_option(__version__, prog_name="pixmill", message="%(prog)s %(version)s")
 @click.pass_context
-def command(ctx: click.Context, config: Path | None, home: Path | None, debug: bool) -> None:
+def command(ctx: click.Context, config: Path | None, home: Path | None, *, utc: bool, debug: bool) -> None:
     """Train image generators, and mass-produce image data sets with them.
 
     Jobs are stored in a database and run, one a device, by workers that a scheduler wakes.
     """
+    choose_utc(utc)
     workspace = ctx.ensure_object(Workspace)
     workspace.config, workspace.home = config, home
     workspace.debug = workspace.debug or debug

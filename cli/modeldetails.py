@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cli.formatting import stamp
 from cli.metrics import metric_table
 from cli.output import print_fields, print_table, print_title, say
 from client.comparing import measuring_hint, stored_metrics
 from client.modelfacts import model_facts
 from client.models import ModelDetails
-from client.wording import count, utc
+from client.wording import count
 
 if TYPE_CHECKING:
     from db.tables import Evaluation, Job
@@ -34,6 +35,6 @@ def measurement_title(evaluation: "Evaluation", job: "Job") -> str:
     output = f" of output {evaluation.output_job_id}" if evaluation.output_job_id != job.id else ""
     judge = f", judged by {job.spec['judge']}" if job.spec.get("judge") else ""
     return (
-        f"{job.kind} job {job.id}, {utc(evaluation.created_at)}: {count(evaluation.image_count)}{output}, "
+        f"{job.kind} job {job.id}, {stamp(evaluation.created_at)}: {count(evaluation.image_count)}{output}, "
         f"{evaluation.dataset.name}{judge}"
     )

@@ -4,34 +4,33 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import click
-
-from cli.output import Column, print_list, print_table
+from cli.formatting import ago
+from cli.listing import Listing, Shape, Telling, print_listing
+from cli.output import Row
 from client.models import Versions
-from client.wording import age, count
+from client.wording import count
 
 if TYPE_CHECKING:
     from db.tables import ModelVersion
 
 
 def print_versions(
+    listing: Listing,
+    shape: Shape,
     versions: Versions,
-    output_format: str,
-    columns: Sequence[Column],
-    row: "Callable[[ModelVersion, Sequence[str], datetime], list[str]]",
+    row: "Callable[[ModelVersion, Sequence[str], datetime], Row]",
     *,
     empty: str,
 ) -> None:
-    """Print them as a table, as JSON, or as names."""
+    """Print them in the wanted shape."""
     from client.models import version_json
 
-    if output_format == "json":
-        print_list("model_list", [version_json(*pair) for pair in versions.found])
-    elif output_format == "ids":
-        for version, _aliases in versions.found:
-            click.echo(version.reference)
-    else:
-        print_table(columns, [row(*pair, versions.at) for pair in versions.found], empty=empty)
+    telling: Telling[tuple[ModelVersion, Sequence[str]]] = Telling(
+        to_json=lambda pair: version_json(*pair),
+        row=lambda pair: row(*pair, versions.at),
+        ident=lambda pair: pair[0].reference,
+    )
+    print_listing(listing, shape, versions.found, telling, empty=empty)
 
 
 def quality_cells(version: "ModelVersion") -> list[str]:
@@ -42,4 +41,4 @@ def quality_cells(version: "ModelVersion") -> list[str]:
 
 def origin_cells(version: "ModelVersion", at: datetime) -> list[str]:
     """The cells JOB and AGE."""
-    return [str(version.job_id), age(version.created_at, at)]
+    return [str(version.job_id), ago(version.created_at, at)]

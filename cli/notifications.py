@@ -3,8 +3,10 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from cli.formatting import ago, is_in_utc, stamp
+from cli.listing import Listing
 from cli.output import Column
-from client.wording import age, duration
+from client.wording import duration
 from pixmill.notifications import NotificationState, told
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ COLUMNS = [
     Column(title="TEXT", shrinks=True, least=20),
     Column(title="ERROR", shrinks=True, least=12),
 ]
+LISTING = Listing(schema="notification_list", columns=COLUMNS)
 
 
 def notification_row(row: "Notification", at: datetime) -> list[str]:
@@ -30,8 +33,12 @@ def notification_row(row: "Notification", at: datetime) -> list[str]:
         row.kind,
         row.state.value,
         str(row.tries),
-        age(row.added_at, at),
-        duration(max(0.0, (row.next_try_at - at).total_seconds())) if waits else "–",
+        ago(row.added_at, at),
+        _until(row.next_try_at, at) if waits else "–",
         told(row.kind, row.subject, row.facts, row.count),
         row.error or "",
     ]
+
+
+def _until(moment: datetime, at: datetime) -> str:
+    return stamp(moment) if is_in_utc() else duration(max(0.0, (moment - at).total_seconds()))

@@ -56,6 +56,7 @@ class Column:
     shrinks: bool = False  # may be cut where the terminal is narrow
     least: int = SMALLEST  # characters that it should keep; other columns are dropped for them
     dropped: int = 0  # leaves a table that does not fit otherwise; the greatest first, 0 never
+    wide: bool = False  # stands in -o wide alone
 
 
 Row = Sequence[str]
@@ -185,6 +186,11 @@ def _print_json(document: Mapping[str, Any]) -> None:
     click.echo(json.dumps(document, indent=2, default=_plain))
 
 
+def json_line(item: Mapping[str, Any]) -> str:
+    """One thing as one line."""
+    return json.dumps(item, default=_plain)
+
+
 def plain_json(document: Mapping[str, Any]) -> Any:
     """The document with texts in place of times and paths."""
     return json.loads(json.dumps(document, default=_plain))
@@ -224,7 +230,12 @@ def is_terminal(stream: IO[Any]) -> bool:
 
 def can_animate() -> bool:
     """Whether stderr is a terminal that can redraw a line."""
-    return is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
+    return can_redraw(sys.stderr)
+
+
+def can_redraw(stream: IO[Any]) -> bool:
+    """Whether what was written to the stream can be written over."""
+    return is_terminal(stream) and os.environ.get("TERM") != "dumb"
 
 
 def has_colors(stream: IO[Any]) -> bool:

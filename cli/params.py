@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
+from cli.formatting import is_in_utc
 from pixmill.quantities import parse_count, parse_seconds
-from pixmill.times import parse_time, write_time
+from pixmill.times import parse_past, parse_time, write_time
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -82,6 +83,11 @@ def parse_limit(text: str) -> int | str:
     return int(text)
 
 
+def parse_moment(text: str) -> datetime:
+    """A moment that has passed, by the clocks that the command shows times by.  Raises ValueError."""
+    return parse_past(text, datetime.now(UTC), UTC if is_in_utc() else None)
+
+
 COUNT = Parsed("count", parse_count)
 
 
@@ -135,6 +141,7 @@ WEIGHT = Parsed("weight", parse_weight)
 QUEUE_NAME = Parsed("queue", parse_queue_name)
 SPAN = Parsed("time span", parse_seconds)
 BEGIN = Parsed("time", parse_begin)
+MOMENT = Parsed("time", parse_moment)
 PAIR = Parsed("key=value", _parse_pair)
 JOB_ID = click.IntRange(min=1)
 PRIORITY = click.IntRange(-1000, 1000)
@@ -161,6 +168,16 @@ def stacked(options: Sequence[Callable[[Command], Command]]) -> Callable[[Comman
     return add
 
 
+def period_options(what: str) -> Callable[[Command], Command]:
+    """The options --since and --until; `what` has happened in that time, such as "submitted"."""
+    options = [
+        click.option("--since", type=MOMENT, metavar="TIME", help=f"Only {what} then or later: 2h, today, RFC 3339."),
+        click.option("--until", type=MOMENT, metavar="TIME", help=f"Only {what} before that."),
+    ]
+
+    return stacked(options)
+
+
 def filter_options(queue: str = "--queue") -> Callable[[Command], Command]:
     """The options that choose jobs, under the names of `cli.selection.Filter`; `queue` where that name is taken."""
     options = [
@@ -175,6 +192,7 @@ def filter_options(queue: str = "--queue") -> Callable[[Command], Command]:
         ),
         click.option(queue, "queues", multiple=True, metavar="NAME", help="Only jobs of this queue; repeatable."),
         click.option("--user", "users", multiple=True, metavar="NAME", help="Only this user's jobs; repeatable."),
+        period_options("jobs submitted"),
     ]
 
     return stacked(options)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cli.formatting import value_text
+from cli.formatting import ago, is_in_utc, stamp, value_text
+from cli.listing import Listing
 from cli.output import Column, print_fields, print_table, print_title
 from client.pipelines import page_of
-from client.wording import age, duration, utc
+from client.wording import age, duration
 from pixmill.pipelines import EVIDENCE, PipelineSpec, read_steps
 from pixmill.states import StepState
 from pixmill.steptree import step_branches
@@ -27,6 +28,7 @@ COLUMNS = [
     Column(title="TIME", align="right", dropped=1),
     Column(title="REASON", shrinks=True, least=16),
 ]
+LISTING = Listing(schema="pipeline_run_list", columns=COLUMNS)
 STEP_COLUMNS = [
     Column(title="STEP"),
     Column(title="KIND", dropped=2),
@@ -54,8 +56,8 @@ def run_row(view: "RunView", at: "datetime") -> list[str]:
         run.state.value,
         f"{over}/{len(view.lines)}",
         run.facts["schedule"] or "–",
-        run.facts["scheduled_for"],
-        age(run.begun_at, at),
+        stamp(run.scheduled_for) if is_in_utc() else run.facts["scheduled_for"],
+        ago(run.begun_at, at),
         duration(((run.finished_at or at) - run.begun_at).total_seconds()),
         _reason(view),
     ]
@@ -86,8 +88,8 @@ def _fields(view: "RunView", at: "datetime") -> dict[str, str]:
         "reason": _reason(view),
         "schedule": run.facts["schedule"] or "",
         "scheduled for": run.facts["scheduled_for"],
-        "begun": f"{utc(run.begun_at)} by {run.user_name}, {age(run.begun_at, at)} ago",
-        "finished": utc(run.finished_at) if run.finished_at else "",
+        "begun": f"{stamp(run.begun_at)} by {run.user_name}, {age(run.begun_at, at)} ago",
+        "finished": stamp(run.finished_at) if run.finished_at else "",
         "params": value_text(run.params) if run.params else "",
         "page": page_of(view) or "",
     }

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cli.formatting import spec_fields
+from cli.formatting import ago, is_in_utc, spec_fields, stamp
 from cli.joboptions import scalar
+from cli.listing import Listing
 from cli.output import Column
 from client.schedules import local_text, note_of, reason_of, result_of, unit_of, until
-from client.wording import age, duration
+from client.wording import duration
 from pixmill.errors import SpecError
 from pixmill.pipelines import given_params, is_pipeline, parse_pipeline
 
@@ -44,6 +45,16 @@ NEXT_COLUMNS = [
 ]
 
 
+LISTING = Listing(schema="schedule_list", columns=COLUMNS)
+RUN_LISTING = Listing(schema="schedule_run_list", columns=RUN_COLUMNS)
+NEXT_LISTING = Listing(schema="schedule_time_list", columns=NEXT_COLUMNS)
+
+
+def _shown(schedule: "Schedule", moment: datetime | None) -> str:
+    """`local_text`, or the moment in UTC if that was chosen."""
+    return stamp(moment) if is_in_utc() else local_text(schedule, moment)
+
+
 def schedule_row(line: "ScheduleLine", at: datetime) -> list[str]:
     """The cells of COLUMNS."""
     schedule, last = line.schedule, line.last
@@ -52,8 +63,8 @@ def schedule_row(line: "ScheduleLine", at: datetime) -> list[str]:
         schedule.cron,
         schedule.zone,
         "paused" if schedule.paused else "active",
-        local_text(schedule, schedule.next_for),
-        age(last.run.scheduled_for, at) if last else "–",
+        _shown(schedule, schedule.next_for),
+        ago(last.run.scheduled_for, at) if last else "–",
         result_of(last) if last else "–",
         unit_of(last) if last else "–",
         (schedule.paused_reason or "") if schedule.paused else reason_of(last) if last else "",
@@ -64,8 +75,8 @@ def run_row(schedule: "Schedule", line: "RunLine") -> list[str]:
     """The cells of RUN_COLUMNS."""
     run = line.run
     return [
-        local_text(schedule, run.scheduled_for),
-        local_text(schedule, run.decided_at),
+        _shown(schedule, run.scheduled_for),
+        _shown(schedule, run.decided_at),
         result_of(line),
         unit_of(line),
         run.by_hand or "the plan",
@@ -76,9 +87,9 @@ def run_row(schedule: "Schedule", line: "RunLine") -> list[str]:
 def due_row(schedule: "Schedule", due: "Due", at: datetime) -> list[str]:
     """The cells of NEXT_COLUMNS."""
     return [
-        local_text(schedule, due.logical),
+        _shown(schedule, due.logical),
         until(due.begins, at).removeprefix("in "),
-        local_text(schedule, due.begins),
+        _shown(schedule, due.begins),
         schedule.name,
         note_of(schedule, due),
     ]
@@ -90,12 +101,12 @@ def schedule_fields(schedule: "Schedule") -> dict[str, str]:
         "state": "paused" if schedule.paused else "active",
         "reason": schedule.paused_reason or "",
         "cron": f"{schedule.cron}, {schedule.zone}",
-        "next": local_text(schedule, schedule.next_for),
+        "next": _shown(schedule, schedule.next_for),
         "overlap": schedule.overlap.value,
         "catchup": f"{schedule.catchup.value}, at most {duration(schedule.deadline_seconds)} late",
         "jitter": duration(schedule.jitter_seconds) if schedule.jitter_seconds else "",
         "blackout": "; ".join(schedule.blackouts),
-        "added": f"{local_text(schedule, schedule.added_at.replace(microsecond=0))} by {schedule.user_name}",
+        "added": f"{_shown(schedule, schedule.added_at.replace(microsecond=0))} by {schedule.user_name}",
     }
     return {name: value for name, value in fields.items() if value}
 

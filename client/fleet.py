@@ -156,13 +156,18 @@ def device_label(device: "Device") -> str:
     return device.name if device.host == socket.gethostname() else f"{device.host}:{device.name}"
 
 
+def full_name(member: Member) -> str:
+    """The device with its host, by which `find_member` knows it everywhere."""
+    return f"{member.worker.device.host}:{member.worker.device.name}"
+
+
 def find_member(fleet: Sequence[Member], name: str) -> Member:
     """The device called `cuda:0` on this host, or `host:cuda:0` on any.  Raises NotFound."""
     here = socket.gethostname()
     known: dict[str, Member] = {}
     for member in fleet:
         device = member.worker.device
-        known[f"{device.host}:{device.name}"] = member
+        known[full_name(member)] = member
         if device.host == here:
             known[device.name] = member
     if name not in known:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pixmill.states import State
@@ -20,14 +21,17 @@ class Selection:
     labels: Mapping[str, str]
     queues: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
+    since: datetime | None = None  # of its submit
+    until: datetime | None = None
 
     @property
     def has_filter(self) -> bool:
         """Whether jobs are chosen by what they are."""
-        return bool(self.states or self.kinds or self.labels or self.queues or self.users)
+        return bool(self.states or self.kinds or self.labels or self.queues or self.users or self.since or self.until)
 
     def job_filter(self, default_states: tuple[State, ...] = (), before: int | None = None) -> "JobFilter":
         """The same for the database; a filter without states takes the default ones."""
+        from db.periods import Period
         from db.views import JobFilter
 
         states = tuple(State(state) for state in self.states)
@@ -39,4 +43,5 @@ class Selection:
             queues=self.queues,
             users=self.users,
             before=before,
+            submitted=Period(since=self.since, until=self.until),
         )

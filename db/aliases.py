@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import delete, func, null, select
 from sqlalchemy.orm import Session
 
+from db.periods import ALWAYS, Period
 from db.registry import ALIAS, get_model, parse_reference, present_version
 from db.tables import Model, ModelAlias, ModelEvent, ModelVersion
 from db.telling import tell
@@ -160,10 +161,10 @@ def _place(alias: str) -> tuple[int, str]:
     return (KNOWN.index(alias) if alias in KNOWN else len(KNOWN), alias)
 
 
-def model_events(session: Session, model_id: int) -> Sequence[ModelEvent]:
+def model_events(session: Session, model_id: int, period: Period = ALWAYS) -> Sequence[ModelEvent]:
     """All events of a model, the newest first."""
-    statement = select(ModelEvent).where(ModelEvent.model_id == model_id).order_by(ModelEvent.number.desc())
-    return session.scalars(statement).all()
+    of_model = select(ModelEvent).where(ModelEvent.model_id == model_id, *period.bounds(ModelEvent.at))
+    return session.scalars(of_model.order_by(ModelEvent.number.desc())).all()
 
 
 def add_model_event(session: Session, model_id: int, action: str, deed: Deed, move: Move | None = None) -> None:

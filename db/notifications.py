@@ -14,6 +14,7 @@ from sqlalchemy import Select, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from db.moves import add_event
+from db.periods import ALWAYS, Period
 from db.statements import fetch, update_row
 from db.tables import Notification
 from db.types import now
@@ -147,9 +148,12 @@ def retry_notification(session: Session, row_id: int, *, actor: str) -> Notifica
     return row
 
 
-def list_notifications(session: Session, *, state: NotificationState | None, limit: int) -> Sequence[Notification]:
+def list_notifications(
+    session: Session, *, state: NotificationState | None, limit: int, added: Period = ALWAYS
+) -> Sequence[Notification]:
     """Notifications, the newest first."""
-    statement = select(Notification).order_by(Notification.id.desc()).limit(limit)
+    within = added.bounds(Notification.added_at)
+    statement = select(Notification).where(*within).order_by(Notification.id.desc()).limit(limit)
     return session.scalars(statement if state is None else statement.where(Notification.state == state)).all()
 
 

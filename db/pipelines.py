@@ -8,6 +8,7 @@ from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.moves import LARGEST_ID
+from db.periods import ALWAYS, Period
 from db.tables import Job, PipelineRun, PipelineStep, Schedule
 from pixmill.errors import NotFound
 from pixmill.names import suggestion
@@ -96,9 +97,10 @@ def view_run(session: Session, run_id: int) -> RunView:
     return views[0]
 
 
-def view_runs(session: Session, limit: int | None, name: str | None = None) -> list[RunView]:
+def view_runs(session: Session, limit: int | None, name: str | None = None, begun: Period = ALWAYS) -> list[RunView]:
     """The last runs, the newest first; of one pipeline if it is named."""
-    statement = select(PipelineRun).order_by(PipelineRun.id.desc()).limit(limit)
+    within = begun.bounds(PipelineRun.begun_at)
+    statement = select(PipelineRun).where(*within).order_by(PipelineRun.id.desc()).limit(limit)
     views = _views(session, statement if name is None else statement.where(PipelineRun.name == name))
     return views[::-1]
 

@@ -30,8 +30,9 @@ def resume_queue(session: Session, name: str, *, actor: str, why: str | None = N
     return _set_paused(session, name, paused=False, actor=actor, why=why)
 
 
-def _locked(session: Session, name: str) -> Queue:
-    queue = session.get(Queue, name, with_for_update={"key_share": True})
+def get_queue(session: Session, name: str, *, locked: bool = False) -> Queue:
+    """The queue of that name, with its row locked if wanted.  Raises NotFound."""
+    queue = session.get(Queue, name, with_for_update={"key_share": True} if locked else None)
     if queue is None:
         names = session.scalars(select(Queue.name)).all()
         hint = suggestion(name, names) if names else "a queue comes to be with the first job that names it"
@@ -40,7 +41,7 @@ def _locked(session: Session, name: str) -> Queue:
 
 
 def _set_paused(session: Session, name: str, *, paused: bool, actor: str, why: str | None) -> bool:
-    queue = _locked(session, name)
+    queue = get_queue(session, name, locked=True)
     changed = queue.paused != paused
     queue.paused, queue.paused_reason = paused, why if paused else None
     action = "pause_queue" if paused else "resume_queue"
@@ -62,7 +63,7 @@ def set_queue(
 
     What runs beyond a new limit goes on. Raises NotFound.
     """
-    queue = _locked(session, name)
+    queue = get_queue(session, name, locked=True)
     wanted = {"weight": UNCHANGED if weight is None else weight, "max_running": max_running}
     wanted |= {"max_running_per_user": max_running_per_user}
     changes = {key: value for key, value in wanted.items() if not isinstance(value, Unchanged)}

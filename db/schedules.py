@@ -8,6 +8,7 @@ from sqlalchemy import and_, delete, func, select
 from sqlalchemy.orm import Session
 
 from db.moves import add_event
+from db.periods import ALWAYS, Period
 from db.tables import Job, PipelineRun, Schedule, ScheduleRun
 from db.telling import tell
 from pixmill.errors import NotFound
@@ -134,13 +135,13 @@ def schedule_lines(session: Session, names: Sequence[str] | None = None) -> list
     ]
 
 
-def run_lines(session: Session, schedule_id: int, *, limit: int) -> list[RunLine]:
+def run_lines(session: Session, schedule_id: int, *, limit: int, period: Period = ALWAYS) -> list[RunLine]:
     """The last runs of a schedule, the newest first."""
     statement = (
         select(ScheduleRun, Job.state, PipelineRun)
         .outerjoin(Job, Job.id == ScheduleRun.job_id)
         .outerjoin(PipelineRun, _SAME_RUN)
-        .where(ScheduleRun.schedule_id == schedule_id)
+        .where(ScheduleRun.schedule_id == schedule_id, *period.bounds(ScheduleRun.scheduled_for))
         .order_by(ScheduleRun.scheduled_for.desc())
         .limit(limit)
     )

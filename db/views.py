@@ -11,6 +11,7 @@ from db.ends import attempt_ends
 from db.jobs import get_job
 from db.moves import LARGEST_ID
 from db.outputs import FILE_ROLES
+from db.periods import ALWAYS, Period
 from db.pipelines import Place, places_of_jobs
 from db.progress import image_rate, seconds_by_stage
 from db.tables import (
@@ -44,6 +45,7 @@ class JobFilter:
     queues: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
     before: int | None = None  # only ids below this one: the next page of a list that goes backwards
+    submitted: Period = ALWAYS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,12 @@ def list_jobs(session: Session, chosen: JobFilter, limit: int | None, recent: in
         statement = statement.where(Job.state.in_(ACTIVE) | Job.id.in_(recent_ids))
     jobs = list(session.scalars(statement.order_by(Job.id.desc()).limit(limit)))
     return _lines(session, jobs[::-1])
+
+
+def next_jobs(session: Session, chosen: JobFilter, after: int, limit: int) -> list[JobLine]:
+    """The first `limit` jobs with an id above `after`, by id."""
+    statement = _filtered(chosen).where(Job.id > after).order_by(Job.id).limit(limit)
+    return _lines(session, list(session.scalars(statement)))
 
 
 def job_line(session: Session, job_id: int) -> JobLine:
@@ -102,7 +110,7 @@ def chosen_jobs(session: Session, chosen: JobFilter) -> list[JobHead]:
 
 
 def _filtered(chosen: JobFilter) -> Select[Job]:
-    statement = select(Job)
+    statement = select(Job).where(*chosen.submitted.bounds(Job.submitted_at))
     if chosen.states:
         statement = statement.where(Job.state.in_(chosen.states))
     if chosen.kinds:

@@ -1,6 +1,10 @@
 """Times: always aware, always UTC inside; one parser and one way to write them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+
+from pixmill.quantities import parse_seconds
+
+_DAYS_AGO = {"today": 0, "midnight": 0, "yesterday": 1}
 
 
 def parse_time(text: str) -> datetime:
@@ -21,6 +25,44 @@ def parse_time(text: str) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{text!r} lies outside the years 1 to 9999") from None
+
+
+def parse_past(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:
+    """A moment as people name it, as UTC: `2h` ago, `now`, `today`, `midnight`, `yesterday`, a date, an RFC 3339 time.
+
+    Days begin at midnight by the clocks of `zone`, or else of this host. Raises ValueError.
+
+    >>> noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    >>> parse_past("2h", noon).isoformat()
+    '2026-11-22T10:00:00+00:00'
+    >>> parse_past("yesterday", noon, UTC).isoformat(), parse_past("2026-11-01", noon, UTC).isoformat()
+    ('2026-11-21T00:00:00+00:00', '2026-11-01T00:00:00+00:00')
+    """
+    if text == "now":
+        return now
+    if text in _DAYS_AGO:
+        return _midnight(now.astimezone(zone).date() - timedelta(days=_DAYS_AGO[text]), zone)
+    try:
+        return now - timedelta(seconds=parse_seconds(text))
+    except (ValueError, OverflowError):
+        return _written(text, zone)
+
+
+def _written(text: str, zone: tzinfo | None) -> datetime:
+    try:
+        return _midnight(date.fromisoformat(text), zone)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        known = "or like 2h, today, yesterday, 2026-11-21"
+        raise ValueError(f"{error}, {known}" if "not a time" in str(error) else str(error)) from None
+
+
+def _midnight(day: date, zone: tzinfo | None) -> datetime:
+    # Without a zone the clocks of this host are meant, by the offset that they have on that day.
+    return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
 
 
 def write_time(moment: datetime) -> str:

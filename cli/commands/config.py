@@ -1,13 +1,24 @@
 """`pixmill config`: the settings in force."""
 
+from dataclasses import replace
+
 import click
 
 from cli.context import Workspace, pass_workspace
-from cli.output import Column, print_list, print_table
-from cli.params import examples, output_option
+from cli.lazy import NamedGroup
+from cli.listing import Listing, Shape, Telling, listing_options, print_listing
+from cli.output import Column
+from cli.params import examples
+
+COLUMNS = [
+    Column(title="SETTING"),
+    Column(title="VALUE", shrinks=True),
+    Column(title="SOURCE", shrinks=True, wide=True),
+]
+LISTING = Listing(schema="settings", columns=COLUMNS)
 
 
-@click.group("config", epilog=examples("pixmill config show --sources"))
+@click.group("config", cls=NamedGroup, epilog=examples("pixmill config show --sources"))
 def command() -> None:
     """Settings, and where they come from."""
 
@@ -16,21 +27,22 @@ def command() -> None:
     "show", epilog=examples("pixmill config show --sources", "PIXMILL_HOME=/data/pixmill pixmill config show")
 )
 @click.option("--sources", is_flag=True, help="Also tell which flag, variable or file set each.")
-@output_option("table", "json")
+@listing_options(LISTING)
 @pass_workspace
-def show(workspace: Workspace, sources: bool, output_format: str) -> None:
+def show(workspace: Workspace, sources: bool, shape: Shape) -> None:
     """Show the settings in force.
 
     Strongest first: flags, PIXMILL_* variables, PIXMILL_*_FILE variables (which name a file that holds the value),
     ./pixmill.toml (or --config), the user's and the system's config.toml, defaults. Secrets are masked.
     """
-    rows = _rows(workspace)
-    if output_format == "json":
-        print_list("settings", [dict(zip(("key", "value", "source"), row, strict=True)) for row in rows])
-        return
-    columns = [Column(title="SETTING"), Column(title="VALUE", shrinks=True), Column(title="SOURCE", shrinks=True)]
-    shown = 3 if sources else 2
-    print_table(columns[:shown], [row[:shown] for row in rows], empty="no settings")
+    telling = Telling[tuple[str, str, str]](
+        to_json=lambda row: dict(zip(("key", "value", "source"), row, strict=True)),
+        row=list,
+        ident=lambda row: row[0],
+    )
+    if sources and shape.output_format == "table":
+        shape = replace(shape, output_format="wide")
+    print_listing(LISTING, shape, _rows(workspace), telling, empty="no settings")
 
 
 def _rows(workspace: Workspace) -> list[tuple[str, str, str]]:

@@ -7,18 +7,19 @@ import click
 
 from cli.asking import confirm_by_name
 from cli.context import Workspace, pass_workspace, user_name
+from cli.formatting import ago, stamp
+from cli.lazy import NamedGroup
+from cli.listing import Listing, Shape, Telling, listing_options, print_listing
 from cli.output import (
     Column,
     print_fields,
     print_item,
-    print_list,
-    print_table,
     print_title,
     say,
     say_next,
 )
 from cli.params import examples, output_option
-from client.wording import age, count, plural, utc
+from client.wording import count, plural
 from pixmill.datasets import SHOWN_DIGITS
 from pixmill.errors import UserError
 from pixmill.names import NAME_PATTERN
@@ -38,11 +39,14 @@ COLUMNS = [
     Column(title="BY", dropped=2),
     Column(title="AGE", align="right"),
 ]
+LISTING = Listing(schema="dataset_list", columns=COLUMNS)
 
 SHOWN_BAD_IMAGES = 5
 
 
-@click.group("dataset", epilog=examples("pixmill dataset add galaxies folder:/data/galaxies --image-size 32"))
+@click.group(
+    "dataset", cls=NamedGroup, epilog=examples("pixmill dataset add galaxies folder:/data/galaxies --image-size 32")
+)
 def command() -> None:
     """Real images under a name of your own, for `--dataset NAME`.
 
@@ -121,23 +125,19 @@ def _check_name(name: str) -> None:
 
 
 @command.command("ls", epilog=examples("pixmill dataset ls", "pixmill dataset ls -o json"))
-@output_option("table", "json", "ids")
+@listing_options(LISTING)
 @pass_workspace
-def ls(workspace: Workspace, output_format: str) -> None:
+def ls(workspace: Workspace, shape: Shape) -> None:
     """List the registered data sets; `-o ids` prints their names."""
     from db.datasets import registered_datasets
     from db.workers import database_time
 
     with workspace.database.read() as session:
         rows, at = registered_datasets(session), database_time(session)
-    if output_format == "json":
-        print_list("dataset_list", [_json(row) for row in rows])
-    elif output_format == "ids":
-        for row in rows:
-            click.echo(row.name)
-    else:
-        empty = "no data set is registered yet: pixmill dataset add --help"
-        print_table(COLUMNS, [_row(row, at) for row in rows], empty=empty)
+    telling: Telling[RegisteredDataset] = Telling(
+        to_json=_json, row=lambda row: _row(row, at), ident=lambda row: row.name
+    )
+    print_listing(LISTING, shape, rows, telling, empty="no data set is registered yet: pixmill dataset add --help")
 
 
 def _row(row: "RegisteredDataset", at: "datetime") -> list[str]:
@@ -149,7 +149,7 @@ def _row(row: "RegisteredDataset", at: "datetime") -> list[str]:
         str(len(row.description["classes"]) or "–"),
         _short(row),
         row.user_name,
-        age(row.added_at, at),
+        ago(row.added_at, at),
     ]
 
 
@@ -212,7 +212,7 @@ def _fields(row: "RegisteredDataset") -> dict[str, str]:
         "bad images": f"{described['bad_images']:,} ({row.on_bad_image})",
         "fingerprint": row.content_fingerprint,
         "as pixels": row.fingerprint,
-        "added": f"{utc(row.added_at)} by {row.user_name}",
+        "added": f"{stamp(row.added_at)} by {row.user_name}",
     }
     for number, (path, reason) in enumerate(described["bad_images_named"][:SHOWN_BAD_IMAGES], start=1):
         fields[f"bad image {number}"] = f"{path}: {reason}"

@@ -3,12 +3,13 @@
 import click
 
 from cli.context import Workspace, pass_workspace
+from cli.lazy import NamedGroup
 from cli.output import print_fields, print_item, say
 from cli.params import examples, output_option
 from pixmill.errors import SchemaMismatch
 
 
-@click.group("db", epilog=examples("pixmill db status"))
+@click.group("db", cls=NamedGroup, epilog=examples("pixmill db status"))
 def command() -> None:
     """The database's schema."""
 

@@ -5,10 +5,12 @@ import click
 from cli.context import Workspace, pass_workspace, user_name
 from cli.devices import device_rows
 from cli.draining import drain_options, say_drained
-from cli.output import Column, print_list, print_table, say
-from cli.params import examples, output_option
+from cli.lazy import NamedGroup
+from cli.listing import Listing, Shape, Telling, listing_options, print_listing
+from cli.output import Column, say
+from cli.params import examples
 from cli.poking import poke_scheduler
-from client.fleet import find_member, fleet_of
+from client.fleet import Member, find_member, fleet_of, full_name
 
 COLUMNS = [
     Column(title="DEVICE"),
@@ -20,27 +22,28 @@ COLUMNS = [
     Column(title="SEEN", align="right", dropped=2),
     Column(title="REASON", shrinks=True, least=12),
 ]
+LISTING = Listing(schema="device_list", columns=COLUMNS)
 
 
-@click.group("device", epilog=examples("pixmill device ls", "pixmill device drain cuda:0 --reason 'new driver'"))
+@click.group(
+    "device", cls=NamedGroup, epilog=examples("pixmill device ls", "pixmill device drain cuda:0 --reason 'new driver'")
+)
 def command() -> None:
     """CPUs and GPUs that work, or once worked, for this database."""
 
 
 @command.command("ls", epilog=examples("pixmill device ls", "pixmill device ls -o json"))
-@output_option("table", "json")
+@listing_options(LISTING)
 @pass_workspace
-def ls(workspace: Workspace, output_format: str) -> None:
+def ls(workspace: Workspace, shape: Shape) -> None:
     """List devices, what they do, and why they do not.
 
     free; busy; draining (it ends what it runs, and takes no more); drained (an operator keeps it free); deaf (its
     worker hears no wake-ups); silent (its worker stopped answering); down (its worker has ended).
     """
-    fleet = fleet_of(workspace)
-    if output_format == "json":
-        print_list("device_list", [member.device_json() for member in fleet])
-        return
-    print_table(COLUMNS, device_rows(fleet), empty="no worker has ever run here; start some: pixmill up")
+    telling = Telling(to_json=Member.device_json, row=lambda member: device_rows([member])[0], ident=full_name)
+    empty = "no worker has ever run here; start some: pixmill up"
+    print_listing(LISTING, shape, fleet_of(workspace), telling, empty=empty)
 
 
 @command.command(

@@ -8,6 +8,7 @@ import click
 from cli.asking import confirm
 from cli.context import Workspace, pass_workspace, user_name
 from cli.errors import report
+from cli.lazy import NamedGroup
 from cli.output import Column, Row, print_fields, print_item, print_table, print_title, say
 from cli.params import SPAN, Command, Parsed, examples, output_option, stacked
 from client.wording import count, files_text, plural, size
@@ -54,7 +55,7 @@ def what_goes(function: Command) -> Command:
     return stacked(options)(function)
 
 
-@click.group("gc", epilog=examples("pixmill gc plan", "pixmill gc run"))
+@click.group("gc", cls=NamedGroup, epilog=examples("pixmill gc plan", "pixmill gc run"))
 def command() -> None:
     """Remove files of attempts, and objects in a bucket, that no row in the database refers to.
 

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
-from cli.output import print_ids, print_item, print_list, print_table, say
-from cli.params import examples, output_option
+from cli.lazy import NamedGroup
+from cli.listing import Shape, Telling, listing_options, print_listing
+from cli.notifications import LISTING
+from cli.output import print_item, say
+from cli.params import examples, output_option, period_options
 from pixmill.errors import ConfigError, PixmillError
 
 if TYPE_CHECKING:
+    from db.tables import Notification
     from pixmill.settings import NotifySettings
     from scheduler.webhook import Answer
 
@@ -20,7 +24,7 @@ STATES = ("waiting", "sent", "failed", "skipped")
 TEST = "test"  # the type of what `notify test` sends
 
 
-@click.group("notify", epilog=examples("pixmill notify test", "pixmill notify ls --state failed"))
+@click.group("notify", cls=NamedGroup, epilog=examples("pixmill notify test", "pixmill notify ls --state failed"))
 def command() -> None:
     """Notifications: what operators are told by webhook, as the settings of [notify] say."""
 
@@ -28,25 +32,34 @@ def command() -> None:
 @command.command("ls", epilog=examples("pixmill notify ls", "pixmill notify ls --state failed -o ids"))
 @click.option("--state", type=click.Choice(STATES), help="Only those; failed: given up.")
 @click.option("-n", "count", type=click.IntRange(min=1), default=50, show_default=True, help="How many.")
-@output_option("table", "json", "ids")
+@period_options("those added")
+@listing_options(LISTING)
 @pass_workspace
-def ls(workspace: Workspace, state: str | None, count: int, output_format: str) -> None:
+def ls(
+    workspace: Workspace,
+    state: str | None,
+    count: int,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    shape: Shape,
+) -> None:
     """List notifications, the newest first: what was sent, waits, was given up or skipped, and why."""
-    from cli.notifications import COLUMNS, notification_row
+    from cli.notifications import notification_row
     from client.notifications import notification_json
     from db.notifications import list_notifications
+    from db.periods import Period
     from db.workers import database_time
     from pixmill.notifications import NotificationState
 
     with workspace.database.read() as session:
         chosen = NotificationState(state) if state else None
-        rows, at = list_notifications(session, state=chosen, limit=count), database_time(session)
-    if output_format == "json":
-        print_list("notification_list", [notification_json(row) for row in rows])
-    elif output_format == "ids":
-        print_ids([row.id for row in rows])
-    else:
-        print_table(COLUMNS, [notification_row(row, at) for row in rows], empty="nothing that anybody is told of")
+        added = Period(since=since, until=until)
+        rows, at = list_notifications(session, state=chosen, limit=count, added=added), database_time(session)
+    telling: Telling[Notification] = Telling(
+        to_json=notification_json, row=lambda row: notification_row(row, at), ident=lambda row: row.id
+    )
+    print_listing(LISTING, shape, rows, telling, empty="nothing that anybody is told of")
 
 
 @command.command("test", epilog=examples("pixmill notify test", "pixmill notify test -o json"))

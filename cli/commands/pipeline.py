@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
-from cli.output import print_ids, print_item, print_list, print_table, say, say_next
-from cli.params import PAIR, SPAN, examples, output_option
+from cli.lazy import NamedGroup
+from cli.listing import Shape, Telling, listing_options, print_listing
+from cli.output import print_ids, print_item, say, say_next
+from cli.params import PAIR, SPAN, examples, output_option, period_options
+from cli.pipelines import LISTING
 from cli.poking import poke_scheduler
 from pixmill.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
+    from db.pipelines import RunView
     from pixmill.pipelines import PipelineSpec
 
 run_argument = click.argument("run_id", metavar="RUN", type=click.IntRange(min=1))
@@ -24,6 +29,7 @@ reason_option = click.option("--reason", metavar="TEXT", help="Why; it is kept b
 
 @click.group(
     "pipeline",
+    cls=NamedGroup,
     epilog=examples("pixmill pipeline run -f night.yaml --set images=100k", "pixmill pipeline show 3"),
 )
 def command() -> None:
@@ -124,24 +130,32 @@ def check(workspace: Workspace, source: str, params: "Sequence[tuple[str, str]]"
 @command.command("ls", epilog=examples("pixmill pipeline ls", "pixmill pipeline ls --name night -n 50 -o json"))
 @click.option("--name", help="Only runs of this pipeline.")
 @click.option("-n", "count", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs.")
-@output_option("table", "json", "ids")
+@period_options("runs begun")
+@listing_options(LISTING)
 @pass_workspace
-def ls(workspace: Workspace, name: str | None, count: int, output_format: str) -> None:
+def ls(
+    workspace: Workspace,
+    name: str | None,
+    count: int,
+    *,
+    since: "datetime | None",
+    until: "datetime | None",
+    shape: Shape,
+) -> None:
     """List runs, the oldest first: how they stand, and why they ended so."""
-    from cli.pipelines import COLUMNS, run_row
+    from cli.pipelines import run_row
     from client.pipelines import run_json
+    from db.periods import Period
     from db.pipelines import view_runs
     from db.workers import database_time
 
     with workspace.database.read() as session:
-        views, at = view_runs(session, count, name)[::-1], database_time(session)
-    match output_format:
-        case "json":
-            print_list("pipeline_run_list", [run_json(view) for view in views])
-        case "ids":
-            print_ids([view.run.id for view in views])
-        case _:
-            print_table(COLUMNS, [run_row(view, at) for view in views], empty="no pipeline has run yet")
+        begun = Period(since=since, until=until)
+        views, at = view_runs(session, count, name, begun)[::-1], database_time(session)
+    telling: Telling[RunView] = Telling(
+        to_json=run_json, row=lambda view: run_row(view, at), ident=lambda view: view.run.id
+    )
+    print_listing(LISTING, shape, views, telling, empty="no pipeline has run yet")
 
 
 @command.command("show", epilog=examples("pixmill pipeline show 3", "pixmill pipeline show 3 --spec > night.yaml"))

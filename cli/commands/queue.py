@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
-from cli.output import Column, print_list, print_table, say
-from cli.params import LIMIT, NO_LIMIT, WEIGHT, examples, output_option
+from cli.lazy import NamedGroup
+from cli.listing import Listing, Shape, Telling, listing_options, print_listing
+from cli.output import Column, say
+from cli.params import LIMIT, NO_LIMIT, WEIGHT, examples
 from cli.poking import poke_scheduler
 from client.wording import plural
 
@@ -26,10 +28,12 @@ COLUMNS = [
     Column(title="WEIGHT", align="right", dropped=3),
     Column(title="REASON", shrinks=True),
 ]
+LISTING = Listing(schema="queue_list", columns=COLUMNS)
 
 
 @click.group(
     "queue",
+    cls=NamedGroup,
     epilog=examples(
         "pixmill queue pause default --reason 'new driver'", "pixmill queue set bulk --max-running 4 --weight 0.5"
     ),
@@ -39,9 +43,9 @@ def command() -> None:
 
 
 @command.command("ls", epilog=examples("pixmill queue ls", "pixmill queue ls -o json"))
-@output_option("table", "json")
+@listing_options(LISTING)
 @pass_workspace
-def ls(workspace: Workspace, output_format: str) -> None:
+def ls(workspace: Workspace, shape: Shape) -> None:
     """List queues: their unfinished jobs by state, their limits and their weight.
 
     TASKS are those that run or are about to, of at most so many; PER USER is the limit for each user. A queue is full
@@ -56,10 +60,8 @@ def ls(workspace: Workspace, output_format: str) -> None:
         for (queue, _user), count in active_tasks(session).items():
             active[queue] += count
     items = [_item(line, active[line.queue.name]) for line in lines]
-    if output_format == "json":
-        print_list("queue_list", items)
-        return
-    print_table(COLUMNS, [_row(item) for item in items], empty="no queue yet: the first job makes it")
+    telling = Telling[dict[str, Any]](to_json=dict, row=_row, ident=lambda item: item["name"])
+    print_listing(LISTING, shape, items, telling, empty="no queue yet: the first job makes it")
 
 
 def _item(line: "QueueLine", tasks: int) -> dict[str, Any]:

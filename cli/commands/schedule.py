@@ -8,26 +8,33 @@ import click
 from cli.asking import confirm_by_name
 from cli.context import Workspace, pass_workspace, user_name
 from cli.joboptions import QUEUEING
+from cli.lazy import NamedGroup
+from cli.listing import Shape, Telling, listing_options, print_listing
 from cli.output import (
     print_fields,
     print_ids,
     print_item,
-    print_list,
     print_table,
     print_title,
     say,
     say_next,
 )
-from cli.params import PAIR, SPAN, examples, output_option, stacked
+from cli.params import PAIR, SPAN, examples, output_option, period_options, stacked
 from cli.poking import poke_scheduler
+from cli.schedules import LISTING, NEXT_LISTING, RUN_LISTING
 from pixmill.pipelines import is_pipeline
 from pixmill.schedules import Catchup, Overlap
+from pixmill.times import write_time
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.orm import Session
 
+    from db.schedules import RunLine, ScheduleLine
     from db.tables import Schedule
     from scheduler.scheduled import Started
+    from scheduler.schedules import Due
 
 SHOWN_RUNS = 5
 MOST_TIMES = 1000
@@ -35,6 +42,7 @@ MOST_TIMES = 1000
 
 @click.group(
     "schedule",
+    cls=NamedGroup,
     epilog=examples(
         "pixmill schedule add nightly --cron '0 2 * * *' --zone Europe/Zurich -f retrain.yaml",
         "pixmill schedule next nightly -n 10",
@@ -137,23 +145,21 @@ def _say_added(schedule: "Schedule", *, is_new: bool) -> None:
 
 
 @command.command("ls", epilog=examples("pixmill schedule ls", "pixmill schedule ls -o json"))
-@output_option("table", "json")
+@listing_options(LISTING)
 @pass_workspace
-def ls(workspace: Workspace, output_format: str) -> None:
+def ls(workspace: Workspace, shape: Shape) -> None:
     """List schedules: when they run next, and what became of their last run."""
-    from cli.schedules import COLUMNS, schedule_row
+    from cli.schedules import schedule_row
     from client.schedules import schedule_json
     from db.schedules import schedule_lines
     from db.workers import database_time
 
     with workspace.database.read() as session:
         lines, at = schedule_lines(session), database_time(session)
-    if output_format == "json":
-        print_list("schedule_list", [schedule_json(line) for line in lines])
-        return
-    print_table(
-        COLUMNS, [schedule_row(line, at) for line in lines], empty="no schedule yet: pixmill schedule add --help"
+    telling: Telling[ScheduleLine] = Telling(
+        to_json=schedule_json, row=lambda line: schedule_row(line, at), ident=lambda line: line.schedule.name
     )
+    print_listing(LISTING, shape, lines, telling, empty="no schedule yet: pixmill schedule add --help")
 
 
 @command.command("show", epilog=examples("pixmill schedule show nightly", "pixmill schedule show nightly --spec"))
@@ -197,15 +203,15 @@ def show(workspace: Workspace, name: str, output_format: str, *, as_spec: bool) 
 @command.command("next", epilog=examples("pixmill schedule next", "pixmill schedule next nightly -n 20"))
 @click.argument("name", required=False)
 @click.option("-n", "count", type=click.IntRange(1, MOST_TIMES), default=5, show_default=True, help="How many times.")
-@output_option("table", "json")
+@listing_options(NEXT_LISTING)
 @pass_workspace
-def next_(workspace: Workspace, name: str | None, count: int, output_format: str) -> None:
+def next_(workspace: Workspace, name: str | None, count: int, shape: Shape) -> None:
     """Show the next times of one schedule or of all, by the clocks of the zone, with their offset from UTC.
 
     In spring a fixed time that does not exist becomes the first one that does; in autumn, of one that comes twice the
     first counts.
     """
-    from cli.schedules import NEXT_COLUMNS, due_row
+    from cli.schedules import due_row
     from client.schedules import coming_times, due_json
     from db.schedules import get_schedule, schedule_lines
     from db.workers import database_time
@@ -213,11 +219,12 @@ def next_(workspace: Workspace, name: str | None, count: int, output_format: str
     with workspace.database.read() as session:
         at = database_time(session)
         schedules = [get_schedule(session, name)] if name else [line.schedule for line in schedule_lines(session)]
-    coming = coming_times(schedules, count)
-    if output_format == "json":
-        print_list("schedule_time_list", [due_json(schedule, due) for schedule, due in coming])
-        return
-    print_table(NEXT_COLUMNS, [due_row(schedule, due, at) for schedule, due in coming], empty="nothing is scheduled")
+    telling: Telling[tuple[Schedule, Due]] = Telling(
+        to_json=lambda pair: due_json(*pair),
+        row=lambda pair: due_row(*pair, at),
+        ident=lambda pair: write_time(pair[1].logical),
+    )
+    print_listing(NEXT_LISTING, shape, coming_times(schedules, count), telling, empty="nothing is scheduled")
 
 
 @command.command(
@@ -284,21 +291,33 @@ def resume_(workspace: Workspace, name: str, reason: str | None) -> None:
 )
 @click.argument("name")
 @click.option("-n", "count", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs.")
-@output_option("table", "json")
+@period_options("times")
+@listing_options(RUN_LISTING)
 @pass_workspace
-def history(workspace: Workspace, name: str, count: int, output_format: str) -> None:
+def history(
+    workspace: Workspace,
+    name: str,
+    count: int,
+    *,
+    since: "datetime | None",
+    until: "datetime | None",
+    shape: Shape,
+) -> None:
     """Show what became of each time, the latest first: its job, or why there is none."""
-    from cli.schedules import RUN_COLUMNS, run_row
+    from cli.schedules import run_row
     from client.schedules import run_json
+    from db.periods import Period
     from db.schedules import get_schedule, run_lines
 
     with workspace.database.read() as session:
         schedule = get_schedule(session, name)
-        runs = run_lines(session, schedule.id, limit=count)
-    if output_format == "json":
-        print_list("schedule_run_list", [run_json(schedule, line) for line in runs])
-        return
-    print_table(RUN_COLUMNS, [run_row(schedule, line) for line in runs], empty=f"schedule {name} has not run yet")
+        runs = run_lines(session, schedule.id, limit=count, period=Period(since=since, until=until))
+    telling: Telling[RunLine] = Telling(
+        to_json=lambda line: run_json(schedule, line),
+        row=lambda line: run_row(schedule, line),
+        ident=lambda line: write_time(line.run.scheduled_for),
+    )
+    print_listing(RUN_LISTING, shape, runs, telling, empty=f"schedule {name} has not run yet")
 
 
 @command.command("rm", epilog=examples("pixmill schedule rm nightly"))

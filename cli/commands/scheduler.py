@@ -3,10 +3,11 @@
 import click
 
 from cli.context import Workspace, pass_workspace
+from cli.lazy import NamedGroup
 from cli.params import examples
 
 
-@click.group("scheduler", epilog=examples("pixmill scheduler run"))
+@click.group("scheduler", cls=NamedGroup, epilog=examples("pixmill scheduler run"))
 def command() -> None:
     """The process that decides what runs when."""
 

@@ -6,6 +6,7 @@ import click
 
 from cli.context import Workspace
 from cli.devices import device_rows
+from cli.listing import utc_option
 from cli.output import Column, print_item, print_table, print_title
 from cli.params import examples, output_option
 
@@ -30,6 +31,7 @@ DEVICE_COLUMNS = [
     epilog=examples("pixmill status", "pixmill status -o json", "pixmill status -o prometheus > pixmill.prom.new"),
 )
 @output_option("text", "json", "prometheus")
+@utc_option
 @click.pass_context
 def command(ctx: click.Context, output_format: str) -> None:
     """Show database, broker, scheduler, workers, queues and disk; rc 1 when something needs attention.

@@ -6,10 +6,13 @@ import click
 
 from cli.context import Workspace, pass_workspace, user_name
 from cli.draining import drain_options, say_drained
-from cli.output import Column, print_list, print_table, say
-from cli.params import SPAN, examples, output_option
+from cli.formatting import ago
+from cli.lazy import NamedGroup
+from cli.listing import Listing, Shape, Telling, listing_options, print_listing
+from cli.output import Column, say
+from cli.params import SPAN, examples
 from cli.poking import poke_scheduler
-from client.fleet import Member, find_member, fleet_of
+from client.fleet import Member, find_member, fleet_of, full_name
 from client.wording import age
 
 COLUMNS = [
@@ -23,9 +26,10 @@ COLUMNS = [
     Column(title="VERSION", dropped=3),
     Column(title="REASON", shrinks=True, least=12),
 ]
+LISTING = Listing(schema="worker_list", columns=COLUMNS)
 
 
-@click.group("worker", epilog=examples("pixmill worker ls", "pixmill worker check"))
+@click.group("worker", cls=NamedGroup, epilog=examples("pixmill worker ls", "pixmill worker check"))
 def command() -> None:
     """The processes that do the work, one a device or one for several devices."""
 
@@ -57,21 +61,17 @@ def start(workspace: Workspace, device: str) -> None:
 
 
 @command.command("ls", epilog=examples("pixmill worker ls", "pixmill worker ls -o json"))
-@output_option("table", "json")
+@listing_options(LISTING)
 @pass_workspace
-def ls(workspace: Workspace, output_format: str) -> None:
+def ls(workspace: Workspace, shape: Shape) -> None:
     """List the newest worker of each device.
 
     free; busy; draining (it ends what it runs, and takes no more); drained (an operator keeps it idle); deaf (it hears
     no wake-ups); silent (it stopped answering); down (it has ended).
     """
-    fleet = fleet_of(workspace)
-    if output_format == "json":
-        print_list("worker_list", [member.worker_json() for member in fleet])
-        return
-    print_table(
-        COLUMNS, [_row(member) for member in fleet], empty="no worker has ever run here; start some: pixmill up"
-    )
+    telling = Telling(to_json=Member.worker_json, row=_row, ident=full_name)
+    empty = "no worker has ever run here; start some: pixmill up"
+    print_listing(LISTING, shape, fleet_of(workspace), telling, empty=empty)
 
 
 def _row(member: Member) -> list[str]:
@@ -81,8 +81,8 @@ def _row(member: Member) -> list[str]:
         worker.name,
         member.state,
         str(member.job_id or "–"),
-        age(worker.seen_at, member.at),
-        age(worker.started_at, worker.stopped_at or member.at),
+        ago(worker.seen_at, member.at),
+        ago(worker.started_at, worker.stopped_at or member.at),
         str(worker.pid),
         worker.version,
         member.remark,

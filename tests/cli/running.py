@@ -17,6 +17,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from cli.main import command
+from tests.cli.envelopes import check_envelope
 
 REPOSITORY = Path(__file__).parents[2]
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -54,7 +55,10 @@ class Run:
         result = CliRunner().invoke(
             command, [str(arg) for arg in args], input=stdin, env=variables, prog_name="pixmill"
         )
-        return Outcome(result.exit_code, result.stdout, result.stderr)
+        out = result.stdout_bytes.decode()  # with the line ends that it has
+        if out.startswith(('{"schema": "pixmill.', '{\n  "schema": "pixmill.')):
+            check_envelope(out)
+        return Outcome(result.exit_code, out, result.stderr)
 
 
 def environment(**variables: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ import click
 
 from cli.context import Workspace, pass_workspace, user_name
 from cli.joboptions import QUEUEING, scalar
+from cli.lazy import NamedGroup
 from cli.params import BEGIN, CLASS_COUNTS, CLASS_WEIGHTS, COUNT, ENCODERS, FORMATS, JOB_ID, PAIR, examples, stacked
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -15,8 +16,12 @@ Number = TypeVar("Number", int, float)
 _FROM_FILE = "file"
 
 
-class SubmitGroup(click.Group):
+class SubmitGroup(NamedGroup):
     """Takes `submit -f FILE` without a kind: the file names it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The kinds."""
+        return [name for name in super().list_commands(ctx) if name != _FROM_FILE]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Insert the hidden command where the first argument is an option."""

@@ -6,11 +6,12 @@ from typing import Any
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
+from cli.lazy import NamedGroup
 from cli.modelacting import Shown, act_options, expect_option, tell_moves, transact_or_rehearse
 from cli.params import examples
 
 
-@click.group("alias", epilog=examples("pixmill model alias set digits@3 paper"))
+@click.group("alias", cls=NamedGroup, epilog=examples("pixmill model alias set digits@3 paper"))
 def command() -> None:
     """Names of your own for versions: `--model digits@paper`.
 

@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.context import Workspace, pass_workspace
-from cli.output import Column, print_list, print_table, say
-from cli.params import examples, output_option
-from client.wording import utc
+from cli.formatting import stamp
+from cli.listing import Listing, Shape, Telling, listing_options, print_listing
+from cli.output import Column, say
+from cli.params import examples, period_options
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from db.tables import ModelEvent
 
 COLUMNS = [
@@ -23,37 +26,47 @@ COLUMNS = [
     Column(title="EVIDENCE", dropped=1),
     Column(title="REASON", shrinks=True, least=16),
 ]
+LISTING = Listing(schema="model_history", columns=COLUMNS)
 
 
 @click.command("history", epilog=examples("pixmill model history digits", "pixmill model history digits -o json"))
 @click.argument("name")
 @click.option("--alias", help="Only the moves of this one.")
-@output_option("table", "json")
+@period_options("what was done")
+@listing_options(LISTING)
 @pass_workspace
-def command(workspace: Workspace, name: str, alias: str | None, output_format: str) -> None:
+def command(
+    workspace: Workspace,
+    name: str,
+    alias: str | None,
+    *,
+    since: "datetime | None",
+    until: "datetime | None",
+    shape: Shape,
+) -> None:
     """Show who moved which alias of a model, froze it or removed a version, when and why, the newest first.
 
     Nothing of it is ever changed, and its numbers have no gap. `-o json` has what each promotion rests on.
     """
     from client.modelfacts import event_json
     from db.aliases import frozen_text, model_events
+    from db.periods import Period
     from db.registry import get_model
 
     with workspace.database.read() as session:
         model = get_model(session, name)
-        events = [event for event in model_events(session, model.id) if alias is None or event.alias == alias]
-    if output_format == "json":
-        print_list("model_history", [event_json(event) for event in events])
-        return
-    print_table(COLUMNS, [_row(event) for event in events], empty=f"nothing of model {name} was moved yet")
-    if model.frozen:
+        events = model_events(session, model.id, Period(since=since, until=until))
+    events = [event for event in events if alias is None or event.alias == alias]
+    telling: Telling[ModelEvent] = Telling(to_json=event_json, row=_row, ident=lambda event: event.number)
+    print_listing(LISTING, shape, events, telling, empty=f"nothing of model {name} was moved yet")
+    if model.frozen and shape.is_table:
         say(frozen_text(model))
 
 
 def _row(event: "ModelEvent") -> list[str]:
     return [
         str(event.number),
-        utc(event.at),
+        stamp(event.at),
         event.actor,
         event.action,
         event.alias or "–",

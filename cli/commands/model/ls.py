@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.context import Workspace, pass_workspace
+from cli.listing import Listing, Shape, listing_options
 from cli.modelversions import origin_cells, print_versions, quality_cells
 from cli.output import Column
-from cli.params import examples, output_option
+from cli.params import examples
 from client.models import read_versions
 
 if TYPE_CHECKING:
@@ -29,13 +30,14 @@ COLUMNS = [
     Column(title="JOB", align="right"),
     Column(title="AGE", align="right"),
 ]
+LISTING = Listing(schema="model_list", columns=COLUMNS)
 
 
 @click.command("ls", epilog=examples("pixmill model ls", "pixmill model ls --name vae-digits -o json"))
 @click.option("--name", help="Only the versions of this model.")
-@output_option("table", "json", "ids")
+@listing_options(LISTING)
 @pass_workspace
-def command(workspace: Workspace, name: str | None, output_format: str) -> None:
+def command(workspace: Workspace, name: str | None, shape: Shape) -> None:
     """List the versions of all models, the newest of each first; `-o ids` prints their names.
 
     VALUE is the model's own measure of quality, named in METRIC: less is better, but of `accuracy` and `psnr` more.
@@ -43,7 +45,7 @@ def command(workspace: Workspace, name: str | None, output_format: str) -> None:
     with workspace.database.read() as session:
         versions = read_versions(session, name)
     empty = f"no model is called {name!r}" if name else "no model is trained yet: pixmill submit train --help"
-    print_versions(versions, output_format, COLUMNS, _row, empty=empty)
+    print_versions(LISTING, shape, versions, _row, empty=empty)
 
 
 def _row(version: "ModelVersion", aliases: Sequence[str], at: "datetime") -> list[str]:

@@ -5,22 +5,25 @@ from typing import Any
 
 import click
 
-from cli.output import Column, print_list, print_table
-from cli.params import examples, output_option
+from cli.listing import Listing, Shape, Telling, listing_options, print_listing
+from cli.output import Column
+from cli.params import examples
 
-PRESET_COLUMNS = [
+COLUMNS = [
     Column(title="PRESET"),
     Column(title="FAMILY"),
     Column(title="MINIMISES"),
     Column(title="SUMMARY", shrinks=True),
+    Column(title="PAPER", shrinks=True, wide=True),
+    Column(title="OPTIONS", shrinks=True, wide=True),
 ]
-PRESET_KEYS = ("name", "family", "objective", "summary", "paper")
-WIDE_PRESET_COLUMNS = [*PRESET_COLUMNS, Column(title="PAPER", shrinks=True), Column(title="OPTIONS", shrinks=True)]
+KEYS = ("name", "family", "objective", "summary", "paper")
+LISTING = Listing(schema="preset_list", columns=COLUMNS)
 
 
 @click.command("presets", epilog=examples("pixmill model presets", "pixmill model presets -o json"))
-@output_option("table", "wide", "json")
-def command(output_format: str) -> None:
+@listing_options(LISTING)
+def command(shape: Shape) -> None:
     """List what can be trained: --model takes the name, --set the options (`-o wide` shows them)."""
     from imagemodels.presets import PRESETS
 
@@ -35,12 +38,12 @@ def command(output_format: str) -> None:
         }
         for preset in PRESETS.values()
     ]
-    if output_format == "json":
-        print_list("preset_list", items)
-        return
-    rows = [[str(item[key]) for key in PRESET_KEYS] + [_options(item)] for item in items]
-    columns = WIDE_PRESET_COLUMNS if output_format == "wide" else PRESET_COLUMNS
-    print_table(columns, [row[: len(columns)] for row in rows], empty="no presets")
+    telling = Telling[dict[str, Any]](to_json=dict, row=_row, ident=lambda item: item["name"])
+    print_listing(LISTING, shape, items, telling, empty="no presets")
+
+
+def _row(item: dict[str, Any]) -> list[str]:
+    return [*(str(item[key]) for key in KEYS), _options(item)]
 
 
 def _options(item: dict[str, Any]) -> str:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.context import Workspace, pass_workspace
+from cli.listing import Listing, Shape, listing_options
 from cli.modelversions import origin_cells, print_versions, quality_cells
 from cli.output import Column, say
-from cli.params import examples, output_option
+from cli.params import examples
 from client.models import read_versions
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ COLUMNS = [
     Column(title="JOB", align="right"),
     Column(title="AGE", align="right"),
 ]
+LISTING = Listing(schema="model_list", columns=COLUMNS)
 DIGITS = 12  # of a hash
 
 
@@ -38,9 +40,9 @@ DIGITS = 12  # of a hash
 )
 @click.argument("name")
 @click.option("--all", "removed", is_flag=True, help="Those that were removed, too.")
-@output_option("table", "json", "ids")
+@listing_options(LISTING)
 @pass_workspace
-def command(workspace: Workspace, name: str, removed: bool, output_format: str) -> None:
+def command(workspace: Workspace, name: str, removed: bool, shape: Shape) -> None:
     """List the versions of one model, the newest first, with what each was made from.
 
     DATA, SPEC and CODE are the first digits of hashes: equal digits, equal data, spec or source.
@@ -51,8 +53,8 @@ def command(workspace: Workspace, name: str, removed: bool, output_format: str) 
     with workspace.database.read() as session:
         model = get_model(session, name)
         versions = read_versions(session, name, removed=removed)
-    print_versions(versions, output_format, COLUMNS, _row, empty=f"all versions of {name} were removed")
-    if model.frozen and output_format == "table":
+    print_versions(LISTING, shape, versions, _row, empty=f"all versions of {name} were removed")
+    if model.frozen and shape.is_table:
         say(frozen_text(model))
 
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.context import Workspace, pass_workspace
-from cli.output import Column, print_list, print_table
-from cli.params import examples, output_option
+from cli.listing import Listing, Shape, Telling, listing_options, print_listing
+from cli.output import Column
+from cli.params import examples
 from client.jobs import model_of
 from client.outputs import line_folder
 from client.wording import count, size
@@ -25,12 +26,13 @@ COLUMNS = [
     Column(title="SIZE", align="right"),
     Column(title="FOLDER"),
 ]
+LISTING = Listing(schema="output_list", columns=COLUMNS)
 
 
 @click.command("ls", epilog=examples("pixmill output ls", "pixmill output ls -o json"))
-@output_option("table", "json", "ids")
+@listing_options(LISTING)
 @pass_workspace
-def command(workspace: Workspace, output_format: str) -> None:
+def command(workspace: Workspace, shape: Shape) -> None:
     """List what generate, animate, edit, restore, compress and decompress jobs have made; complete at their success.
 
     FOLDER lies below the storage root (`pixmill config show`), or is the URL of one in a bucket.
@@ -39,15 +41,12 @@ def command(workspace: Workspace, output_format: str) -> None:
 
     with workspace.database.read() as session:
         lines = list_outputs(session)
-    if output_format == "json":
-        print_list("output_list", [_json(workspace, line) for line in lines])
-    elif output_format == "ids":
-        for line in lines:
-            click.echo(str(line.job.id))
-    else:
-        print_table(
-            COLUMNS, [_row(workspace, line) for line in lines], empty="no images yet: pixmill submit generate --help"
-        )
+    telling: Telling[OutputLine] = Telling(
+        to_json=lambda line: _json(workspace, line),
+        row=lambda line: _row(workspace, line),
+        ident=lambda line: line.job.id,
+    )
+    print_listing(LISTING, shape, lines, telling, empty="no images yet: pixmill submit generate --help")
 
 
 def _row(workspace: Workspace, line: "OutputLine") -> list[str]:

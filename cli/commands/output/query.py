@@ -1,8 +1,6 @@
 """`pixmill output query`: images by what the tables say of them."""
 
-import csv
 import json
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 import click
 
 from cli.context import Workspace, pass_workspace
+from cli.listing import LINES, csv_writer
 from cli.output import Column, print_item, print_table, say
 from cli.params import COUNT, JOB_ID, examples
 from client.outputs import find_output
@@ -43,7 +42,12 @@ Rows = Iterator[dict[str, Any]]
 @click.option("--limit", type=COUNT, metavar="ROWS", help="Show so many at most.  [default: of a table 50]")
 @click.option("--count", "only_count", is_flag=True, help="Print how many there are, and nothing else.")
 @click.option(
-    "-o", "output_format", type=click.Choice(["table", "json", "csv"]), default="table", help="How to print it."
+    "-o",
+    "output_format",
+    type=click.Choice(["table", "json", *LINES]),
+    default="table",
+    show_default=True,
+    help="How to print it.",
 )
 @pass_workspace
 def command(
@@ -64,9 +68,10 @@ def command(
     if only_count:
         _print_count(sum(1 for _row in rows), output_format)
         return
-    names = None if columns is None else [name.strip() for name in columns.split(",")]
+    names = None if columns is None or output_format == "ids" else [name.strip() for name in columns.split(",")]
     chosen = map(_chooser(names), rows)
-    {"json": _print_json, "csv": _print_csv, "table": _print_rows}[output_format](chosen, limit, names)
+    printers = {"json": _print_json, "ndjson": _print_lines, "csv": _print_csv, "ids": _print_ids, "table": _print_rows}
+    printers[output_format](chosen, limit, names)
 
 
 def _print_count(images: int, output_format: str) -> None:
@@ -102,8 +107,18 @@ def _print_json(rows: Iterable[dict[str, Any]], limit: int | None, _names: Seque
     click.echo('\n], "next": null}')
 
 
+def _print_lines(rows: Iterable[dict[str, Any]], limit: int | None, _names: Sequence[str] | None) -> None:
+    for row in islice(rows, limit):
+        click.echo(json.dumps(row))
+
+
+def _print_ids(rows: Iterable[dict[str, Any]], limit: int | None, _names: Sequence[str] | None) -> None:
+    for row in islice(rows, limit):
+        click.echo(str(row["index"]))
+
+
 def _print_csv(rows: Iterable[dict[str, Any]], limit: int | None, names: Sequence[str] | None) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = csv_writer()
     head = names
     if head is not None:
         writer.writerow(head)
