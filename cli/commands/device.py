@@ -10,6 +10,7 @@ from cli.listing import Listing, Shape, Telling, listing_options, print_listing
 from cli.output import Column, say
 from cli.params import examples
 from cli.poking import poke_scheduler
+from cli.watching import watchable
 from client.fleet import Member, find_member, fleet_of, full_name
 
 COLUMNS = [
@@ -33,6 +34,7 @@ def command() -> None:
 
 
 @command.command("ls", epilog=examples("pixmill device ls", "pixmill device ls -o json"))
+@watchable
 @listing_options(LISTING)
 @pass_workspace
 def ls(workspace: Workspace, shape: Shape) -> None:

@@ -12,6 +12,7 @@ from cli.output import print_ids, print_item, say, say_next
 from cli.params import PAIR, SPAN, examples, output_option, period_options
 from cli.pipelines import LISTING
 from cli.poking import poke_scheduler
+from cli.watching import watchable
 from pixmill.errors import UserError
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ def check(workspace: Workspace, source: str, params: "Sequence[tuple[str, str]]"
 @click.option("--name", help="Only runs of this pipeline.")
 @click.option("-n", "count", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs.")
 @period_options("runs begun")
+@watchable
 @listing_options(LISTING)
 @pass_workspace
 def ls(

@@ -12,6 +12,7 @@ from cli.listing import Listing, Shape, Telling, listing_options, print_listing
 from cli.output import Column, say
 from cli.params import LIMIT, NO_LIMIT, WEIGHT, examples
 from cli.poking import poke_scheduler
+from cli.watching import watchable
 from client.wording import plural
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def command() -> None:
 
 
 @command.command("ls", epilog=examples("pixmill queue ls", "pixmill queue ls -o json"))
+@watchable
 @listing_options(LISTING)
 @pass_workspace
 def ls(workspace: Workspace, shape: Shape) -> None:

@@ -9,6 +9,7 @@ from cli.devices import device_rows
 from cli.listing import utc_option
 from cli.output import Column, print_item, print_table, print_title
 from cli.params import examples, output_option
+from cli.watching import watchable
 
 if TYPE_CHECKING:
     from client.health import Check, Health
@@ -30,6 +31,7 @@ DEVICE_COLUMNS = [
     "status",
     epilog=examples("pixmill status", "pixmill status -o json", "pixmill status -o prometheus > pixmill.prom.new"),
 )
+@watchable
 @output_option("text", "json", "prometheus")
 @utc_option
 @click.pass_context

@@ -12,6 +12,7 @@ from cli.listing import Listing, Shape, Telling, listing_options, print_listing
 from cli.output import Column, say
 from cli.params import SPAN, examples
 from cli.poking import poke_scheduler
+from cli.watching import watchable
 from client.fleet import Member, find_member, fleet_of, full_name
 from client.wording import age
 
@@ -61,6 +62,7 @@ def start(workspace: Workspace, device: str) -> None:
 
 
 @command.command("ls", epilog=examples("pixmill worker ls", "pixmill worker ls -o json"))
+@watchable
 @listing_options(LISTING)
 @pass_workspace
 def ls(workspace: Workspace, shape: Shape) -> None:

@@ -12,6 +12,7 @@ from cli.listing import Shape, Telling, listing_options, print_listing
 from cli.output import print_ids, say
 from cli.params import JOB_ID, examples, filter_options
 from cli.selection import Selection, unknown_queue
+from cli.watching import watchable
 from client.jobs import PAGE, job_json, read_jobs
 from client.situation import Situation, read_situation
 
@@ -39,6 +40,7 @@ Seen = tuple["JobLine", Situation]
 @filter_options()
 @click.option("--limit", type=click.IntRange(min=1), help=f"At most so many, the newest.  [default: {LIMIT}]")
 @click.option("--before", type=JOB_ID, metavar="ID", help="Only jobs older than this one: the next page.")
+@watchable
 @listing_options(LISTING)
 @pass_workspace
 def command(workspace: Workspace, /, shape: Shape, everything: bool, limit: int | None, **filters: Any) -> None:
