@@ -2,10 +2,10 @@
 
 import click
 
-from cli.params import PAIR, SPAN
+from cli.params import PAIR, QUEUE, SPAN
 
 QUEUEING = (
-    click.option("--queue", help="Queue.  [default: default]"),
+    click.option("--queue", type=QUEUE, help="Queue.  [default: default]"),
     click.option(
         "--priority",
         type=int,

@@ -3,6 +3,7 @@
 What stands here is read at every call, so it names commands and imports none of them.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import click
 
+from cli.completing import VARIABLE, register_shells
 from cli.context import Workspace
 from cli.errors import run_reporting
 from cli.formatting import choose_utc
@@ -81,6 +83,8 @@ class RootGroup(LazyGroup):
     def main(self, args: Sequence[str] | None = None, *positional: Any, **extra: Any) -> Any:
         """Run a command line and exit."""
         begin_quickly()
+        if VARIABLE in os.environ:
+            register_shells()
         workspace = Workspace()
         extra = {"obj": workspace, **extra, "standalone_mode": False}
         run = super().main

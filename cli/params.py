@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from cli.completing import LiveId, LiveName
 from cli.formatting import is_in_utc
 from pixmill.quantities import parse_count, parse_seconds
 from pixmill.times import parse_past, parse_time, write_time
@@ -143,7 +144,19 @@ SPAN = Parsed("time span", parse_seconds)
 BEGIN = Parsed("time", parse_begin)
 MOMENT = Parsed("time", parse_moment)
 PAIR = Parsed("key=value", _parse_pair)
-JOB_ID = click.IntRange(min=1)
+JOB_ID = LiveId("job")
+RUN_ID = LiveId("pipeline run")
+NOTIFICATION_ID = LiveId("notification")
+QUEUE = LiveName("queue")
+DEVICE = LiveName("device")
+SCHEDULE = LiveName("schedule")
+DATASET = LiveName("dataset")
+PIPELINE = LiveName("pipeline", "schedule")
+MODEL_NAME = LiveName("model")
+MODEL = LiveName("model", "aliased", "version")
+ALIAS = LiveName("alias")
+PRESET = LiveName("preset")
+SCHEMA = LiveName("schema")
 PRIORITY = click.IntRange(-1000, 1000)
 
 
@@ -190,7 +203,9 @@ def filter_options(queue: str = "--queue") -> Callable[[Command], Command]:
         click.option(
             "-l", "--label", "labels", multiple=True, type=PAIR, help="Only jobs with this label; repeatable."
         ),
-        click.option(queue, "queues", multiple=True, metavar="NAME", help="Only jobs of this queue; repeatable."),
+        click.option(
+            queue, "queues", multiple=True, type=QUEUE, metavar="NAME", help="Only jobs of this queue; repeatable."
+        ),
         click.option("--user", "users", multiple=True, metavar="NAME", help="Only this user's jobs; repeatable."),
         period_options("jobs submitted"),
     ]

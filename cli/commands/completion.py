@@ -3,6 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
+from cli.completing import VARIABLE, register_shells
 from cli.params import examples
 
 
@@ -10,7 +11,8 @@ from cli.params import examples
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print a script that makes the shell complete pixmill's commands and options."""
+    """Print a script that makes the shell complete commands, options and the names of what is in the database."""
+    register_shells()
     completion = get_completion_class(shell)
     assert completion is not None
-    click.echo(completion(ctx.find_root().command, {}, "pixmill", "_PIXMILL_COMPLETE").source())
+    click.echo(completion(ctx.find_root().command, {}, "pixmill", VARIABLE).source())

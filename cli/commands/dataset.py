@@ -18,7 +18,7 @@ from cli.output import (
     say,
     say_next,
 )
-from cli.params import examples, output_option
+from cli.params import DATASET, MODEL, examples, output_option
 from client.wording import count, plural
 from pixmill.datasets import SHOWN_DIGITS
 from pixmill.errors import UserError
@@ -180,7 +180,7 @@ def _json(row: "RegisteredDataset") -> dict[str, Any]:
 
 
 @command.command("show", epilog=examples("pixmill dataset show galaxies", "pixmill dataset show galaxies -o json"))
-@click.argument("name")
+@click.argument("name", type=DATASET)
 @output_option("text", "json")
 @pass_workspace
 def show(workspace: Workspace, name: str, output_format: str) -> None:
@@ -220,7 +220,7 @@ def _fields(row: "RegisteredDataset") -> dict[str, str]:
 
 
 @command.command("verify", epilog=examples("pixmill dataset verify galaxies", "pixmill dataset verify --all"))
-@click.argument("name", required=False)
+@click.argument("name", required=False, type=DATASET)
 @click.option("--all", "everything", is_flag=True, help="Every registered data set.")
 @output_option("text", "json")
 @click.pass_context
@@ -257,8 +257,8 @@ def verify(ctx: click.Context, name: str | None, everything: bool, output_format
         "pixmill dataset drift galaxies --against galaxies-vae@champion",
     ),
 )
-@click.argument("names", metavar="NAME [NEWER]", nargs=-1, required=True)
-@click.option("--against", metavar="MODEL", help="Compare NAME with what this model was trained on.")
+@click.argument("names", metavar="NAME [NEWER]", type=DATASET, nargs=-1, required=True)
+@click.option("--against", type=MODEL, metavar="MODEL", help="Compare NAME with what this model was trained on.")
 @output_option("text", "json")
 @click.pass_context
 def drift(ctx: click.Context, names: tuple[str, ...], against: str | None, output_format: str) -> None:
@@ -280,7 +280,7 @@ def drift(ctx: click.Context, names: tuple[str, ...], against: str | None, outpu
 
 
 @command.command("rm", epilog=examples("pixmill dataset rm galaxies"))
-@click.argument("name")
+@click.argument("name", type=DATASET)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @pass_workspace
 def rm(workspace: Workspace, name: str, yes: bool) -> None:

@@ -8,7 +8,7 @@ from cli.draining import drain_options, say_drained
 from cli.lazy import NamedGroup
 from cli.listing import Listing, Shape, Telling, listing_options, print_listing
 from cli.output import Column, say
-from cli.params import examples
+from cli.params import DEVICE, examples
 from cli.poking import poke_scheduler
 from cli.watching import watchable
 from client.fleet import Member, find_member, fleet_of, full_name
@@ -54,7 +54,7 @@ def ls(workspace: Workspace, shape: Shape) -> None:
         "pixmill device drain cuda:0 --reason 'new driver'", "pixmill device drain node7:cuda:1 --reason fan --now"
     ),
 )
-@click.argument("name")
+@click.argument("name", type=DEVICE)
 @drain_options
 @pass_workspace
 def drain(workspace: Workspace, name: str, reason: str, now: bool) -> None:
@@ -73,7 +73,7 @@ def drain(workspace: Workspace, name: str, reason: str, now: bool) -> None:
 
 
 @command.command("resume", epilog=examples("pixmill device resume cuda:0", "pixmill device resume node7:cuda:1"))
-@click.argument("name")
+@click.argument("name", type=DEVICE)
 @click.option("--reason", metavar="TEXT", help="Why; it is kept beside who and when.")
 @pass_workspace
 def resume(workspace: Workspace, name: str, reason: str | None) -> None:

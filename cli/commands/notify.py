@@ -12,7 +12,7 @@ from cli.lazy import NamedGroup
 from cli.listing import Shape, Telling, listing_options, print_listing
 from cli.notifications import LISTING
 from cli.output import print_item, say
-from cli.params import examples, output_option, period_options
+from cli.params import NOTIFICATION_ID, examples, output_option, period_options
 from pixmill.errors import ConfigError, PixmillError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _origin(settings: "NotifySettings") -> str:
     "retry",
     epilog=examples("pixmill notify retry 7", "pixmill notify retry $(pixmill notify ls --state failed -o ids)"),
 )
-@click.argument("ids", metavar="ID…", type=click.IntRange(1, 2**63 - 1), nargs=-1, required=True)
+@click.argument("ids", metavar="ID…", type=NOTIFICATION_ID, nargs=-1, required=True)
 @pass_workspace
 def retry(workspace: Workspace, ids: tuple[int, ...]) -> None:
     """Let notifications that were given up, skipped or wait be sent now; all of these, or none.

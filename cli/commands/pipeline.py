@@ -9,7 +9,7 @@ from cli.context import Workspace, pass_workspace, user_name
 from cli.lazy import NamedGroup
 from cli.listing import Shape, Telling, listing_options, print_listing
 from cli.output import print_ids, print_item, say, say_next
-from cli.params import PAIR, SPAN, examples, output_option, period_options
+from cli.params import PAIR, PIPELINE, RUN_ID, SPAN, examples, output_option, period_options
 from cli.pipelines import LISTING
 from cli.poking import poke_scheduler
 from cli.watching import watchable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from db.pipelines import RunView
     from pixmill.pipelines import PipelineSpec
 
-run_argument = click.argument("run_id", metavar="RUN", type=click.IntRange(min=1))
+run_argument = click.argument("run_id", metavar="RUN", type=RUN_ID)
 set_option = click.option("--set", "params", multiple=True, type=PAIR, help="Parameter of the pipeline; repeatable.")
 wait_option = click.option("--wait", is_flag=True, help="Stay until the run has ended; the exit code says how.")
 reason_option = click.option("--reason", metavar="TEXT", help="Why; it is kept beside who and when.")
@@ -45,7 +45,7 @@ def command() -> None:
         "pixmill pipeline ls",
     ),
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, type=PIPELINE)
 @click.option("-f", "--file", "source", metavar="FILE", help="The pipeline: YAML, TOML or JSON; - is stdin.")
 @set_option
 @wait_option
@@ -129,7 +129,7 @@ def check(workspace: Workspace, source: str, params: "Sequence[tuple[str, str]]"
 
 
 @command.command("ls", epilog=examples("pixmill pipeline ls", "pixmill pipeline ls --name night -n 50 -o json"))
-@click.option("--name", help="Only runs of this pipeline.")
+@click.option("--name", type=PIPELINE, help="Only runs of this pipeline.")
 @click.option("-n", "count", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs.")
 @period_options("runs begun")
 @watchable

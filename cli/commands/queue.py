@@ -10,7 +10,7 @@ from cli.context import Workspace, pass_workspace, user_name
 from cli.lazy import NamedGroup
 from cli.listing import Listing, Shape, Telling, listing_options, print_listing
 from cli.output import Column, say
-from cli.params import LIMIT, NO_LIMIT, WEIGHT, examples
+from cli.params import LIMIT, NO_LIMIT, QUEUE, WEIGHT, examples
 from cli.poking import poke_scheduler
 from cli.watching import watchable
 from client.wording import plural
@@ -95,7 +95,7 @@ def _row(item: Mapping[str, Any]) -> list[str]:
 
 
 @command.command("pause", epilog=examples("pixmill queue pause default --reason 'new driver'"))
-@click.argument("name")
+@click.argument("name", type=QUEUE)
 @click.option("--reason", metavar="TEXT", help="Why; `pixmill queue ls` and the REASON of its jobs tell it.")
 @pass_workspace
 def pause(workspace: Workspace, name: str, reason: str | None) -> None:
@@ -108,7 +108,7 @@ def pause(workspace: Workspace, name: str, reason: str | None) -> None:
 
 
 @command.command("resume", epilog=examples("pixmill queue resume default", "pixmill queue resume bulk --reason fixed"))
-@click.argument("name")
+@click.argument("name", type=QUEUE)
 @click.option("--reason", metavar="TEXT", help="Why; it is kept beside who and when.")
 @pass_workspace
 def resume(workspace: Workspace, name: str, reason: str | None) -> None:
@@ -130,7 +130,7 @@ def resume(workspace: Workspace, name: str, reason: str | None) -> None:
         "pixmill queue set night --weight 3",
     ),
 )
-@click.argument("name")
+@click.argument("name", type=QUEUE)
 @click.option("--max-running", type=LIMIT, metavar="N|none", help="Tasks of it at once, at most.")
 @click.option("--max-running-per-user", type=LIMIT, metavar="N|none", help="Tasks of one user at once, at most.")
 @click.option("--weight", type=WEIGHT, metavar="W", help="Its share beside other queues; 2 is twice that of 1.")

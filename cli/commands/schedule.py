@@ -19,7 +19,7 @@ from cli.output import (
     say,
     say_next,
 )
-from cli.params import PAIR, SPAN, examples, output_option, period_options, stacked
+from cli.params import PAIR, SCHEDULE, SPAN, examples, output_option, period_options, stacked
 from cli.poking import poke_scheduler
 from cli.schedules import LISTING, NEXT_LISTING, RUN_LISTING
 from pixmill.pipelines import is_pipeline
@@ -163,7 +163,7 @@ def ls(workspace: Workspace, shape: Shape) -> None:
 
 
 @command.command("show", epilog=examples("pixmill schedule show nightly", "pixmill schedule show nightly --spec"))
-@click.argument("name")
+@click.argument("name", type=SCHEDULE)
 @click.option(
     "--spec",
     "as_spec",
@@ -201,7 +201,7 @@ def show(workspace: Workspace, name: str, output_format: str, *, as_spec: bool) 
 
 
 @command.command("next", epilog=examples("pixmill schedule next", "pixmill schedule next nightly -n 20"))
-@click.argument("name", required=False)
+@click.argument("name", required=False, type=SCHEDULE)
 @click.option("-n", "count", type=click.IntRange(1, MOST_TIMES), default=5, show_default=True, help="How many times.")
 @listing_options(NEXT_LISTING)
 @pass_workspace
@@ -230,7 +230,7 @@ def next_(workspace: Workspace, name: str | None, count: int, shape: Shape) -> N
 @command.command(
     "run", epilog=examples("pixmill schedule run nightly", "pixmill wait $(pixmill schedule run nightly -q)")
 )
-@click.argument("name")
+@click.argument("name", type=SCHEDULE)
 @click.option("-q", "--quiet", is_flag=True, help="Print the id of the job, or of the pipeline's run, alone.")
 @pass_workspace
 def run(workspace: Workspace, name: str, *, quiet: bool) -> None:
@@ -261,7 +261,7 @@ def run(workspace: Workspace, name: str, *, quiet: bool) -> None:
 
 
 @command.command("pause", epilog=examples("pixmill schedule pause nightly --reason 'new driver'"))
-@click.argument("name")
+@click.argument("name", type=SCHEDULE)
 @click.option("--reason", metavar="TEXT", help="Why; `pixmill schedule ls` and the history tell it.")
 @pass_workspace
 def pause(workspace: Workspace, name: str, reason: str | None) -> None:
@@ -274,7 +274,7 @@ def pause(workspace: Workspace, name: str, reason: str | None) -> None:
 
 
 @command.command("resume", epilog=examples("pixmill schedule resume nightly"))
-@click.argument("name")
+@click.argument("name", type=SCHEDULE)
 @click.option("--reason", metavar="TEXT", help="Why; it is kept beside who and when.")
 @pass_workspace
 def resume_(workspace: Workspace, name: str, reason: str | None) -> None:
@@ -289,7 +289,7 @@ def resume_(workspace: Workspace, name: str, reason: str | None) -> None:
 @command.command(
     "history", epilog=examples("pixmill schedule history nightly", "pixmill schedule history nightly -n 100")
 )
-@click.argument("name")
+@click.argument("name", type=SCHEDULE)
 @click.option("-n", "count", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs.")
 @period_options("times")
 @listing_options(RUN_LISTING)
@@ -321,7 +321,7 @@ def history(
 
 
 @command.command("rm", epilog=examples("pixmill schedule rm nightly"))
-@click.argument("name")
+@click.argument("name", type=SCHEDULE)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @pass_workspace
 def rm(workspace: Workspace, name: str, *, yes: bool) -> None:

@@ -7,14 +7,14 @@ import click
 from cli.envelopes import read_schema, schema_names
 from cli.listing import Listing, Shape, Telling, listing_options, print_listing
 from cli.output import Column
-from cli.params import examples
+from cli.params import SCHEMA, examples
 
 COLUMNS = [Column(title="NAME"), Column(title="TITLE", shrinks=True), Column(title="ID", wide=True)]
 LISTING = Listing(schema="schema_list", columns=COLUMNS)
 
 
 @click.command("schema", epilog=examples("pixmill schema", "pixmill schema job_list > job_list.schema.json"))
-@click.argument("name", required=False)
+@click.argument("name", required=False, type=SCHEMA)
 @listing_options(LISTING)
 def command(name: str | None, shape: Shape) -> None:
     """Print the JSON Schema (draft 2020-12) of an envelope, such as job_list of `ps -o json`; without NAME list all.

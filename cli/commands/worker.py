@@ -10,7 +10,7 @@ from cli.formatting import ago
 from cli.lazy import NamedGroup
 from cli.listing import Listing, Shape, Telling, listing_options, print_listing
 from cli.output import Column, say
-from cli.params import SPAN, examples
+from cli.params import DEVICE, SPAN, examples
 from cli.poking import poke_scheduler
 from cli.watching import watchable
 from client.fleet import Member, find_member, fleet_of, full_name
@@ -95,7 +95,7 @@ def _row(member: Member) -> list[str]:
     "drain",
     epilog=examples("pixmill worker drain cuda:0 --reason 'new code'", "pixmill worker drain cpu --reason x --now"),
 )
-@click.argument("name")
+@click.argument("name", type=DEVICE)
 @drain_options
 @pass_workspace
 def drain(workspace: Workspace, name: str, reason: str, now: bool) -> None:
@@ -115,7 +115,7 @@ def drain(workspace: Workspace, name: str, reason: str, now: bool) -> None:
 
 
 @command.command("resume", epilog=examples("pixmill worker resume cuda:0"))
-@click.argument("name")
+@click.argument("name", type=DEVICE)
 @click.option("--reason", metavar="TEXT", help="Why; it is kept beside who and when.")
 @pass_workspace
 def resume(workspace: Workspace, name: str, reason: str | None) -> None:
@@ -135,7 +135,7 @@ def resume(workspace: Workspace, name: str, reason: str | None) -> None:
 
 @command.command("check", epilog=examples("pixmill worker check", "pixmill worker check --max-age 30s --device cuda:0"))
 @click.option("--max-age", type=SPAN, default="90", show_default=True, help="Longest time since a heartbeat.")
-@click.option("--device", help="Only the worker of this device.")
+@click.option("--device", type=DEVICE, help="Only the worker of this device.")
 @click.pass_context
 def check(ctx: click.Context, max_age: float, device: str | None) -> None:
     """Check that this host's workers beat and hear: rc 0 if all do, 1 if one does not or none is there.

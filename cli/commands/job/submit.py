@@ -8,7 +8,21 @@ import click
 from cli.context import Workspace, pass_workspace, user_name
 from cli.joboptions import QUEUEING, scalar
 from cli.lazy import NamedGroup
-from cli.params import BEGIN, CLASS_COUNTS, CLASS_WEIGHTS, COUNT, ENCODERS, FORMATS, JOB_ID, PAIR, examples, stacked
+from cli.params import (
+    BEGIN,
+    CLASS_COUNTS,
+    CLASS_WEIGHTS,
+    COUNT,
+    DATASET,
+    ENCODERS,
+    FORMATS,
+    JOB_ID,
+    MODEL,
+    PAIR,
+    PRESET,
+    examples,
+    stacked,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Number = TypeVar("Number", int, float)
@@ -87,9 +101,10 @@ common_options = stacked(
         "pixmill submit train --model vae --dataset flowers --name flowers --from flowers@champion --skip-unchanged",
     ),
 )
-@click.option("--model", help="Preset; `pixmill model presets` lists them.")
+@click.option("--model", type=PRESET, help="Preset; `pixmill model presets` lists them.")
 @click.option(
     "--dataset",
+    type=DATASET,
     help="digits, mnist, …, folder:, zip:, tar: or idx:PATH, a name of `pixmill dataset ls`, or moving:NAME.",
 )
 @click.option("--image-size", type=int, metavar="PIXELS", help="Side of the square images.  [default: the data's]")
@@ -137,6 +152,7 @@ def train(workspace: Workspace, /, **flags: Any) -> None:
 @click.option(
     "--model",
     "models",
+    type=MODEL,
     multiple=True,
     help="NAME, NAME@VERSION, or job:ID of a train job, which may still run; repeatable, to mix their images.",
 )
@@ -192,7 +208,7 @@ def _class_names(text: str | None, option: str = "--classes") -> list[str] | Non
         "pixmill submit animate --model predrnn-digits -n 20 --given 10 --frames 20",
     ),
 )
-@click.option("--model", help="NAME, NAME@VERSION, or job:ID of a train job, which may still run.")
+@click.option("--model", type=MODEL, help="NAME, NAME@VERSION, or job:ID of a train job, which may still run.")
 @click.option("-n", "--n", "n", type=COUNT, help="How many animations.  [default: 10]")
 @click.option("--frames", type=COUNT, help="Of a walk in all; of a sequence, those predicted.  [default: 40]")
 @click.option("--stops", type=COUNT, help="Latents that a walk comes by, back to the first.  [default: 4]")
@@ -221,13 +237,15 @@ def animate(workspace: Workspace, /, **flags: Any) -> None:
         "pixmill submit edit --model cnn-flowers --way optimise --dataset folder:~/photos --style folder:~/paintings",
     ),
 )
-@click.option("--model", help="NAME, NAME@VERSION, or job:ID of a train job, which may still run.")
+@click.option("--model", type=MODEL, help="NAME, NAME@VERSION, or job:ID of a train job, which may still run.")
 @click.option(
     "--way",
     type=click.Choice(["attribute", "interpolate", "class", "optimise"]),
     help="Along a direction; from one to another; as another class; in the style of another image.",
 )
-@click.option("--dataset", help="What to edit; as of train.  [default: images that the model makes of the seed]")
+@click.option(
+    "--dataset", type=DATASET, help="What to edit; as of train.  [default: images that the model makes of the seed]"
+)
 @click.option(
     "--part",
     type=click.Choice(["held-out", "all"]),
@@ -286,9 +304,11 @@ def _numbers(text: str | None, option: str, kind: type[Number]) -> list[Number] 
     ),
 )
 @click.option("--output", type=JOB_ID, metavar="ID", help="The generate job whose images are judged.")
-@click.option("--dataset", help="Real images to compare with.  [default: what the model was trained on]")
+@click.option("--dataset", type=DATASET, help="Real images to compare with.  [default: what the model was trained on]")
 @click.option("-n", "--n", "n", type=COUNT, help="How many of its images, from the first on.  [default: 5k]")
-@click.option("--judge", help="Trained cnn whose features measure.  [default: one trained on the real images now]")
+@click.option(
+    "--judge", type=MODEL, help="Trained cnn whose features measure.  [default: one trained on the real images now]"
+)
 @click.option("--inception", metavar="FILE", help="Weights of Inception, to measure fid-clean too; see docs/models.md.")
 @click.option("--seed", type=int, help="Of the judges.  [default: 0]")
 @click.option("--usefulness/--no-usefulness", default=None, help="Train a classifier on them, test it on real images.")
@@ -308,9 +328,13 @@ def evaluate(workspace: Workspace, /, **flags: Any) -> None:
         "pixmill submit gate --model digits@1",
     ),
 )
-@click.option("--model", help="The challenger: NAME, NAME@VERSION, NAME@ALIAS, or job:ID of a train job.")
-@click.option("--against", metavar="MODEL", help="The champion.  [default: there is none; limits alone decide]")
-@click.option("--dataset", help="Real images to measure with.  [default: what the challenger was trained on]")
+@click.option("--model", type=MODEL, help="The challenger: NAME, NAME@VERSION, NAME@ALIAS, or job:ID of a train job.")
+@click.option(
+    "--against", type=MODEL, metavar="MODEL", help="The champion.  [default: there is none; limits alone decide]"
+)
+@click.option(
+    "--dataset", type=DATASET, help="Real images to measure with.  [default: what the challenger was trained on]"
+)
 @click.option("--gates", "gates_file", metavar="FILE", help="YAML, JSON or TOML: gates, and primary.")
 @click.option("--primary", metavar="MEASURE", help="In which the challenger must be no worse.  [default: kid]")
 @click.option("--images", type=COUNT, help="Images of each model and seed.  [default: 2k]")
@@ -339,8 +363,12 @@ def gate(workspace: Workspace, /, **flags: Any) -> None:
         "pixmill submit compress --model fsq-ae-digits --dataset folder:~/scans -n 200",
     ),
 )
-@click.option("--model", help="NAME, NAME@VERSION, or job:ID of a train job of preset fsq-ae, which may still run.")
-@click.option("--dataset", help="What to compress; as of train.  [default: what the model was trained on]")
+@click.option(
+    "--model", type=MODEL, help="NAME, NAME@VERSION, or job:ID of a train job of preset fsq-ae, which may still run."
+)
+@click.option(
+    "--dataset", type=DATASET, help="What to compress; as of train.  [default: what the model was trained on]"
+)
 @click.option(
     "--part",
     type=click.Choice(["held-out", "all"]),
@@ -364,7 +392,7 @@ def compress(workspace: Workspace, /, **flags: Any) -> None:
 )
 @click.option("--output", type=JOB_ID, metavar="ID", help="The compress job whose files become images again.")
 @click.option("--files", metavar="FOLDER", help="Or a folder that holds such files (*.pmc), or an exported set.")
-@click.option("--model", help="The model that wrote the files of FOLDER.")
+@click.option("--model", type=MODEL, help="The model that wrote the files of FOLDER.")
 @common_options
 @pass_workspace
 def decompress(workspace: Workspace, /, **flags: Any) -> None:
@@ -381,7 +409,9 @@ def decompress(workspace: Workspace, /, **flags: Any) -> None:
     ),
 )
 @click.option(
-    "--model", help="NAME, NAME@VERSION, or job:ID of a train job of conv-ae or pix2pix, which may still run."
+    "--model",
+    type=MODEL,
+    help="NAME, NAME@VERSION, or job:ID of a train job of conv-ae or pix2pix, which may still run.",
 )
 @click.option("--input", metavar="FOLDER|DATASET", help="A folder of images of one size; or a data set, as of train.")
 @click.option(

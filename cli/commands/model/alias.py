@@ -8,7 +8,7 @@ import click
 from cli.context import Workspace, pass_workspace, user_name
 from cli.lazy import NamedGroup
 from cli.modelacting import Shown, act_options, expect_option, tell_moves, transact_or_rehearse
-from cli.params import examples
+from cli.params import ALIAS, MODEL, MODEL_NAME, examples
 
 
 @click.group("alias", cls=NamedGroup, epilog=examples("pixmill model alias set digits@3 paper"))
@@ -22,8 +22,8 @@ def command() -> None:
 @command.command(
     "set", epilog=examples("pixmill model alias set digits@3 paper", "pixmill model alias set digits@champion released")
 )
-@click.argument("name", metavar="NAME@VERSION")
-@click.argument("alias")
+@click.argument("name", metavar="NAME@VERSION", type=MODEL)
+@click.argument("alias", type=ALIAS)
 @expect_option
 @act_options()
 @pass_workspace
@@ -39,8 +39,8 @@ def set_(workspace: Workspace, /, name: str, alias: str, *, expect: int | None, 
 
 
 @command.command("rm", epilog=examples("pixmill model alias rm digits paper"))
-@click.argument("name")
-@click.argument("alias")
+@click.argument("name", type=MODEL_NAME)
+@click.argument("alias", type=ALIAS)
 @act_options()
 @pass_workspace
 def rm(workspace: Workspace, /, name: str, alias: str, *, reason: str | None, **shown: Any) -> None:

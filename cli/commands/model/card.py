@@ -6,13 +6,13 @@ import click
 
 from cli.context import Workspace, pass_workspace
 from cli.output import print_item, say
-from cli.params import examples, output_option
+from cli.params import MODEL, examples, output_option
 
 
 @click.command(
     "card", epilog=examples("pixmill model card digits@champion", "pixmill model card digits@3 --out digits-3.md")
 )
-@click.argument("name", metavar="MODEL")
+@click.argument("name", metavar="MODEL", type=MODEL)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it there.")
 @output_option("markdown", "json")
 @pass_workspace

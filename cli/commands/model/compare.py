@@ -6,7 +6,7 @@ import click
 
 from cli.context import Workspace, pass_workspace
 from cli.output import print_item, print_table, say
-from cli.params import examples, output_option
+from cli.params import MODEL, examples, output_option
 
 
 @click.command(
@@ -15,8 +15,8 @@ from cli.params import examples, output_option
         "pixmill model compare digits@champion digits@challenger", "pixmill model compare forest vae --out both.html"
     ),
 )
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B")
+@click.argument("first", metavar="A", type=MODEL)
+@click.argument("second", metavar="B", type=MODEL)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write an HTML page, too.")
 @output_option("table", "json")
 @pass_workspace

@@ -6,12 +6,12 @@ import click
 
 from cli.context import Workspace, pass_workspace
 from cli.output import print_item, say
-from cli.params import examples, output_option
+from cli.params import MODEL, examples, output_option
 from client.wording import files_text
 
 
 @click.command("export", epilog=examples("pixmill model export digits@champion --to ~/digits"))
-@click.argument("name", metavar="MODEL")
+@click.argument("name", metavar="MODEL", type=MODEL)
 @click.option(
     "--to",
     "target",

@@ -8,7 +8,7 @@ import click
 from cli.context import Workspace, pass_workspace, user_name
 from cli.modelacting import Shown, act_options, tell_rehearsal, transact_or_rehearse
 from cli.output import print_item, say
-from cli.params import examples
+from cli.params import MODEL_NAME, examples
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("freeze", epilog=examples("pixmill model freeze digits --reason 'delivery on Friday'"))
-@click.argument("name")
+@click.argument("name", type=MODEL_NAME)
 @act_options(needs_reason=True)
 @pass_workspace
 def freeze(workspace: Workspace, /, name: str, **flags: Any) -> None:
@@ -28,7 +28,7 @@ def freeze(workspace: Workspace, /, name: str, **flags: Any) -> None:
 
 
 @click.command("unfreeze", epilog=examples("pixmill model unfreeze digits"))
-@click.argument("name")
+@click.argument("name", type=MODEL_NAME)
 @act_options()
 @pass_workspace
 def unfreeze(workspace: Workspace, /, name: str, **flags: Any) -> None:

@@ -8,7 +8,7 @@ from cli.context import Workspace, pass_workspace
 from cli.formatting import stamp
 from cli.listing import Listing, Shape, Telling, listing_options, print_listing
 from cli.output import Column, say
-from cli.params import examples, period_options
+from cli.params import MODEL_NAME, examples, period_options
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,7 +30,7 @@ LISTING = Listing(schema="model_history", columns=COLUMNS)
 
 
 @click.command("history", epilog=examples("pixmill model history digits", "pixmill model history digits -o json"))
-@click.argument("name")
+@click.argument("name", type=MODEL_NAME)
 @click.option("--alias", help="Only the moves of this one.")
 @period_options("what was done")
 @listing_options(LISTING)

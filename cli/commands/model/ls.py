@@ -9,7 +9,7 @@ from cli.context import Workspace, pass_workspace
 from cli.listing import Listing, Shape, listing_options
 from cli.modelversions import origin_cells, print_versions, quality_cells
 from cli.output import Column
-from cli.params import examples
+from cli.params import MODEL_NAME, examples
 from client.models import read_versions
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ LISTING = Listing(schema="model_list", columns=COLUMNS)
 
 
 @click.command("ls", epilog=examples("pixmill model ls", "pixmill model ls --name vae-digits -o json"))
-@click.option("--name", help="Only the versions of this model.")
+@click.option("--name", type=MODEL_NAME, help="Only the versions of this model.")
 @listing_options(LISTING)
 @pass_workspace
 def command(workspace: Workspace, name: str | None, shape: Shape) -> None:

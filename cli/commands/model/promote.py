@@ -9,7 +9,7 @@ import click
 from cli.context import Workspace, pass_workspace, user_name
 from cli.modelacting import Shown, act_options, expect_option, tell_moves, transact_or_rehearse
 from cli.output import say_next
-from cli.params import examples
+from cli.params import MODEL, examples
 from pixmill.aliases import CHAMPION, PROMOTED
 from pixmill.errors import UserError
 
@@ -22,7 +22,7 @@ from pixmill.errors import UserError
         "pixmill model promote digits@8 --alias challenger --reason 'to be compared'",
     ),
 )
-@click.argument("name", metavar="NAME@VERSION")
+@click.argument("name", metavar="NAME@VERSION", type=MODEL)
 @click.option("--alias", type=click.Choice(PROMOTED), default=CHAMPION, show_default=True, help="As what.")
 @expect_option
 @click.option(

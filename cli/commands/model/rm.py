@@ -8,7 +8,7 @@ from cli.asking import confirm_by_name
 from cli.context import Workspace, pass_workspace, user_name
 from cli.modelacting import Shown, act_options, tell_rehearsal
 from cli.output import print_item, say
-from cli.params import examples
+from cli.params import MODEL, examples
 from cli.rehearsing import rehearse
 from client.wording import files_text
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command(
     "rm", epilog=examples("pixmill model rm digits@3", "pixmill model rm digits@3 --reason 'dark images' --dry-run")
 )
-@click.argument("name", metavar="NAME@VERSION")
+@click.argument("name", metavar="NAME@VERSION", type=MODEL)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @act_options()
 @pass_workspace

@@ -6,14 +6,14 @@ import click
 
 from cli.context import Workspace, pass_workspace, user_name
 from cli.modelacting import Shown, act_options, expect_option, tell_moves, transact_or_rehearse
-from cli.params import examples
+from cli.params import MODEL_NAME, examples
 
 
 @click.command(
     "rollback",
     epilog=examples("pixmill model rollback digits", "pixmill model rollback digits --expect 7 --reason 'dark images'"),
 )
-@click.argument("name")
+@click.argument("name", type=MODEL_NAME)
 @expect_option
 @act_options()
 @pass_workspace

@@ -4,11 +4,11 @@ import click
 
 from cli.context import Workspace, pass_workspace
 from cli.output import print_item
-from cli.params import examples, output_option
+from cli.params import MODEL, examples, output_option
 
 
 @click.command("show", epilog=examples("pixmill model show digits", "pixmill model show digits@champion -o json"))
-@click.argument("name", metavar="MODEL")
+@click.argument("name", metavar="MODEL", type=MODEL)
 @output_option("text", "json")
 @pass_workspace
 def command(workspace: Workspace, name: str, output_format: str) -> None:

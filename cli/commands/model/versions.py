@@ -9,7 +9,7 @@ from cli.context import Workspace, pass_workspace
 from cli.listing import Listing, Shape, listing_options
 from cli.modelversions import origin_cells, print_versions, quality_cells
 from cli.output import Column, say
-from cli.params import examples
+from cli.params import MODEL_NAME, examples
 from client.models import read_versions
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ DIGITS = 12  # of a hash
 @click.command(
     "versions", epilog=examples("pixmill model versions digits", "pixmill model versions digits --all -o json")
 )
-@click.argument("name")
+@click.argument("name", type=MODEL_NAME)
 @click.option("--all", "removed", is_flag=True, help="Those that were removed, too.")
 @listing_options(LISTING)
 @pass_workspace
