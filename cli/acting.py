@@ -14,6 +14,7 @@ from cli.output import Column, print_table, say
 from cli.params import JOB_ID, filter_options, stacked
 from cli.poking import poke_scheduler
 from cli.rehearsing import rehearse
+from cli.removing import yes_option
 from cli.selection import Selection, unknown_queue
 from client.acts import Act, Actor, perform
 from client.wording import plural
@@ -39,7 +40,7 @@ def act_options(queue: str = "--queue") -> Callable[[Command], Command]:
         filter_options(queue),
         click.option("--reason", metavar="TEXT", help="Why; `pixmill job show` tells it."),
         click.option("--dry-run", is_flag=True, help="Tell what would become of each job; change nothing."),
-        click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+        yes_option,
     ]
 
     return stacked(options)

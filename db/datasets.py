@@ -101,10 +101,12 @@ def _told(data: RegisteredDataset | NewDataset) -> str:
     )
 
 
-def _note(session: Session, action: str, actor: str, name: str, columns: Mapping[str, Any]) -> None:
-    session.add(
-        Event(actor=actor, action=action, detail=f"{name}: {columns['source']} {columns['content_fingerprint']}")
-    )
+def _note(
+    session: Session, action: str, actor: str, name: str, columns: Mapping[str, Any], why: str | None = None
+) -> None:
+    reason = f": {why}" if why else ""
+    told = f"{name}: {columns['source']} {columns['content_fingerprint']}{reason}"
+    session.add(Event(actor=actor, action=action, detail=told))
 
 
 def registered_datasets(session: Session) -> Sequence[RegisteredDataset]:
@@ -122,10 +124,10 @@ def registered_dataset(session: Session, name: str) -> RegisteredDataset:
     return row
 
 
-def remove_dataset(session: Session, name: str, *, user_name: str) -> None:
+def remove_dataset(session: Session, name: str, *, user_name: str, why: str | None = None) -> None:
     """Forget a name; images, jobs and models stay as they are.  Raises NotFound."""
     row = registered_dataset(session, name)
-    _note(session, "remove_dataset", user_name, name, {key: getattr(row, key) for key in _TOLD})
+    _note(session, "remove_dataset", user_name, name, {key: getattr(row, key) for key in _TOLD}, why)
     session.execute(delete(RegisteredDataset).where(RegisteredDataset.id == row.id))
 
 

@@ -111,10 +111,11 @@ def _set_paused(session: Session, name: str, *, paused: bool, actor: str, why: s
     return changed
 
 
-def remove_schedule(session: Session, name: str, *, actor: str) -> None:
+def remove_schedule(session: Session, name: str, *, actor: str, why: str | None = None) -> None:
     """Forget a schedule and its history; jobs that it has submitted stay as they are.  Raises NotFound."""
     schedule = get_schedule(session, name, locked=True)
-    add_event(session, actor=actor, action="remove_schedule", detail=f"{name}: {schedule.cron} {schedule.zone}")
+    told = f"{name}: {schedule.cron} {schedule.zone}" + (f": {why}" if why else "")
+    add_event(session, actor=actor, action="remove_schedule", detail=told)
     session.execute(delete(Schedule).where(Schedule.id == schedule.id))
 
 

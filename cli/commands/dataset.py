@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.asking import confirm_by_name
 from cli.context import Workspace, pass_workspace, user_name
 from cli.formatting import ago, stamp
 from cli.lazy import NamedGroup
@@ -19,6 +18,7 @@ from cli.output import (
     say_next,
 )
 from cli.params import DATASET, MODEL, examples, output_option
+from cli.removing import Removal, agreed, removal_options
 from client.wording import count, plural
 from pixmill.datasets import SHOWN_DIGITS
 from pixmill.errors import UserError
@@ -26,6 +26,8 @@ from pixmill.names import NAME_PATTERN
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from sqlalchemy.orm import Session
 
     from db.tables import RegisteredDataset
 
@@ -279,17 +281,19 @@ def drift(ctx: click.Context, names: tuple[str, ...], against: str | None, outpu
         ctx.exit(1)
 
 
-@command.command("rm", epilog=examples("pixmill dataset rm galaxies"))
+@command.command("rm", epilog=examples("pixmill dataset rm galaxies", "pixmill dataset rm galaxies --reason moved -y"))
 @click.argument("name", type=DATASET)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@removal_options
 @pass_workspace
-def rm(workspace: Workspace, name: str, yes: bool) -> None:
-    """Forget a name. Images, models and jobs that were submitted stay as they are."""
-    from db.datasets import registered_dataset, remove_dataset
+def rm(workspace: Workspace, /, name: str, **flags: Any) -> None:
+    """Forget a name, once it is typed. Images, models and jobs that were submitted stay as they are."""
+    from db.datasets import remove_dataset
 
-    with workspace.database.read() as session:
-        registered_dataset(session, name)
-    if not yes:
-        confirm_by_name(f"forget data set {name}", name)
-    workspace.database.transact(lambda session: remove_dataset(session, name, user_name=user_name()))
-    say(f"data set {name} is no longer registered; its images are where they were")
+    removal, actor = Removal(**flags), user_name()
+
+    def act(session: "Session") -> None:
+        remove_dataset(session, name, user_name=actor, why=removal.reason)
+
+    if agreed(workspace, removal, f"forget data set {name}", name, act):
+        workspace.database.transact(act)
+        say(f"data set {name} is no longer registered; its images are where they were")

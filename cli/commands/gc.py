@@ -11,6 +11,7 @@ from cli.errors import report
 from cli.lazy import NamedGroup
 from cli.output import Column, Row, print_fields, print_item, print_table, print_title, say
 from cli.params import SPAN, Command, Parsed, examples, output_option, stacked
+from cli.removing import yes_option
 from client.wording import count, files_text, plural, size
 from pixmill.errors import Conflict, DatabaseUnreachable, PixmillError
 from pixmill.retention import EXAMPLE, Policy, parse_policy
@@ -101,7 +102,7 @@ def plan(workspace: Workspace, grace_seconds: float, policy: Policy | None, outp
 
 @command.command("run", epilog=examples("pixmill gc run", "pixmill gc run --grace 1d -y"))
 @what_goes
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @click.pass_context
 def run(ctx: click.Context, grace_seconds: float, policy: Policy | None, yes: bool) -> None:
     """Remove what `gc plan` shows, after a question; workers may go on meanwhile.

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.asking import confirm_by_name
 from cli.context import Workspace, pass_workspace, user_name
 from cli.joboptions import QUEUEING
 from cli.lazy import NamedGroup
@@ -21,6 +20,7 @@ from cli.output import (
 )
 from cli.params import PAIR, SCHEDULE, SPAN, examples, output_option, period_options, stacked
 from cli.poking import poke_scheduler
+from cli.removing import Removal, agreed, removal_options
 from cli.schedules import LISTING, NEXT_LISTING, RUN_LISTING
 from pixmill.pipelines import is_pipeline
 from pixmill.schedules import Catchup, Overlap
@@ -320,18 +320,19 @@ def history(
     print_listing(RUN_LISTING, shape, runs, telling, empty=f"schedule {name} has not run yet")
 
 
-@command.command("rm", epilog=examples("pixmill schedule rm nightly"))
+@command.command("rm", epilog=examples("pixmill schedule rm nightly", "pixmill schedule rm nightly --reason done -y"))
 @click.argument("name", type=SCHEDULE)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@removal_options
 @pass_workspace
-def rm(workspace: Workspace, name: str, *, yes: bool) -> None:
-    """Forget a schedule and its history. Jobs that it has submitted stay as they are."""
-    from db.schedules import get_schedule, remove_schedule
+def rm(workspace: Workspace, /, name: str, **flags: Any) -> None:
+    """Forget a schedule and its history, once its name is typed. Jobs that it has submitted stay as they are."""
+    from db.schedules import remove_schedule
 
-    with workspace.database.read() as session:
-        get_schedule(session, name)
-    if not yes:
-        confirm_by_name(f"remove schedule {name}", name)
-    actor = user_name()
-    workspace.database.transact(lambda session: remove_schedule(session, name, actor=actor))
-    say(f"schedule {name} is removed; its jobs are where they were")
+    removal, actor = Removal(**flags), user_name()
+
+    def act(session: "Session") -> None:
+        remove_schedule(session, name, actor=actor, why=removal.reason)
+
+    if agreed(workspace, removal, f"remove schedule {name}", name, act):
+        workspace.database.transact(act)
+        say(f"schedule {name} is removed; its jobs are where they were")

@@ -86,7 +86,7 @@ def test_own_names_are_used_like_versions(line: World, run: Runner) -> None:
     assert "model: digits-vae@2" in run("job", "show", submitted.out.strip(), "--spec").out
     missing = run("submit", "generate", "--model", "digits-vae@papper", "-n", 10)
     assert (missing.code, "did you mean digits-vae@paper?" in missing.err) == (3, True)
-    gone = run("model", "alias", "rm", "digits-vae", "paper")
+    gone = run("model", "alias", "rm", "digits-vae", "paper", "-y")
     assert gone.err == "digits-vae@paper is gone; was digits-vae@2\n"
     assert run("model", "show", "digits-vae@paper").code == 3
 

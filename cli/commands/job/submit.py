@@ -21,6 +21,7 @@ from cli.params import (
     PAIR,
     PRESET,
     examples,
+    output_option,
     stacked,
 )
 
@@ -86,9 +87,7 @@ common_options = stacked(
         click.option("--wait", is_flag=True, help="Wait for its end; the exit code tells how it ended."),
         click.option("--dry-run", is_flag=True, help="Check and print the spec; add nothing."),
         click.option("-q", "--quiet", is_flag=True, help="Print the job's id and nothing else."),
-        click.option(
-            "-o", "output_format", type=click.Choice(["text", "json"]), default="text", help="How to print it."
-        ),
+        output_option("text", "json"),
     ]
 )
 

@@ -10,6 +10,7 @@ from cli.modelacting import Shown, act_options, tell_rehearsal
 from cli.output import print_item, say
 from cli.params import MODEL, examples
 from cli.rehearsing import rehearse
+from cli.removing import yes_option
 from client.wording import files_text
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     "rm", epilog=examples("pixmill model rm digits@3", "pixmill model rm digits@3 --reason 'dark images' --dry-run")
 )
 @click.argument("name", metavar="NAME@VERSION", type=MODEL)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @act_options()
 @pass_workspace
 def command(workspace: Workspace, /, name: str, *, yes: bool, reason: str | None, **flags: Any) -> None:

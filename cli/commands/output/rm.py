@@ -1,30 +1,31 @@
 """`pixmill output rm`: remove the images that a job has made."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.asking import confirm
 from cli.context import Workspace, pass_workspace, user_name
 from cli.output import print_item, say
 from cli.params import JOB_ID, examples, output_option
+from cli.removing import Removal, agreed, removal_options
 from client.wording import files_text
 from pixmill.errors import NotFound
 from pixmill.kinds import DATASET_MAKERS
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from storage.garbage import Scrap, Usage
     from storage.s3.garbage import OutputsBucket
 
 
 @click.command("rm", epilog=examples("pixmill output rm 13", "pixmill output rm 13 --reason 'wrong seed' -y"))
 @click.argument("job_id", metavar="ID", type=JOB_ID)
-@click.option("--reason", metavar="TEXT", help="Why; `pixmill job show` tells it.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@removal_options
 @output_option("text", "json")
 @pass_workspace
-def command(workspace: Workspace, job_id: int, reason: str | None, yes: bool, output_format: str) -> None:
-    """Remove a data set, or compressed images, after a question; the job, its log and its report stay.
+def command(workspace: Workspace, /, job_id: int, output_format: str, **flags: Any) -> None:
+    """Remove a data set, or compressed images, once the job's ID is typed; the job, its log and its report stay.
 
     Refused while the job goes on, while another job needs the images, and as long as a data set is registered from
     them (rc 4).
@@ -37,18 +38,22 @@ def command(workspace: Workspace, job_id: int, reason: str | None, yes: bool, ou
     usage = Usage.total([*(scrap.usage for scrap in scraps), *(bucket.job_usage(job_id) for bucket in buckets)])
     if not usage.files:
         raise NotFound(f"job {job_id} has no output that could be removed", hint="pixmill output ls")
-    if not yes:
-        confirm(f"remove output {job_id}, {_amount(usage)}")
-    folder = str(workspace.layout.output_folder(job_id))
-    actor = user_name()
-    # The rows first: files without a row are garbage, a row without files is a fault.
-    workspace.database.transact(lambda session: forget_output(session, job_id, folder, actor=actor, why=reason))
-    removed = remove_output(workspace.layout, scraps)
-    for bucket in buckets:
-        removed += bucket.remove_job(job_id)
+    removal, folder, actor = Removal(**flags), str(workspace.layout.output_folder(job_id)), user_name()
+
+    def act(session: "Session") -> None:
+        forget_output(session, job_id, folder, actor=actor, why=removal.reason)
+
+    removed = usage
+    if agreed(workspace, removal, f"remove output {job_id}, {_amount(usage)}", str(job_id), act):
+        # The rows first: files without a row are garbage, a row without files is a fault.
+        workspace.database.transact(act)
+        removed = remove_output(workspace.layout, scraps)
+        for bucket in buckets:
+            removed += bucket.remove_job(job_id)
     if output_format == "json":
-        print_item("output_removal", {"job_id": job_id, "files": removed.files, "bytes": removed.size_bytes})
-    else:
+        facts = {"files": removed.files, "bytes": removed.size_bytes, "dry_run": removal.dry_run}
+        print_item("output_removal", {"job_id": job_id, **facts})
+    elif not removal.dry_run:
         say(f"removed output {job_id}: {_amount(removed)}; the job stays: pixmill job show {job_id}")
 
 
