@@ -8,6 +8,22 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+SLICE_SECONDS = 0.1
+
+
+def answered(ask: Callable[[], T], seconds: float) -> T:
+    """What is answered, or raised, within so many seconds; else TimeoutError.
+
+    Time in which the machine, or this process, stood still as a whole is not held against whoever is asked.
+    """
+    answer = Answer(ask)
+    for _slice in range(max(1, round(seconds / SLICE_SECONDS))):
+        if answer.is_there(SLICE_SECONDS):
+            break
+    found: T = answer.get(time.monotonic())
+    return found
+
+
 class Answer:
     """The answer of a part, asked in a thread of its own: a driver's time-outs are not ours."""
 
@@ -22,6 +38,11 @@ class Answer:
             self._value = ask()
         except Exception as error:  # noqa: BLE001  raised again where the answer is wanted
             self._error = error
+
+    def is_there(self, seconds: float) -> bool:
+        """Whether there is one, after so long at most."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def get(self, deadline: float) -> Any:
         """The answer, or what asking raised; TimeoutError at the deadline (by `time.monotonic`)."""

@@ -4,9 +4,12 @@ import getpass
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from tempfile import TemporaryDirectory
 
     from db.engine import Database
@@ -23,6 +26,7 @@ class Workspace:
         self.config = config
         self.home = home
         self._given = settings
+        self._is_left = False  # whether a question to the database was given up, which still goes on
 
     @property
     def flags(self) -> dict[str, Any]:
@@ -58,8 +62,37 @@ class Workspace:
             prepare_schema(database)
         else:
             # An empty PostgreSQL database may be somebody else's: only `db upgrade` fills it.
-            require_current_schema(database)
+            self.ask_first(lambda: require_current_schema(database))
         return database
+
+    def ask_first(self, ask: "Callable[[], T]") -> "T":
+        """The first that the database is asked for.  Raises DatabaseUnreachable when it does not answer in time.
+
+        The driver gives each of a server's addresses two seconds, which is longer than a person waits.
+        """
+        from client.answers import answered
+        from pixmill.errors import DatabaseUnreachable
+
+        database = self.unchecked_database
+        if database.is_sqlite:
+            return ask()
+        seconds = self.settings.database.connect_timeout_seconds
+
+        def ask_and_tidy() -> "T":
+            try:
+                return ask()
+            finally:
+                if self._is_left:  # nobody waits for this any more
+                    database.dispose()
+
+        try:
+            return answered(ask_and_tidy, seconds)
+        except TimeoutError:
+            self._is_left = True
+            raise DatabaseUnreachable(
+                f"database {database.label} does not answer within {seconds:g} s",
+                hint="check that the server runs; one that is far away may need database.connect_timeout_seconds",
+            ) from None
 
     @cached_property
     def unchecked_database(self) -> "Database":
@@ -83,7 +116,7 @@ class Workspace:
         """Close the connections that were opened, and remove what was fetched."""
         if "_scratch" in self.__dict__:
             self._scratch.cleanup()
-        if "unchecked_database" in self.__dict__:
+        if "unchecked_database" in self.__dict__ and not self._is_left:
             self.unchecked_database.dispose()
 
 

@@ -87,7 +87,7 @@ class DatabaseSettings(Section):
 
     url: SecretStr | None = None  # SQLAlchemy URL; default: SQLite in the home
     busy_timeout_seconds: Seconds = 15.0  # how long a writer waits for another's lock
-    connect_timeout_seconds: Seconds = 2.0  # PostgreSQL
+    connect_timeout_seconds: Seconds = 1.0  # until PostgreSQL first answers a command; those that stay wait for 2
 
 
 class BrokerSettings(Section):

@@ -66,6 +66,11 @@ class Valkey:
     def client(self) -> "redis.Redis":
         return redis.Redis(unix_socket_path=str(self.socket))
 
+    def signal(self, number: signal.Signals) -> None:
+        """Stop it, or end it; `kill` ends it in either case."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()

@@ -23,7 +23,7 @@ def status(ctx: click.Context, output_format: str) -> None:
 
     workspace = ctx.ensure_object(Workspace)
     database = workspace.unchecked_database
-    state = schema_state(database)
+    state = workspace.ask_first(lambda: schema_state(database))
     fields = {"database": database.label, "revision": state.current, "head": state.head, "status": state.status.value}
     if output_format == "json":
         print_item("schema", fields)

@@ -3,6 +3,7 @@
 import shutil
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ def home(tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch)
     folder.mkdir()
     shutil.copyfile(sqlite_template, folder / "pixmill.db")
     monkeypatch.setenv("PIXMILL_HOME", str(folder))
+    monkeypatch.setenv("PIXMILL_DATABASE_CONNECT_TIMEOUT_SECONDS", "30")  # a busy machine may take more than a second
     monkeypatch.chdir(tmp_path)
     return folder
 
@@ -42,6 +44,20 @@ def silent_port() -> Iterator[int]:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def swallowing_port() -> Iterator[int]:
+    """A port that takes no more connections, and refuses none: packets to it are gone."""
+    with ExitStack() as opened:
+        server = opened.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(3):
+            waiting = opened.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
         yield server.getsockname()[1]
 
 

@@ -172,9 +172,9 @@ def test_options_that_several_commands_have_are_spelled_alike() -> None:
 
 def test_whatever_prints_json_has_it_under_the_same_option() -> None:
     for name in COMMANDS:
-        choices = [option for option in options(name).values() if isinstance(option.type, click.Choice)]
-        shapes = [option for option in choices if "json" in option.type.choices]
-        assert all(option.name == "output_format" for option in shapes), name
+        for option in options(name).values():
+            if isinstance(option.type, click.Choice) and "json" in option.type.choices:
+                assert option.name == "output_format", name
 
 
 @pytest.mark.parametrize("name", [name for name, found in COMMANDS.items() if isinstance(found, click.Group)])

@@ -1,10 +1,14 @@
+import os
+import signal
 import sqlite3
 import subprocess
 import time
 from pathlib import Path
 
 import click
+import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from cli.context import Workspace
 from cli.errors import run_reporting
@@ -12,6 +16,7 @@ from db.schema import HEAD, REVISIONS
 from pixmill.errors import CorruptFile
 from tests.cli.running import Runner, command_line, environment, in_subprocess
 from tests.cli.world import World
+from tests.servers import Valkey
 
 
 def test_a_database_that_does_not_answer_is_unavailable(run: Runner, closed_port: int) -> None:
@@ -27,11 +32,62 @@ def test_a_database_that_does_not_answer_is_unavailable(run: Runner, closed_port
         assert "secret" not in found.err
 
 
-def test_a_database_that_accepts_and_says_nothing_is_unavailable_in_time(run: Runner, silent_port: int) -> None:
-    started = time.monotonic()
-    found = run("ps", PIXMILL_DATABASE_URL=f"postgresql://olga@127.0.0.1:{silent_port}/pixmill")
-    assert found.code == 69
-    assert time.monotonic() - started < 4
+SHORT = {"PIXMILL_DATABASE_CONNECT_TIMEOUT_SECONDS": "1.0"}  # as it is where nobody sets it
+
+
+@pytest.mark.parametrize("port", ["silent_port", "swallowing_port", "closed_port"])
+def test_a_database_that_says_nothing_is_unavailable_in_time(
+    port: str, run: Runner, request: pytest.FixtureRequest
+) -> None:
+    number = request.getfixturevalue(port)
+    where = {"PIXMILL_DATABASE_URL": f"postgresql://olga@127.0.0.1:{number}/pixmill", **SHORT}
+    for words in (["ps"], ["db", "status"]):
+        started = time.monotonic()
+        found = run(*words, **where)
+        assert time.monotonic() - started < 2
+        assert (found.code, found.out) == (69, "")
+        assert "hint:  check that the server runs" in found.err
+
+
+def test_a_database_server_that_stands_still_is_unavailable_in_time(run: Runner, postgres_url: str) -> None:
+    """The server's own process, which takes connections, is stopped as a whole."""
+    if "host" not in make_url(postgres_url).query:
+        return  # a server that somebody else looks after
+    where = {"PIXMILL_DATABASE_URL": postgres_url, **SHORT}
+    assert run("ps", **where).code == 0
+    with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
+        row = connection.execute("SELECT pg_read_file('postmaster.pid', 0, 10)").fetchone()
+    assert row is not None
+    postmaster = int(row[0].split()[0])
+    os.kill(postmaster, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        found = run("ps", **where)
+        assert time.monotonic() - started < 2
+    finally:
+        os.kill(postmaster, signal.SIGCONT)
+    assert (found.code, found.out) == (69, "")
+    assert "does not answer within 1 s" in found.err
+
+
+@pytest.mark.parametrize("stop", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_broker_that_is_gone_or_stands_still_holds_nobody_up(
+    stop: signal.Signals, run: Runner, own_valkey: Valkey
+) -> None:
+    where = {"PIXMILL_BROKER_URL": own_valkey.url}
+    assert run("submit", "ping", "-q", **where).out == "1\n"
+    own_valkey.signal(stop)
+    notes = {
+        ("submit", "ping", "-q"): "the job is stored and starts when it is back",
+        ("job", "top", "1"): "the scheduler will see the change by itself",
+    }
+    for words, note in notes.items():
+        started = time.monotonic()
+        found = run(*words, **where)
+        assert time.monotonic() - started < 2
+        assert found.code == 0
+        assert note in found.err
+    assert run("ps", "-o", "ids", **where).lines == ["1", "2"]
 
 
 def revise(home: Path, revision: str | None) -> None:
