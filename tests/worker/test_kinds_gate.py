@@ -145,11 +145,12 @@ def test_a_model_that_has_learnt_takes_the_place_of_one_that_has_not(desks: Desk
         assert control is None or metric.control(control) is not None, name
     kids = [report.metric("kid").value for report in reports]
     assert primary["challenger"]["mean"] == pytest.approx(sum(kids) / 2)
-    assert result["sheet_columns"] == []  # models that know no classes
-    sheets = [Image.open(storage / result[f"{side}_sheet"]) for side in ("challenger", "champion")]
-    assert sheets[0].size == sheets[1].size
-    assert sheets[0].size[0] > sheets[0].size[1] > 0  # ten columns, six rows
-    assert sheets[0].tobytes() != sheets[1].tobytes()
+    assert result["sheet_columns"] == [str(digit) for digit in range(10)]
+    sheets = [storage / result[f"{side}_sheet"] for side in ("challenger", "champion")]
+    with Image.open(sheets[0]) as mine, Image.open(sheets[1]) as theirs:
+        assert mine.size == theirs.size
+        assert mine.width > mine.height  # ten columns, six rows
+        assert mine.tobytes() != theirs.tobytes()
 
 
 def test_the_other_way_round_it_is_rejected(desks: Desks) -> None:

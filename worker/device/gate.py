@@ -118,5 +118,6 @@ def _sheets(bench: Bench, contestants: Sequence[Contestant]) -> dict[str, Any]:
             path = desk.folder / f"{side}.png"
             save_png(path, contact_sheet(one.first_images, columns=columns))
             found[f"{side}_sheet"] = desk.layout.relative(path)
-    names = contestants[0].model.classes
-    return {**found, "sheet_columns": list(names) if len(names) == columns else []}
+    challenger = contestants[0]
+    names = challenger.model.classes if challenger.generator.num_classes == columns else ()
+    return {**found, "sheet_columns": list(names)}
