@@ -12,8 +12,7 @@ from db.periods import ALWAYS, Period
 from db.tables import Job, PipelineRun, PipelineStep, Schedule
 from pixmill.errors import NotFound
 from pixmill.names import suggestion
-from pixmill.pipelines import SkipCause
-from pixmill.states import PipelineState, State, StepState
+from pixmill.states import PipelineState, SkipCause, State, StepState
 
 
 @dataclass(frozen=True)

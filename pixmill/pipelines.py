@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -36,13 +35,6 @@ _NOT_OF_REPORTS = ("after", "after_policy", "run", "seed")
 _PROMOTE_KEYS = (*_OF_STEP, "model", "gate", "auto")
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
-
-
-class SkipCause(StrEnum):
-    """Why a step was skipped; a job that skipped itself says it in a word of its own."""
-
-    CONDITION = "Condition"
-    DEPENDENCY = "Dependency"
 
 
 class PipelineSpec(BaseModel):

@@ -115,6 +115,13 @@ class PipelineState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class SkipCause(StrEnum):
+    """Why a step was skipped; a job that skipped itself says it in a word of its own."""
+
+    CONDITION = "Condition"
+    DEPENDENCY = "Dependency"
+
+
 class FailureReason(StrEnum):
     """Why a task failed, in one word that scripts can match."""
 

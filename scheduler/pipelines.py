@@ -25,9 +25,9 @@ from db.types import now
 from db.views import last_task
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import PixmillError, Unavailable
-from pixmill.pipelines import EVIDENCE, GATE, JUDGED, PROMOTE, REPORT, SkipCause, Step, parse_pipeline, read_steps
+from pixmill.pipelines import EVIDENCE, GATE, JUDGED, PROMOTE, REPORT, Step, parse_pipeline, read_steps
 from pixmill.references import substituted
-from pixmill.states import PipelineState, State, StepState
+from pixmill.states import PipelineState, SkipCause, State, StepState
 from scheduler.leftalone import LeftAlone
 from scheduler.pipelinevalues import MissingValue, Values, request_of, values_of
 from scheduler.promotion import decide_promotion
