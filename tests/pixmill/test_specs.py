@@ -127,8 +127,10 @@ def test_defaults_given_or_left_out_are_the_same_spec() -> None:
         (
             {},
             "the spec has no 'kind'",
-            "choose one of: animate, compress, decompress, edit, evaluate, gate, generate, ping, report, restore, "
-            "train",
+            (
+                "choose one of: animate, compress, decompress, edit, evaluate, gate, generate, ping, report, restore, "
+                "train"
+            ),
         ),
         ({"kind": "tarin"}, "unknown kind 'tarin'", "did you mean 'train'?"),
         ({"kind": ["train"]}, "unknown kind", "did you mean 'train'?"),
