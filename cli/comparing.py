@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cli.evaluationsection import metric_line
-from cli.metrics import ControlColumn, control_cells, control_columns, controls_of, number
+from cli.metrics import control_cells, control_columns
 from cli.output import Column
 from client.comparing import Compared, Side
+from client.jobreport.evaluation import metric_line
+from client.metrics import ControlColumn, controls_of, number
 from client.wording import count
 from imagemodels.evaluation.comparison import Verdict
 from imagemodels.evaluation.report import Metric

@@ -1,16 +1,13 @@
 """One job as a table row."""
 
-import socket
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cli.formatting import ago, stamp
 from cli.listing import Listing
 from cli.output import Column
-from client.jobs import eta_seconds, model_of, progress_text, run_seconds
+from client.jobs import device_text, eta_text, model_of, progress_text, rate_text, run_time
+from client.moments import ago, stamp
 from client.reasons import reason_of, reason_text
 from client.situation import Situation
-from client.wording import duration
 from pixmill.stages import bound_by
 
 if TYPE_CHECKING:
@@ -67,27 +64,3 @@ def job_row(line: "JobLine", situation: Situation) -> list[str]:
         labels or "–",
         reason_text(reason_of(line, situation)),
     ]
-
-
-def rate_text(line: "JobLine") -> str:
-    """Images a second, or – where nobody knows."""
-    return "–" if line.rate is None else f"{line.rate:,.{0 if line.rate >= 10 else 1}f}/s"
-
-
-def eta_text(line: "JobLine") -> str:
-    """`eta_seconds` as a cell."""
-    seconds = eta_seconds(line)
-    return "–" if seconds is None else duration(seconds)
-
-
-def device_text(devices: tuple[str, ...]) -> str:
-    """Where it runs: the device's name alone if it is one of this host."""
-    if len(devices) > 1:
-        return f"{len(devices)} devices"
-    return devices[0].removeprefix(f"{socket.gethostname()}:") if devices else "–"
-
-
-def run_time(line: "JobLine", at: datetime) -> str:
-    """`run_seconds` as a cell."""
-    seconds = run_seconds(line, at)
-    return "–" if seconds is None else duration(seconds)

@@ -3,10 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cli.formatting import stamp
 from cli.output import Column, print_table, print_title
-from client.wording import duration, percent
-from pixmill.states import State
+from client.jobrows import attempt_row, event_row, rate_row, task_row
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -67,7 +65,7 @@ GATE_COLUMNS = [
 
 def print_rates(rates: Sequence[Mapping[str, Any]]) -> None:
     """What compressed files take and lose."""
-    _print_rows("rates", RATE_COLUMNS, [_rate_row(rate) for rate in rates])
+    _print_rows("rates", RATE_COLUMNS, [rate_row(rate) for rate in rates])
 
 
 def print_gates(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -82,22 +80,17 @@ def print_metrics(columns: Sequence[Column], rows: Sequence[list[str]], most: in
 
 def print_tasks(tasks: "Ends[Task]", at: "datetime") -> None:
     """The tasks as they stand at this moment."""
-    _print_ends("tasks", TASK_COLUMNS, tasks, lambda _number, task: _task_row(task, at))
+    _print_ends("tasks", TASK_COLUMNS, tasks, lambda _number, task: task_row(task, at))
 
 
 def print_attempts(attempts: "Ends[AttemptRow]", at: "datetime") -> None:
     """Who has tried, or tries at this moment."""
-    _print_ends("attempts", ATTEMPT_COLUMNS, attempts, lambda number, row: _attempt_row(number, row, at))
+    _print_ends("attempts", ATTEMPT_COLUMNS, attempts, lambda number, row: attempt_row(number, row, at))
 
 
 def print_events(events: "Ends[EventRow]") -> None:
     """What has happened."""
-    _print_ends("events", EVENT_COLUMNS, events, lambda _number, row: _event_row(row))
-
-
-def _rate_row(rate: Mapping[str, Any]) -> list[str]:
-    ratio = "lossless" if rate["psnr"] is None else f"{rate['psnr']:.2f} dB"
-    return [rate["name"], f"{rate['bits_per_pixel']:.3f}", ratio, f"{rate['ssim']:.4f}"]
+    _print_ends("events", EVENT_COLUMNS, events, lambda _number, row: event_row(row))
 
 
 def _parted(rows: Sequence[list[str]], most: int | None) -> tuple[Sequence[list[str]], Sequence[list[str]], int]:
@@ -131,70 +124,3 @@ def _print_rows(
     gap = [f"… {left_out} more …" if column.shrinks and column is columns[-1] else "…" for column in columns]
     print_title(title, gap=True)
     print_table(columns, [*first, *([gap] if left_out else []), *last], empty="")
-
-
-def _task_row(task: "Task", at: "datetime") -> list[str]:
-    return [
-        str(task.number),
-        task.role.value,
-        task.state.value,
-        _task_progress(task),
-        _task_time(task, at),
-        str(task.lease_epoch),
-        str(task.failures),
-        str(task.lost_leases),
-        str(task.preemptions),
-        _task_reason(task, at),
-    ]
-
-
-def _task_time(task: "Task", at: "datetime") -> str:
-    """How long its last attempt took, or takes; of a task that waits again only the attempts tell it."""
-    end = at if task.state is State.RUNNING else task.finished_at
-    return duration((end - task.started_at).total_seconds()) if task.started_at and end else "–"
-
-
-def _task_reason(task: "Task", at: "datetime") -> str:
-    reason = f"{task.reason}: {task.message}" if task.reason and task.message else task.reason or task.message or ""
-    if task.stop_to is not None:
-        return f"stops at its next checkpoint, then {task.stop_to}"
-    if task.state is State.PENDING and task.available_at is not None and task.available_at > at:
-        again = f"again in {duration((task.available_at - at).total_seconds())}"
-        return f"{again}, after {reason}" if reason else again
-    if task.state is State.PENDING and task.preemptions:
-        return reason or "was given back by its worker"
-    return reason
-
-
-def _task_progress(task: "Task") -> str:
-    if task.state is State.SUCCEEDED:
-        return "100%"
-    done, total = task.progress.get("done"), task.progress.get("total")
-    if not isinstance(done, int | float) or not isinstance(total, int | float) or not total:
-        return "–"
-    return percent(int(done), int(total))
-
-
-def _attempt_row(number: int, row: "AttemptRow", at: "datetime") -> list[str]:
-    attempt, task, worker = row
-    return [
-        str(number),
-        str(task.number),
-        worker.name,
-        attempt.outcome.value if attempt.outcome else "running",
-        duration(((attempt.finished_at or at) - attempt.started_at).total_seconds()),
-        attempt.folder,
-        ": ".join(part for part in (attempt.reason, attempt.message) if part),
-    ]
-
-
-def _event_row(row: "EventRow") -> list[str]:
-    event, task = row
-    return [
-        stamp(event.at),
-        event.actor,
-        event.action,
-        "–" if task is None else str(task),
-        event.to_state or "–",
-        event.detail or "",
-    ]

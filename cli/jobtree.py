@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cli.formatting import ago
 from cli.output import Column
+from client.moments import ago
 from client.situation import Situation
 from client.wording import duration
 from pixmill.steptree import BRANCH, LAST

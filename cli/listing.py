@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeVar
 
 import click
 
-from cli.formatting import choose_utc
 from cli.output import Column, Row, json_line, print_list, print_table
 from cli.params import stacked
+from client.moments import choose_utc
 from pixmill.errors import UserError
 from pixmill.names import suggestion
 from pixmill.times import write_time

@@ -14,8 +14,8 @@ import click
 from cli.completing import VARIABLE, register_shells
 from cli.context import Workspace
 from cli.errors import run_reporting
-from cli.formatting import choose_utc
 from cli.lazy import LazyCommand, LazyGroup
+from client.moments import choose_utc
 from pixmill import __version__
 from pixmill.interpreter import begin_quickly
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.formatting import stamp
 from cli.metrics import metric_table
 from cli.output import print_fields, print_table, print_title, say
 from client.comparing import measuring_hint, stored_metrics
 from client.modelfacts import model_facts
 from client.models import ModelDetails
+from client.moments import stamp
 from client.wording import count
 
 if TYPE_CHECKING:

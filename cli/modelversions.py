@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cli.formatting import ago
 from cli.listing import Listing, Shape, Telling, print_listing
 from cli.output import Row
 from client.models import Versions
+from client.moments import ago
 from client.wording import count
 
 if TYPE_CHECKING:

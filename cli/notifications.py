@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cli.formatting import ago, is_in_utc, stamp
 from cli.listing import Listing
 from cli.output import Column
+from client.moments import ago, is_in_utc, stamp
 from client.wording import duration
 from pixmill.notifications import NotificationState, told
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from cli.completing import LiveId, LiveName
-from cli.formatting import is_in_utc
+from client.moments import is_in_utc
 from pixmill.quantities import parse_count, parse_seconds
 from pixmill.times import parse_past, parse_time, write_time
 

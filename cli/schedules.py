@@ -1,21 +1,14 @@
 """Schedules and their runs as table rows, and the documents that they submit."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cli.formatting import ago, is_in_utc, spec_fields, stamp
 from cli.joboptions import scalar
 from cli.listing import Listing
 from cli.output import Column
-from client.schedules import local_text, note_of, reason_of, result_of, unit_of, until
-from client.wording import duration
+from client.values import spec_fields
 from pixmill.errors import SpecError
 from pixmill.pipelines import given_params, is_pipeline, parse_pipeline
-
-if TYPE_CHECKING:
-    from db.schedules import RunLine, ScheduleLine
-    from db.tables import Schedule
-    from scheduler.schedules import Due
 
 COLUMNS = [
     Column(title="NAME", shrinks=True, least=8),
@@ -44,71 +37,9 @@ NEXT_COLUMNS = [
     Column(title="NOTE", shrinks=True),
 ]
 
-
 LISTING = Listing(schema="schedule_list", columns=COLUMNS)
 RUN_LISTING = Listing(schema="schedule_run_list", columns=RUN_COLUMNS)
 NEXT_LISTING = Listing(schema="schedule_time_list", columns=NEXT_COLUMNS)
-
-
-def _shown(schedule: "Schedule", moment: datetime | None) -> str:
-    """`local_text`, or the moment in UTC if that was chosen."""
-    return stamp(moment) if is_in_utc() else local_text(schedule, moment)
-
-
-def schedule_row(line: "ScheduleLine", at: datetime) -> list[str]:
-    """The cells of COLUMNS."""
-    schedule, last = line.schedule, line.last
-    return [
-        schedule.name,
-        schedule.cron,
-        schedule.zone,
-        "paused" if schedule.paused else "active",
-        _shown(schedule, schedule.next_for),
-        ago(last.run.scheduled_for, at) if last else "–",
-        result_of(last) if last else "–",
-        unit_of(last) if last else "–",
-        (schedule.paused_reason or "") if schedule.paused else reason_of(last) if last else "",
-    ]
-
-
-def run_row(schedule: "Schedule", line: "RunLine") -> list[str]:
-    """The cells of RUN_COLUMNS."""
-    run = line.run
-    return [
-        _shown(schedule, run.scheduled_for),
-        _shown(schedule, run.decided_at),
-        result_of(line),
-        unit_of(line),
-        run.by_hand or "the plan",
-        reason_of(line),
-    ]
-
-
-def due_row(schedule: "Schedule", due: "Due", at: datetime) -> list[str]:
-    """The cells of NEXT_COLUMNS."""
-    return [
-        _shown(schedule, due.logical),
-        until(due.begins, at).removeprefix("in "),
-        _shown(schedule, due.begins),
-        schedule.name,
-        note_of(schedule, due),
-    ]
-
-
-def schedule_fields(schedule: "Schedule") -> dict[str, str]:
-    """The terms of a schedule, and when it runs next."""
-    fields = {
-        "state": "paused" if schedule.paused else "active",
-        "reason": schedule.paused_reason or "",
-        "cron": f"{schedule.cron}, {schedule.zone}",
-        "next": _shown(schedule, schedule.next_for),
-        "overlap": schedule.overlap.value,
-        "catchup": f"{schedule.catchup.value}, at most {duration(schedule.deadline_seconds)} late",
-        "jitter": duration(schedule.jitter_seconds) if schedule.jitter_seconds else "",
-        "blackout": "; ".join(schedule.blackouts),
-        "added": f"{_shown(schedule, schedule.added_at.replace(microsecond=0))} by {schedule.user_name}",
-    }
-    return {name: value for name, value in fields.items() if value}
 
 
 def file_document(document: dict[str, Any]) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from typing import Any, TextIO, TypeVar
 import click
 
 from cli.errors import INTERRUPTED
-from cli.formatting import cut, stamp
+from cli.formatting import cut
 from cli.output import can_redraw, say
 from cli.params import Parsed
+from client.moments import stamp
 from pixmill.errors import DatabaseUnreachable
 from pixmill.quantities import parse_seconds
 

@@ -1,5 +1,6 @@
 """Jobs as they stand: one as a value that can be kept, as JSON, and the numbers that tell how far it is."""
 
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from client.reasons import lasting_code, reason_of
 from client.selection import Selection
 from client.situation import Situation, read_situation
-from client.wording import percent
+from client.wording import duration, percent
 from client.workspace import Workspace
 from pixmill.stages import Stage, bound_by
 from pixmill.states import State
@@ -221,3 +222,27 @@ def run_seconds(line: "JobLine", at: datetime) -> float | None:
     if job.started_at is None:
         return None
     return max(0.0, ((job.finished_at or at) - job.started_at).total_seconds())
+
+
+def rate_text(line: "JobLine") -> str:
+    """Images a second, or – where nobody knows."""
+    return "–" if line.rate is None else f"{line.rate:,.{0 if line.rate >= 10 else 1}f}/s"
+
+
+def eta_text(line: "JobLine") -> str:
+    """`eta_seconds` as a cell."""
+    seconds = eta_seconds(line)
+    return "–" if seconds is None else duration(seconds)
+
+
+def device_text(devices: tuple[str, ...]) -> str:
+    """Where it runs: the device's name alone if it is one of this host."""
+    if len(devices) > 1:
+        return f"{len(devices)} devices"
+    return devices[0].removeprefix(f"{socket.gethostname()}:") if devices else "–"
+
+
+def run_time(line: "JobLine", at: datetime) -> str:
+    """`run_seconds` as a cell."""
+    seconds = run_seconds(line, at)
+    return "–" if seconds is None else duration(seconds)

@@ -1,23 +1,29 @@
-"""Runs of pipelines: begun, and as they stand."""
+"""Runs of pipelines: begun, and as they stand, as values and in words."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from client.documents import read_documents, readable, text_documents
+from client.moments import ago, is_in_utc, stamp
+from client.values import value_text
+from client.wording import age, duration
 from client.workspace import Workspace
 from pixmill.errors import SpecError
 from pixmill.names import NAME_PATTERN
-from pixmill.pipelines import PIPELINE, PipelineSpec, is_pipeline, parse_pipeline
+from pixmill.pipelines import EVIDENCE, PIPELINE, PipelineSpec, is_pipeline, parse_pipeline
 from pixmill.states import PipelineState, State, StepState
+from pixmill.steptree import step_branches
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from db.pipelines import RunView, StepLine
+
+_ELSEWHERE = ("job", "reason", "page", *EVIDENCE)  # values that have a column of their own, or are long
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,3 +157,69 @@ def begin(workspace: Workspace, spec: PipelineSpec, values: Mapping[str, Any], *
         return begin_run(session, spec, values, at, user=user, outputs=outputs).id
 
     return workspace.database.transact(act)
+
+
+def run_row(view: "RunView", at: datetime) -> list[str]:
+    """Id, name, state, steps, schedule, time by it, age, time taken, reason."""
+    run = view.run
+    over = sum(line.step.state.is_over for line in view.lines)
+    return [
+        str(run.id),
+        run.name,
+        run.state.value,
+        f"{over}/{len(view.lines)}",
+        run.facts["schedule"] or "–",
+        stamp(run.scheduled_for) if is_in_utc() else run.facts["scheduled_for"],
+        ago(run.begun_at, at),
+        duration(((run.finished_at or at) - run.begun_at).total_seconds()),
+        _reason(view),
+    ]
+
+
+def _reason(view: "RunView") -> str:
+    """Why it ended as it did, or what it waits for."""
+    if view.run.message:
+        return view.run.message
+    if view.must_wait:
+        return "an earlier run of its schedule has not ended"
+    going = [line.step for line in view.lines if line.step.state is StepState.SUBMITTED]
+    return ", ".join(f"step {step.name}: job {step.job_id}" for step in going)
+
+
+def run_fields(view: "RunView", at: datetime) -> dict[str, str]:
+    """State, times, parameters and page; empty ones are left out."""
+    run = view.run
+    fields = {
+        "state": run.state.value,
+        "reason": _reason(view),
+        "schedule": run.facts["schedule"] or "",
+        "scheduled for": run.facts["scheduled_for"],
+        "begun": f"{stamp(run.begun_at)} by {run.user_name}, {age(run.begun_at, at)} ago",
+        "finished": stamp(run.finished_at) if run.finished_at else "",
+        "params": value_text(run.params) if run.params else "",
+        "page": page_of(view) or "",
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def step_tree(lines: "Sequence[StepLine]") -> "list[tuple[str, StepLine]]":
+    """Each step with the branch that leads to it."""
+    by_name = {line.step.name: line for line in lines}
+    branches = step_branches({name: line.step.after for name, line in by_name.items()})
+    return [(branch, by_name[name]) for branch, name in branches]
+
+
+def step_row(branch: str, line: "StepLine") -> list[str]:
+    """Name, kind, state, job, values, reason."""
+    step = line.step
+    values = [f"{key}={value_text(value)}" for key, value in step.values.items() if key not in _ELSEWHERE]
+    why = ": ".join(part for part in (step.reason, step.message) if part)
+    running = line.job_state.value if step.state is StepState.SUBMITTED and line.job_state else ""
+    return [
+        branch + step.name,
+        step.kind,
+        step.state.value,
+        "–" if step.job_id is None else str(step.job_id),
+        ", ".join(values) or "–",
+        why or str(step.values.get("reason", "")) or running,
+    ]

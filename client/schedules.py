@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from client.moments import ago, is_in_utc, stamp
 from client.wording import duration, plural
 from pixmill.schedules import RunOutcome, SkipReason
 from pixmill.states import PipelineState, State
@@ -181,3 +182,64 @@ def coming_times(schedules: "Sequence[Schedule]", count: int) -> "list[tuple[Sch
 
     found = [(schedule, due) for schedule in schedules for due in upcoming(schedule, count)]
     return sorted(found, key=lambda pair: (pair[1].begins, pair[0].name))[:count]
+
+
+def _shown(schedule: "Schedule", moment: datetime | None) -> str:
+    """`local_text`, or the moment in UTC if that was chosen."""
+    return stamp(moment) if is_in_utc() else local_text(schedule, moment)
+
+
+def schedule_row(line: "ScheduleLine", at: datetime) -> list[str]:
+    """Name, expression, zone, state, next time, age of the last, what became of it, its job, reason."""
+    schedule, last = line.schedule, line.last
+    return [
+        schedule.name,
+        schedule.cron,
+        schedule.zone,
+        "paused" if schedule.paused else "active",
+        _shown(schedule, schedule.next_for),
+        ago(last.run.scheduled_for, at) if last else "–",
+        result_of(last) if last else "–",
+        unit_of(last) if last else "–",
+        (schedule.paused_reason or "") if schedule.paused else reason_of(last) if last else "",
+    ]
+
+
+def run_row(schedule: "Schedule", line: "RunLine") -> list[str]:
+    """Time by the plan, when it was decided, what became of it, its job, who, reason."""
+    run = line.run
+    return [
+        _shown(schedule, run.scheduled_for),
+        _shown(schedule, run.decided_at),
+        result_of(line),
+        unit_of(line),
+        run.by_hand or "the plan",
+        reason_of(line),
+    ]
+
+
+def due_row(schedule: "Schedule", due: "Due", at: datetime) -> list[str]:
+    """Time by the plan, how far it is, when it begins, schedule, note."""
+    return [
+        _shown(schedule, due.logical),
+        until(due.begins, at).removeprefix("in "),
+        _shown(schedule, due.begins),
+        schedule.name,
+        note_of(schedule, due),
+    ]
+
+
+def schedule_fields(schedule: "Schedule") -> dict[str, str]:
+    """The terms of a schedule, and when it runs next."""
+    fields = {
+        "state": "paused" if schedule.paused else "active",
+        "reason": schedule.paused_reason or "",
+        "cron": f"{schedule.cron}, {schedule.zone}",
+        "next": _shown(schedule, schedule.next_for),
+        "overlap": schedule.overlap.value,
+        "catchup": f"{schedule.catchup.value}, at most {duration(schedule.deadline_seconds)} late",
+        "jitter": duration(schedule.jitter_seconds) if schedule.jitter_seconds else "",
+        "blackout": "; ".join(schedule.blackouts),
+        "added": f"{_shown(schedule, schedule.added_at.replace(microsecond=0))} by {schedule.user_name}",
+    }
+    return {name: value for name, value in fields.items() if value}

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
-from cli.formatting import ago, stamp
 from cli.lazy import NamedGroup
 from cli.listing import Listing, Shape, Telling, listing_options, print_listing
 from cli.output import (
@@ -19,6 +18,7 @@ from cli.output import (
 )
 from cli.params import DATASET, MODEL, examples, output_option
 from cli.removing import Removal, agreed, removal_options
+from client.moments import ago, stamp
 from client.wording import count, plural
 from pixmill.datasets import SHOWN_DIGITS
 from pixmill.errors import UserError

@@ -145,8 +145,7 @@ def ls(
     shape: Shape,
 ) -> None:
     """List runs, the oldest first: how they stand, and why they ended so."""
-    from cli.pipelines import run_row
-    from client.pipelines import run_json
+    from client.pipelines import run_json, run_row
     from db.periods import Period
     from db.pipelines import view_runs
     from db.workers import database_time
@@ -195,7 +194,7 @@ def report(workspace: Workspace, run_id: int, out: Path | None) -> None:
 
     Prints the file's path. A step of kind `report` writes the same page when all other steps are over.
     """
-    from cli.reporting import write_run_report
+    from client.jobreport.building import write_run_report
 
     target = out or Path(f"pixmill-run-{run_id}.html")
     click.echo(str(write_run_report(workspace.database, workspace.settings, run_id, target)))

@@ -149,8 +149,7 @@ def _say_added(schedule: "Schedule", *, is_new: bool) -> None:
 @pass_workspace
 def ls(workspace: Workspace, shape: Shape) -> None:
     """List schedules: when they run next, and what became of their last run."""
-    from cli.schedules import schedule_row
-    from client.schedules import schedule_json
+    from client.schedules import schedule_json, schedule_row
     from db.schedules import schedule_lines
     from db.workers import database_time
 
@@ -174,9 +173,9 @@ def ls(workspace: Workspace, shape: Shape) -> None:
 @pass_workspace
 def show(workspace: Workspace, name: str, output_format: str, *, as_spec: bool) -> None:
     """Show one schedule in full: its terms, the job or pipeline, the next time and the last runs."""
-    from cli.schedules import RUN_COLUMNS, document_fields, file_document, run_row, schedule_fields
+    from cli.schedules import RUN_COLUMNS, document_fields, file_document
     from client.documents import yaml_text
-    from client.schedules import get_line, schedule_json
+    from client.schedules import get_line, run_row, schedule_fields, schedule_json
     from db.schedules import run_lines
     from db.workers import database_time
     from scheduler.scheduled import dated
@@ -211,8 +210,7 @@ def next_(workspace: Workspace, name: str | None, count: int, shape: Shape) -> N
     In spring a fixed time that does not exist becomes the first one that does; in autumn, of one that comes twice the
     first counts.
     """
-    from cli.schedules import due_row
-    from client.schedules import coming_times, due_json
+    from client.schedules import coming_times, due_json, due_row
     from db.schedules import get_schedule, schedule_lines
     from db.workers import database_time
 
@@ -304,8 +302,7 @@ def history(
     shape: Shape,
 ) -> None:
     """Show what became of each time, the latest first: its job, or why there is none."""
-    from cli.schedules import run_row
-    from client.schedules import run_json
+    from client.schedules import run_json, run_row
     from db.periods import Period
     from db.schedules import get_schedule, run_lines
 

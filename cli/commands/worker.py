@@ -6,7 +6,6 @@ import click
 
 from cli.context import Workspace, pass_workspace, user_name
 from cli.draining import drain_options, say_drained
-from cli.formatting import ago
 from cli.lazy import NamedGroup
 from cli.listing import Listing, Shape, Telling, listing_options, print_listing
 from cli.output import Column, say
@@ -14,6 +13,7 @@ from cli.params import DEVICE, SPAN, examples
 from cli.poking import poke_scheduler
 from cli.watching import watchable
 from client.fleet import Member, find_member, fleet_of, full_name
+from client.moments import ago
 from client.wording import age
 
 COLUMNS = [

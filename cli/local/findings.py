@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.local.demonstration import Line
-from cli.reporting import write_report
+from client.jobreport.building import write_report
 from db.engine import Database
 from db.tables import Role
 from db.views import job_evaluation, job_tasks

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.heldout import class_accuracies, read_confusion
+from client.jobreport.heldout import class_accuracies, read_confusion
 from pixmill.errors import CorruptFile
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.reporting import build_report, write_report
+from client.jobreport.building import build_report, write_report
 from db.leases import give_back
 from imagemodels.evaluation.report import ClassMeasure, Control, EvaluationReport, Metric
 from pages.jsonlines import read_json_lines

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.reporting import write_report
+from client.jobreport.building import write_report
 from db.leases import Lease, finish, publish_checkpoint
 from db.tables import CheckpointKind, Outcome, Role, Worker
 from imagemodels.data import load_dataset

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from sqlalchemy import select
 
 from cli.main import command
-from cli.reporting import build_report
+from client.jobreport.building import build_report
 from db.aliases import Deed, set_alias
 from db.registry import resolve_model, version_of_job
 from db.tables import Checkpoint, Evaluation, ModelVersion, Task

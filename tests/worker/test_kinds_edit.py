@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cli.reporting import build_report
+from client.jobreport.building import build_report
 from imagemodels.classifier import Classifier
 from imagemodels.data import load_dataset
 from imagemodels.editing.directions import Direction

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from cli.reporting import write_run_report
+from client.jobreport.building import write_run_report
 from db.dispatch import expire_lease, sight_running
 from db.engine import Database
 from db.leases import Lease, finish

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from cli.restorationsection import fidelity_table
+from client.jobreport.restoration import fidelity_table
 from imagemodels.card import Metadata
 from imagemodels.data import load_dataset
 from imagemodels.evaluation.restorations import RestorationReport, damaged_images, fidelity

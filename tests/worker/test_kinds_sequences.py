@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli.stepsection import step_tables
 from client.comparing import stored_metrics
+from client.jobreport.steps import step_tables
 from imagemodels.evaluation.sequences import SequenceReport
 from imagemodels.export import load_model
 from imagemodels.prediction import Predictor

@@ -19,7 +19,7 @@ def command(workspace: Workspace, job_id: int, out: Path | None) -> None:
 
     Prints the file's path.
     """
-    from cli.reporting import write_report
+    from client.jobreport.building import write_report
 
     path = write_report(workspace.database, workspace.settings, job_id, out or Path(f"pixmill-job-{job_id}.html"))
     click.echo(str(path))

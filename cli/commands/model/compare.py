@@ -29,8 +29,8 @@ def command(workspace: Workspace, first: str, second: str, out: Path | None, out
     controls.
     """
     from cli.comparing import comparison_report, comparison_table
-    from cli.reporting import written
     from client.comparing import compare_models, comparison_json
+    from client.jobreport.building import written
     from reports.comparison import write_comparison
     from storage.paths import Layout
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.context import Workspace, pass_workspace
-from cli.formatting import stamp
 from cli.listing import Listing, Shape, Telling, listing_options, print_listing
 from cli.output import Column, say
 from cli.params import MODEL_NAME, examples, period_options
+from client.moments import stamp
 
 if TYPE_CHECKING:
     from datetime import datetime

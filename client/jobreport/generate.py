@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from cli.jobsource import JobSource
-from cli.restorationsection import lines_of
+from client.jobreport.restoration import lines_of
+from client.jobreport.source import JobSource
 from db.tables import Shard
 from db.views import job_shards
 from pixmill.errors import PixmillError

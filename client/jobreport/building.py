@@ -58,12 +58,12 @@ def written(write: "Callable[[Path], Path]", path: Path) -> Path:
 
 def build_report(session: "Session", settings: "Settings", job_id: int) -> "JobReport":
     """Everything that the report of a job shows.  Raises NotFound."""
-    from cli.compressionsection import compress_section
-    from cli.evaluationsection import evaluate_section
-    from cli.generatesection import generate_section
-    from cli.jobhistory import attempt_lines, event_lines, further_pictures
-    from cli.jobsource import JobSource
-    from cli.trainsection import train_section
+    from client.jobreport.compression import compress_section
+    from client.jobreport.evaluation import evaluate_section
+    from client.jobreport.generate import generate_section
+    from client.jobreport.history import attempt_lines, event_lines, further_pictures
+    from client.jobreport.source import JobSource
+    from client.jobreport.train import train_section
     from db.views import job_line
     from pages.gatesection import gate_section
     from reports.data import JobReport

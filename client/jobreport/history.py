@@ -1,6 +1,6 @@
 """What every report of a job has: who tried it, what happened to it, and pictures that belong to no section."""
 
-from cli.jobsource import JobSource
+from client.jobreport.source import JobSource
 from db.tables import Attempt, Task, Worker
 from db.views import job_events
 from reports.data import AttemptLine, CaptionedImage, EventLine

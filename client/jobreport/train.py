@@ -1,9 +1,9 @@
 """From the files of all attempts of a train job to the section of its report that shows them."""
 
-from cli.heldout import class_accuracies, read_confusion
-from cli.jobsource import JobSource
-from cli.restorationsection import fidelity_table
-from cli.stepsection import step_tables
+from client.jobreport.heldout import class_accuracies, read_confusion
+from client.jobreport.restoration import fidelity_table
+from client.jobreport.source import JobSource
+from client.jobreport.steps import step_tables
 from client.modelfacts import model_facts
 from imagemodels.presets import PRESETS
 from imagemodels.traits import Shown

@@ -1,6 +1,6 @@
 """From what a compress job measured to the section of its report that shows it."""
 
-from cli.jobsource import JobSource
+from client.jobreport.source import JobSource
 from reports.data import CompressSection, RateLine
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli.metrics import GENERATED, ControlColumn
 from client.comparing import read_evaluation
+from client.metrics import GENERATED, ControlColumn
 from imagemodels.evaluation.report import ClassMeasure, EvaluationReport, Metric
 from reports.data import Confusion, EvaluateSection, MetricLine
 
