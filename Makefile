@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-ROOMS := cli client db imagemodels pages pixmill reports scheduler storage worker
+ROOMS := cli client db imagemodels pages pixmill reports scheduler server storage worker
 
 # Some hundred interpreters are started here: what one of them has compiled the others shall find.
 unexport PYTHONDONTWRITEBYTECODE
@@ -23,9 +23,12 @@ PATIENT := nice -n 19
 # Of the fault matrix, the tests that kill at a named point of the work and measure no time: they bear company.
 UNTIMED := $(addprefix tests/faults/,test_broken.py test_checker.py test_matrix_files.py)
 
+# From npm, for the tests in a browser alone; nothing of them is part of pixmill.
+BROWSER_PACKAGES := playwright-core@1.65.1 axe-core@4.14.1
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format types layers doctests units processes computations aloud faults long chaos outages bench clean
+.PHONY: browser help install demo test lint format types layers doctests units processes computations aloud faults long chaos outages bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +95,16 @@ faults: $(READY) ## kill, stop and starve real processes, one test after the oth
 long: $(READY) ## variations of what the other tests show, which take many seconds each
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -m long $(ARGS)
 
+browser: $(READY) node_modules/.ready ## look at the pages of the dashboard in chromium, which has to be installed, as has npm
+	$(BIN)/pytest -m browser tests/server $(ARGS)
+
+node_modules/.ready: Makefile
+	@command -v npm >/dev/null && command -v chromium >/dev/null || { \
+		echo "error: this needs chromium, node and npm" >&2; \
+		echo "hint:  on Debian and Ubuntu: apt install chromium nodejs npm" >&2; exit 1; }
+	npm install --no-save --no-audit --no-fund --loglevel=error $(BROWSER_PACKAGES)
+	@touch $@
+
 chaos: $(READY) ## 500 random faults against real processes, half on SQLite and half on PostgreSQL
 	$(BIN)/python benchmarks/chaos.py --faults 500 $(ARGS)
 
@@ -103,5 +116,5 @@ bench: $(READY) ## measure what the documentation says about speed
 		echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean: ## remove the virtual environment and all caches; never .pixmill, which holds jobs and images
-	rm -rf $(VENV) .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist *.egg-info
+	rm -rf $(VENV) node_modules .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist *.egg-info
 	find $(ROOMS) tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -62,6 +62,9 @@ SECTIONS = [
             "db": LazyCommand("cli.commands.db:command", "the database's schema: status, upgrade"),
             "doctor": LazyCommand("cli.commands.doctor:command", "a thorough examination, with remedies"),
             "gc": LazyCommand("cli.commands.gc:command", "files that no row needs any more: plan, run"),
+            "server": LazyCommand(
+                "cli.commands.server:command", "the dashboard: jobs, devices, models, images as pages"
+            ),
             "config": LazyCommand("cli.commands.config:command", "settings and where they come from: show"),
             "schema": LazyCommand("cli.commands.schema:command", "JSON Schemas of what -o json prints"),
             "completion": LazyCommand("cli.commands.completion:command", "print a shell's completion script"),

@@ -29,6 +29,7 @@ MIGRATE = "pixmill_migrate"
 # PostgreSQL took neither side's change and asks the client to run the transaction again.
 _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})
 _ATTEMPTS = 10
+READ_ONLY_MILLISECONDS = 10_000  # of one statement, for those who only look
 KEEPALIVE_SECONDS = 10  # a peer that vanished without a word is noticed after three of these
 
 
@@ -129,16 +130,20 @@ def insert_absent(session: Session, table: type[DeclarativeBase], values: Mappin
     return session.scalar(inserted) is not None
 
 
-def open_database(settings: Settings) -> Database:
+def open_database(settings: Settings, *, read_only: bool = False) -> Database:
     """The configured database; nothing is connected or created yet, but SQLite's folder.
+
+    With `read_only` the database itself refuses every write, and PostgreSQL ends a question that takes too long.
 
     Raises ConfigError for a URL that cannot be read, PermissionDenied for a home that cannot be made.
     """
     url = _parse_url(settings.database_url)
     if url.get_backend_name() == "sqlite":
-        return Database(_sqlite_engine(url, settings), f"{url.database}")
+        return Database(_sqlite_engine(url, settings, read_only=read_only), f"{url.database}")
     if url.get_backend_name() == "postgresql":
-        return Database(_postgresql_engine(url, settings), url.render_as_string(hide_password=True))
+        return Database(
+            _postgresql_engine(url, settings, read_only=read_only), url.render_as_string(hide_password=True)
+        )
     raise ConfigError(
         f"database.url names {url.get_backend_name()!r}; pixmill knows sqlite and postgresql",
         hint="postgresql+psycopg://user@host/name, or leave it out for SQLite in the home",
@@ -156,7 +161,7 @@ def _parse_url(text: str) -> URL:
     return url
 
 
-def _sqlite_engine(url: URL, settings: Settings) -> Engine:
+def _sqlite_engine(url: URL, settings: Settings, *, read_only: bool) -> Engine:
     if not url.database or url.database == ":memory:":
         raise ConfigError("SQLite in memory cannot be shared between processes", hint="leave database.url out")
     if not Path(url.database).is_absolute():
@@ -179,19 +184,19 @@ def _sqlite_engine(url: URL, settings: Settings) -> Engine:
     )
 
     def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-        _prepare_sqlite(connection, settings.database.busy_timeout_seconds)
+        _prepare_sqlite(connection, settings.database.busy_timeout_seconds, read_only=read_only)
 
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: DBAPIConnection, busy_seconds: float) -> None:
+def _prepare_sqlite(connection: DBAPIConnection, busy_seconds: float, *, read_only: bool) -> None:
     raw: Any = connection
     raw.isolation_level = None  # the driver must not begin transactions behind SQLAlchemy's back
     cursor = connection.cursor()
     _enter_wal(cursor, busy_seconds)
-    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", *(("query_only=ON",) if read_only else ())):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
@@ -224,12 +229,14 @@ def _begin_sqlite(connection: Connection) -> None:
         raise translated(connection, error, text) from error
 
 
-def _postgresql_engine(url: URL, settings: Settings) -> Engine:
+def _postgresql_engine(url: URL, settings: Settings, *, read_only: bool) -> Engine:
     # A process that stands still in the middle of a transaction (a suspended machine, a dead network) must not hold its
     # locks for ever, and nobody waits for a lock without end.
     patience = round(1000 * settings.database.busy_timeout_seconds)
     logging.getLogger("psycopg").addFilter(_is_no_echo)
     server = {"timezone": "UTC", "lock_timeout": patience, "idle_in_transaction_session_timeout": patience}
+    if read_only:
+        server |= {"default_transaction_read_only": "on", "statement_timeout": READ_ONLY_MILLISECONDS}
     try:
         return create_engine(
             url,

@@ -21,6 +21,11 @@ _UNPRINTABLE = dict.fromkeys(
 def fill(template: str, context: Mapping[str, object]) -> str:
     """Fill a template: every text escaped, nothing in it that is no part of HTML."""
     page = _environment().get_template(template).render({"version": __version__, **context})
+    return printable_html(page)
+
+
+def printable_html(page: str) -> str:
+    """The page without letters that are no part of HTML, or that turn the direction of a text."""
     return page.translate(_UNPRINTABLE).encode("utf-8", "backslashreplace").decode()
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("cli", "client", "db", "imagemodels", "pages", "pixmill", "reports", "scheduler", "storage", "worker")
+ROOMS = (
+    "cli", "client", "db", "imagemodels", "pages", "pixmill", "reports", "scheduler", "server", "storage", "worker",
+)  # fmt: skip
 HEAVY = ("torch", "celery", "alembic")
 LIGHT = {
     "scheduler.submit": (*HEAVY, "redis"),
@@ -16,6 +18,7 @@ LIGHT = {
     "client.client": (*HEAVY, "redis", "sqlalchemy", "click", "numpy", "PIL", "pyarrow"),
     "client.workspace": (*HEAVY, "redis", "sqlalchemy", "pydantic", "click"),
     "client.waiting": (*HEAVY, "redis", "sqlalchemy", "click"),
+    "server.app": (*HEAVY, "redis", "click", "rich", "cli", "worker"),
     "cli.main": (*HEAVY, "redis", "sqlalchemy", "pydantic"),
     "pixmill.settings": (*HEAVY, "redis", "sqlalchemy"),
     "pixmill.specs": (*HEAVY, "redis", "sqlalchemy"),
