@@ -56,3 +56,14 @@ def cut(text: str, width: int) -> str:
             break
         kept += letter
     return kept + "…" if width > 0 else ""
+
+
+def meter(share: float, width: int = 8) -> str:
+    """A small bar; full only when nothing is missing, and empty only where there is nothing.
+
+    >>> meter(0.5), meter(0.999, width=4), meter(0.001, width=4), meter(7, width=4)
+    ('████░░░░', '███░', '█░░░', '████')
+    """
+    filled = int(width * min(1.0, max(0.0, share)))
+    filled = max(filled, 1) if share > 0 else 0
+    return "█" * filled + "░" * (width - filled)

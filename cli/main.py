@@ -30,6 +30,7 @@ SECTIONS = [
             "logs": LazyCommand(f"{_JOB}.logs:command", "show what a job wrote; -f follows it"),
             "wait": LazyCommand(f"{_JOB}.wait:command", "wait until jobs have ended"),
             "cancel": LazyCommand(f"{_JOB}.cancel:command", "stop jobs"),
+            "top": LazyCommand("cli.commands.top:command", "queues, devices, what runs and waits: a live view"),
             "status": LazyCommand("cli.commands.status:command", "everything on one screen; rc 1 when degraded"),
         },
     ),

@@ -25,6 +25,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 SECONDS = 2.0
 LEAST_SECONDS = 0.2
+HEAD_LINES = 2  # of the terminal that are not the screen's: the one above it, and the cursor's
 SHAPES = ("table", "wide", "text")  # what a person looks at
 
 HOME, CLEAR_LINE, CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"

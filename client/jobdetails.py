@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from db.ends import AttemptRow, Ends, EventRow, TaskSums
-    from db.tables import Task
+    from db.tables import Event, Task
     from db.views import JobLine
     from pixmill.settings import Settings
 
@@ -60,7 +60,7 @@ def detail_json(details: JobDetails) -> dict[str, Any]:
         "model": model_of(details.line.job.spec),
         "tasks": [_task_json(task) for task in details.tasks.first],
         "attempts": [_attempt_json(row) for row in details.attempts.first],
-        "events": [_event_json(row) for row in details.events.first],
+        "events": [event_json(event) for event, _number in details.events.first],
         "metrics": list(details.metrics),
     }
 
@@ -90,7 +90,7 @@ def _attempt_json(row: "AttemptRow") -> dict[str, Any]:
     }
 
 
-def _event_json(row: "EventRow") -> dict[str, Any]:
-    event, _number = row
+def event_json(event: "Event") -> dict[str, Any]:
+    """What happened, as JSON."""
     names = ("at", "actor", "action", "task_id", "from_state", "to_state", "detail")
     return {name: getattr(event, name) for name in names}

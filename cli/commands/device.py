@@ -18,6 +18,8 @@ COLUMNS = [
     Column(title="HOST", shrinks=True, least=6, dropped=1),
     Column(title="MODEL", shrinks=True, least=8),
     Column(title="MEMORY", align="right", dropped=3),
+    Column(title="USED", align="right", wide=True),
+    Column(title="UTIL", align="right", wide=True),
     Column(title="STATE"),
     Column(title="JOB", align="right"),
     Column(title="SEEN", align="right", dropped=2),
@@ -33,7 +35,7 @@ def command() -> None:
     """CPUs and GPUs that work, or once worked, for this database."""
 
 
-@command.command("ls", epilog=examples("pixmill device ls", "pixmill device ls -o json"))
+@command.command("ls", epilog=examples("pixmill device ls", "pixmill device ls -o wide", "pixmill device ls -o json"))
 @watchable
 @listing_options(LISTING)
 @pass_workspace
@@ -41,9 +43,10 @@ def ls(workspace: Workspace, shape: Shape) -> None:
     """List devices, what they do, and why they do not.
 
     free; busy; draining (it ends what it runs, and takes no more); drained (an operator keeps it free); deaf (its
-    worker hears no wake-ups); silent (its worker stopped answering); down (its worker has ended).
+    worker hears no wake-ups); silent (its worker stopped answering); down (its worker has ended). `-o wide` adds how
+    much of the memory is used, by whoever it is, and how busy the device was at the last heartbeat.
     """
-    telling = Telling(to_json=Member.device_json, row=lambda member: device_rows([member])[0], ident=full_name)
+    telling = Telling(to_json=Member.device_json, row=lambda member: device_rows([member], COLUMNS)[0], ident=full_name)
     empty = "no worker has ever run here; start some: pixmill up"
     print_listing(LISTING, shape, fleet_of(workspace), telling, empty=empty)
 

@@ -1,7 +1,5 @@
 """`pixmill queue`: queues, paused, resumed and limited."""
 
-from collections import Counter
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,26 +7,17 @@ import click
 from cli.context import Workspace, pass_workspace, user_name
 from cli.lazy import NamedGroup
 from cli.listing import Listing, Shape, Telling, listing_options, print_listing
-from cli.output import Column, say
+from cli.output import say
 from cli.params import LIMIT, NO_LIMIT, QUEUE, WEIGHT, examples
 from cli.poking import poke_scheduler
+from cli.queues import COLUMNS, queue_row
 from cli.watching import watchable
+from client.queues import read_queues
 from client.wording import plural
 
 if TYPE_CHECKING:
     from db.tables import Queue
-    from db.views import QueueLine
 
-STATES = ("pending", "queued", "running", "held")
-COLUMNS = [
-    Column(title="QUEUE", shrinks=True),
-    Column(title="STATE"),
-    *(Column(title=state.upper(), align="right", dropped=1 if state == "queued" else 0) for state in STATES),
-    Column(title="TASKS", align="right"),
-    Column(title="PER USER", align="right", dropped=2),
-    Column(title="WEIGHT", align="right", dropped=3),
-    Column(title="REASON", shrinks=True),
-]
 LISTING = Listing(schema="queue_list", columns=COLUMNS)
 
 
@@ -53,45 +42,10 @@ def ls(workspace: Workspace, shape: Shape) -> None:
     TASKS are those that run or are about to, of at most so many; PER USER is the limit for each user. A queue is full
     when it runs all that it may. The weight is its share of the devices beside other queues.
     """
-    from db.order import active_tasks
-    from db.views import list_queues
-
     with workspace.database.read() as session:
-        lines = list_queues(session)
-        active: Counter[str] = Counter()
-        for (queue, _user), count in active_tasks(session).items():
-            active[queue] += count
-    items = [_item(line, active[line.queue.name]) for line in lines]
-    telling = Telling[dict[str, Any]](to_json=dict, row=_row, ident=lambda item: item["name"])
+        items = read_queues(session)
+    telling = Telling[dict[str, Any]](to_json=dict, row=queue_row, ident=lambda item: item["name"])
     print_listing(LISTING, shape, items, telling, empty="no queue yet: the first job makes it")
-
-
-def _item(line: "QueueLine", tasks: int) -> dict[str, Any]:
-    queue = line.queue
-    return {
-        "name": queue.name,
-        "paused": queue.paused,
-        "reason": queue.paused_reason,
-        "jobs": {state: next((n for key, n in line.jobs.items() if key == state), 0) for state in STATES},
-        "tasks": tasks,
-        "max_running": queue.max_running,
-        "max_running_per_user": queue.max_running_per_user,
-        "weight": queue.weight,
-    }
-
-
-def _row(item: Mapping[str, Any]) -> list[str]:
-    limit, per_user = item["max_running"], item["max_running_per_user"]
-    is_full = limit is not None and item["tasks"] >= limit
-    return [
-        item["name"],
-        "paused" if item["paused"] else "full" if is_full else "open",
-        *(str(item["jobs"][state]) for state in STATES),
-        str(item["tasks"]) if limit is None else f"{item['tasks']} of {limit}",
-        "–" if per_user is None else str(per_user),
-        f"{item['weight']:g}",
-        item["reason"] or "",
-    ]
 
 
 @command.command("pause", epilog=examples("pixmill queue pause default --reason 'new driver'"))

@@ -64,7 +64,7 @@ def _print_screen(workspace: Workspace, health: "Health") -> None:
     print_table(COLUMNS, [_row(check) for check in health.checks], empty="")
     if health.fleet:
         click.echo()
-        print_table(DEVICE_COLUMNS, device_rows(health.fleet), empty="")
+        print_table(DEVICE_COLUMNS, device_rows(health.fleet, DEVICE_COLUMNS), empty="")
     hints = dict.fromkeys(check.hint for check in health.checks if check.hint)
     for hint in hints:
         click.echo(f"hint:  {hint}", err=True)

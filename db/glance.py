@@ -1,0 +1,49 @@
+"""What a view of everything needs beside the lists: which jobs wait first, and what has happened last."""
+
+from collections.abc import Sequence
+from itertools import chain, zip_longest
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from db.order import Slot, ready_tasks
+from db.tables import DeviceKind, Event, Job, Task
+from db.workers import present_slots
+from pixmill.states import State
+
+WAITING = (State.PENDING, State.QUEUED, State.HELD)
+_ANY_WIDTH = 2**31 - 1
+
+
+def first_waiting(session: Session, count: int) -> list[int]:
+    """Ids of at most `count` jobs of which nothing runs, in the order in which they are likely to start.
+
+    First those that were sent to a worker, then what the scheduler would start next, by its own order, and then what
+    somebody or something holds back, by the rank of its first task.
+    """
+    sent = session.scalars(_waiting(State.QUEUED).limit(count))
+    next_ones = _next_jobs(session, count)
+    startable = set(session.scalars(_waiting(*WAITING).where(Job.id.in_(next_ones))))
+    found = dict.fromkeys([*sent, *(job_id for job_id in next_ones if job_id in startable)])
+    if len(found) < count:
+        found |= dict.fromkeys(session.scalars(_waiting(*WAITING).limit(count)))
+    return list(found)[:count]
+
+
+def _waiting(*states: State) -> Select[int]:
+    # One task for each job: a job may have very many, and a group of them all would take long.
+    first_task = (Task.job_id == Job.id) & (Task.number == 0)
+    return select(Job.id).join(Task, first_task).where(Job.state.in_(states)).order_by(Task.rank, Job.id)
+
+
+def _next_jobs(session: Session, count: int) -> list[int]:
+    """Jobs by the order of their next tasks; sorts of workers take turns."""
+    slots = sorted(present_slots(session)) or [Slot(kind, _ANY_WIDTH) for kind in DeviceKind]
+    lanes = [[task.job_id for task in ready_tasks(session, slot, count)] for slot in slots]
+    turns = chain.from_iterable(zip_longest(*lanes))
+    return list(dict.fromkeys(job_id for job_id in turns if job_id is not None))
+
+
+def last_events(session: Session, count: int) -> Sequence[Event]:
+    """The last `count` events of all jobs, the newest first."""
+    return session.scalars(select(Event).order_by(Event.id.desc()).limit(count)).all()
