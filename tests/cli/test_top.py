@@ -78,6 +78,14 @@ def test_everything_stands_on_one_screen_once_and_plain_in_a_pipe(run: Runner, w
     assert events[1].split()[1:5] == ["5", "submit", "held", "olga"]
 
 
+def test_a_wide_list_of_devices_has_their_load(run: Runner, world: World) -> None:
+    arrange(world)
+    head, _cpu, gpu = run("device", "ls", "-o", "wide").lines
+    assert "MEMORY    USED  UTIL" in head
+    assert " 16.0 GB  4.0 GB   62% " in gpu
+    assert "USED" not in run("device", "ls").out
+
+
 def test_the_same_as_json_holds_all_counts_and_the_first_jobs(run: Runner, world: World) -> None:
     arrange(world)
     add_waiting(world, SHOWN_JOBS)
