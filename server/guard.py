@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,6 +14,7 @@ from server.site import Site
 
 log = logging.getLogger("server")
 
+READING = ("GET", "HEAD")
 MOST_AT_ONCE = 200  # requests
 MOST_TARGET_BYTES = 2000  # of path and query
 OPEN_PATHS = ("/login", "/healthz", "/static/")  # for whoever has not logged in: no data are there
@@ -32,6 +34,9 @@ HEADERS: Mapping[str, str] = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "cache-control": "no-store",
 }
+
+
+_RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 
 class Guard:
@@ -63,7 +68,8 @@ class Guard:
         except RequestError as error:
             await self.site.refused(None, error)(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            page = self.site.fresh_page(scope) if scope["method"] in READING else None
+            await (self._app if page is None else _Page(page))(scope, receive, send)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         if self._running > MOST_AT_ONCE:
@@ -78,7 +84,7 @@ class Guard:
             raise WhoAreYou("nobody has logged in", hint="send the header: Authorization: Bearer TOKEN")
 
     def _check_method(self, method: str, path: str) -> None:
-        if method in {"GET", "HEAD"}:
+        if method in READING:
             return
         if method != "POST" or not (self.site.options.allow_writes or path in {"/login", "/logout"}):
             raise WrongMethod(f"{method} is not for this dashboard", hint="it acts with: pixmill server --allow-writes")
@@ -92,6 +98,21 @@ class Guard:
         return response
 
 
+class _Page:
+    """A page that is there already: most requests are answered by one, so nothing is done twice for it."""
+
+    def __init__(self, page: bytes) -> None:
+        self._page = page
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it."""
+        length = str(len(self._page)).encode()
+        headers = [(b"content-type", b"text/html; charset=utf-8"), (b"content-length", length)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self._page})
+
+
+@lru_cache(maxsize=64)
 def _name(host: str) -> str:
     """The name in a Host header, without its port.
 
@@ -111,9 +132,8 @@ def _name(host: str) -> str:
 def _with_headers(send: Send) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
-                headers.setdefault(name, value)
+            given = {name for name, _value in message["headers"]}
+            message["headers"] = [*message["headers"], *(pair for pair in _RAW_HEADERS if pair[0] not in given)]
         await send(message)
 
     return sending

@@ -90,6 +90,14 @@ class Kept(Generic[T]):
             task = self._begin(key, make)
         return await asyncio.shield(task)
 
+    def fresh(self, key: Hashable) -> T | None:
+        """The value of that key if it is there and good; nothing is made for it."""
+        task = self._tasks.get(key)
+        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
+            return None
+        is_old = time.monotonic() - self._ended.get(key, -math.inf) > self._seconds
+        return None if is_old else task.result()
+
     def _begin(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, T]]) -> "asyncio.Future[T]":
         task = self._tasks[key] = asyncio.ensure_future(make())
         self._tasks.move_to_end(key)
@@ -112,6 +120,7 @@ class Reader:
 
     def __init__(self, workspace: ReadingWorkspace) -> None:
         self.workspace = workspace
+        self.answer_seconds = ANSWER_SECONDS
         self._pool = Pool("database", THREADS, WAITING)
         self._files = Pool("files", FILE_THREADS, WAITING)
         self._opening = threading.Lock()
@@ -126,7 +135,7 @@ class Reader:
 
         Raises TooSlow, Busy, DatabaseUnreachable, ConfigError, and what `act` raises.
         """
-        return await self._pool.run(lambda: self.read(act), ANSWER_SECONDS)
+        return await self._pool.run(lambda: self.read(act), self.answer_seconds)
 
     async def fetch(self, act: Callable[[], T]) -> T:
         """What `act` makes of files, which may take long.  Raises TooSlow, Busy, and what `act` raises."""

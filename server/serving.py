@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,10 +15,16 @@ from pixmill.errors import Conflict, PermissionDenied, UserError
 from server.app import build_app
 from server.options import Options
 from server.reading import ReadingWorkspace
+from server.templating import compile_templates
 
-NICE = 10  # whoever looks must not slow down who works
+NICE = 5  # whoever looks must not slow down who works
 GRACE_SECONDS = 3  # for answers that are on their way when the process is told to end
 LARGEST_BACKLOG = 128
+WARM_SECONDS = 1.0  # that a first look for what is wrong may take
+_NEEDED = (
+    "client.jobdetails", "client.jobreport.curves", "client.models", "client.situation", "client.why", "db.aliases",
+    "db.glances", "db.pipelines", "db.schedules", "db.schema", "db.views", "storage.shards",
+)  # fmt: skip  # that pages import when they are asked for
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -26,15 +33,23 @@ def serve(workspace: ReadingWorkspace, options: Options, tell: Callable[[str], o
 
     Raises Conflict where the port is taken, UserError for a host that is none here, PermissionDenied, ConfigError.
     """
+    with suppress(OSError):
+        os.nice(NICE)  # before there are threads: each has a priority of its own
     app = build_app(workspace, options)
-    app.site.health.last()  # what the first page needs takes longest
+    warm_up()
+    app.site.health.last(WARM_SECONDS)
     try:
         with bound_socket(options.host, options.port) as listener:
-            with suppress(OSError):
-                os.nice(NICE)
             asyncio.run(_serve(app, listener, lambda: tell(address_of(listener))))
     finally:
         app.site.close()
+
+
+def warm_up() -> None:
+    """Load and compile what pages need: the first one must not take longer than the others."""
+    for name in _NEEDED:
+        import_module(name)
+    compile_templates()
 
 
 class _Server(uvicorn.Server):

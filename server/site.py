@@ -1,10 +1,11 @@
 """The dashboard as a whole: what every page needs, and how one is answered."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from client.gallery import Found, Gallery
 from client.health import Health, look
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 Context = Mapping[str, Any]
 Load = Callable[["Session"], Context]
 
-KEEP_SECONDS = 1.0  # a page that many look at is made once a second
+KEEP_SECONDS = 2.0  # a page that many look at is made once in that time
 KEPT_PAGES = 128
 FOUND_SECONDS = 2.0  # a page of images asks for the same data set a hundred times
 HEALTH_SECONDS = 5.0
@@ -56,7 +57,12 @@ class Site:
 
         Raises what they raise, TooSlow and Busy.
         """
-        return _html(await self._pages.get(str(request.url), lambda: self._made(request, template, load, more)))
+        key = page_key(request.scope)
+        return _html(await self._pages.get(key, lambda: self._made(request, template, load, more)))
+
+    def fresh_page(self, scope: Scope) -> bytes | None:
+        """The page that was made for the same address a moment ago, by whomever it was asked for."""
+        return self._pages.fresh(page_key(scope))
 
     async def found(self, job_id: int) -> Found:
         """The data set of a job.  Raises NotFound, Conflict, TooSlow and Busy."""
@@ -105,6 +111,11 @@ class Site:
         for context in contexts:
             merged |= context
         return fill(template, merged, self.secrets)
+
+
+def page_key(scope: Scope) -> Hashable:
+    """What tells pages apart."""
+    return scope["raw_path"], scope["query_string"]
 
 
 def site_of(request: Request) -> Site:

@@ -29,6 +29,13 @@ def fill(template: str, context: Mapping[str, object], secrets: Secrets) -> byte
     return secrets.masked(printable_html(page)).encode()
 
 
+def compile_templates() -> None:
+    """Compile all of them."""
+    environment = _environment()
+    for name in environment.list_templates():
+        environment.get_template(name)
+
+
 _DEFAULTS: Mapping[str, object] = {
     "version": __version__,
     "navigation": NAVIGATION,

@@ -1,10 +1,13 @@
 """The commands of data sets that lie in a bucket of a real S3 server."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete
 
+from client.gallery import Gallery
+from client.workspace import Workspace
 from db.leases import Lease, finish, publish_shard
 from db.tables import Outcome, Shard
 from storage.index import write_dataset_index
@@ -159,3 +162,17 @@ def test_the_doctor_looks_into_the_bucket(
     found = findings(run)
     assert found["bucket"]["state"] == "problem"
     assert "there is no bucket 'nowhere'" in found["bucket"]["detail"]
+
+
+def test_images_in_a_bucket_can_be_looked_at(outputs: str, world: World) -> None:
+    gallery = Gallery(world_space := Workspace(home=world.home))
+    with world.database.read() as session:
+        found = gallery.find(session, 2)
+    assert str(found.output.place) == outputs
+    pictures = [gallery.picture(found, index) for index in (3, 27, 3)]
+    assert [hashlib.sha256(picture.content).hexdigest() == picture.sha256 for picture in pictures] == [True] * 3
+    assert [row.index for row in gallery.rows(found, 30, 3, 1)] == [31, 33, 35]
+    assert any(world_space.scratch.rglob("*.tar"))
+    scratch = world_space.scratch
+    world_space.close()
+    assert not scratch.exists()

@@ -77,9 +77,11 @@ def settings_file(folder: Path, home: Path, **tables: dict[str, Any]) -> Path:
 
 
 @contextmanager
-def asked(config: Path, **options: Any) -> Iterator[Dashboard]:
-    """The dashboard with these settings, for as long as the block lasts."""
+def asked(config: Path, *, hurried: bool = False, **options: Any) -> Iterator[Dashboard]:
+    """The dashboard with these settings, for as long as the block lasts; it gives up in time only if `hurried`."""
     app = build_app(ReadingWorkspace(config), Options(**{"allowed_hosts": LOCAL_HOSTS, **options}))
+    if not hurried:
+        app.site.reader.answer_seconds = 60.0  # a machine with much else to do is no outage
     try:
         with TestClient(app, base_url=ADDRESS) as client:
             yield Dashboard(app, client)

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
 
 from tests.cli.running import Run, command_line, environment
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 MISSING = "error: the dashboard needs starlette, which is not installed\nhint:  pip install 'pixmill[server]'\n"
@@ -25,12 +27,15 @@ def test_it_serves_this_machine_until_it_is_told_to_end(standing_home: Path, tmp
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         assert address.startswith("http://127.0.0.1:")
+        wait_until(lambda: answers(f"{address}healthz"), timeout=30)  # on a machine with much else to do
         with urlopen(f"{address}jobs", timeout=30) as answer:
             assert answer.headers["Server"] is None
             assert b"digits-vae" in answer.read()
         port = int(address.rstrip("/").rpartition(":")[2])
         assert listeners(process.pid, port) == {"0100007F"}
-        assert os.getpriority(os.PRIO_PROCESS, process.pid) >= 10
+        threads = [int(entry.name) for entry in Path(f"/proc/{process.pid}/task").iterdir()]
+        assert len(threads) > 8
+        assert min(os.getpriority(os.PRIO_PROCESS, thread) for thread in threads) >= 5
         taken = Run().invoke("--home", standing_home, "server", "--port", port)
         assert (taken.code, "cannot be opened: Address already in use" in taken.err) == (4, True)
         process.send_signal(signal.SIGTERM)
@@ -40,6 +45,15 @@ def test_it_serves_this_machine_until_it_is_told_to_end(standing_home: Path, tmp
     assert process.returncode == 0, err
     assert "Traceback" not in err
     assert err.endswith("the dashboard has ended\n")
+
+
+def answers(address: str) -> bool:
+    """Whether the database was asked in time."""
+    try:
+        with urlopen(address, timeout=30) as answer:
+            return answer.status == 200
+    except HTTPError:
+        return False
 
 
 def listeners(pid: int, port: int) -> set[str]:
