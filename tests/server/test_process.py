@@ -51,7 +51,7 @@ def answers(address: str) -> bool:
     """Whether the database was asked in time."""
     try:
         with urlopen(address, timeout=30) as answer:
-            return answer.status == 200
+            return int(answer.status) == 200
     except HTTPError:
         return False
 
