@@ -3,7 +3,8 @@
     python -m tests.walk docs/tutorial.md
 
 runs the commands of the document's ```console blocks in a new folder, writes what they print into the document, and
-fails if one of them does. A block that follows the words "Save this as `NAME`:" is a file of that folder.
+fails if one of them does, unless the last line of its output in the document is its exit code: "[exit code 3]". A
+block that follows the words "Save this as `NAME`:" is a file of that folder.
 """
 
 import os
@@ -25,7 +26,9 @@ COMMAND_SECONDS = 300.0
 
 _BLOCK = re.compile(r"```console\n(?P<text>.*?)```", re.DOTALL)
 _FILE = re.compile(r"Save this as `(?P<name>[\w.-]+)`:\n\n```\w+\n(?P<text>.*?)```", re.DOTALL)
+_EXIT_CODE = re.compile(r"\[exit code \d+\]")
 _DIGEST = re.compile(r"\b[0-9a-f]{8,}…?")
+_STAGES = re.compile(r"\b(device|encode|disk|net) \(((device|encode|disk|net) \d+%(, )?)+\)")
 _FIGURE = re.compile(r"[-+]?\d[\w.,:+-]*( [kMG]?B\b)?")  # a number, time or span, with what is said of it
 
 
@@ -66,7 +69,7 @@ def rewritten(document: str, steps: list[Step]) -> str:
 
 def shape(output: str) -> list[str]:
     """What of an output is the same every time: its lines, without figures, digests and the widths of columns."""
-    plain = output.replace(_cpu_model(), "CPU").replace(HOST, "host")
+    plain = _STAGES.sub("STAGES", output.replace(_cpu_model(), "CPU").replace(HOST, "host"))
     return [" ".join(_FIGURE.sub("N", _DIGEST.sub("H", line)).split()) for line in plain.splitlines()]
 
 
@@ -87,14 +90,14 @@ def walk(document: str, folder: Path) -> Iterator[Step]:
     environment = {**inherited, "PATH": path, "LOGNAME": USER}
     try:
         for step in steps_of(document):
-            yield _run(step.command, folder, environment)
+            yield _run(step, folder, environment)
     finally:
         subprocess.run(["pixmill", "down"], cwd=folder, env=environment, capture_output=True, check=False)
 
 
-def _run(command: str, folder: Path, environment: dict[str, str]) -> Step:
+def _run(step: Step, folder: Path, environment: dict[str, str]) -> Step:
     done = subprocess.run(
-        ["bash", "-c", command],
+        ["bash", "-c", step.command],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -106,8 +109,16 @@ def _run(command: str, folder: Path, environment: dict[str, str]) -> Step:
     )
     output = done.stdout.rstrip("\n").replace(str(folder), FOLDER)
     output = re.sub(rf"\b{re.escape(socket.gethostname())}\b( *)", _host, output)
-    assert done.returncode == 0, f"$ {command}\n{output}\nexit code {done.returncode}"
-    return Step(command, output)
+    if done.returncode:
+        output = f"{output}\n[exit code {done.returncode}]".lstrip()
+    assert _exit_code(output) == _exit_code(step.output), f"$ {step.command}\n{output}"
+    return Step(step.command, output)
+
+
+def _exit_code(output: str) -> str:
+    """The last line, where it tells an exit code other than 0."""
+    last = output.rpartition("\n")[2]
+    return last if _EXIT_CODE.fullmatch(last) else ""
 
 
 def _host(match: re.Match[str]) -> str:
