@@ -62,7 +62,9 @@ class Run:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS", "TERM"}}
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS", "LINES", "TERM"}
+    }
     return {**inherited, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color", **variables}
 
 

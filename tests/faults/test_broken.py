@@ -30,6 +30,8 @@ from tests.faults.violation import Invariant
 from tests.worker.conftest import long_train
 from tests.worker.line import REPOSITORY
 
+pytestmark = pytest.mark.long
+
 LEASE_SECONDS = 1.5
 PATIENCE = 60.0  # far more than anything here takes
 LOOK_SECONDS = 0.05

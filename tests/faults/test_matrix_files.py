@@ -126,6 +126,7 @@ def test_row_22_a_crash_at_any_point_loses_and_doubles_nothing(rough_sqlite: Rou
     crash_and_recover(rough_sqlite, point)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("point", _ON_POSTGRESQL)
 def test_row_22_a_crash_loses_and_doubles_nothing_on_postgresql(rough_postgresql: RoughLine, point: CrashPoint) -> None:
     crash_and_recover(rough_postgresql, point)

@@ -16,6 +16,8 @@ from imagemodels.training.descent import Descent
 from imagemodels.training.events import Step
 from tests.imagemodels.training.test_trainer import BATCH, SMALL, new_trainer, resumed, small_config, state_of
 
+pytestmark = pytest.mark.long
+
 WITHOUT_BATCH_NORM: dict[str, tuple[str, dict[str, Any]]] = {
     "hinge": ("sngan", {"norm": "none"}),
     "ns": ("dcgan", {"norm": "none", "discriminator_norm": "none"}),

@@ -30,6 +30,8 @@ from tests.imagemodels.training.test_trainer import (
     without_progress,
 )
 
+pytestmark = pytest.mark.long
+
 PATIENCE = timedelta(minutes=5)
 Act = Callable[[Descent], object]
 
