@@ -24,6 +24,7 @@ POLICY = (
 )
 # A report brings its pictures and its style with it, and nothing else; it has the same words in its head.
 REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
+Raw = list[tuple[bytes, bytes]]
 HEADERS: Mapping[str, str] = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
@@ -36,14 +37,12 @@ HEADERS: Mapping[str, str] = {
 }
 
 
-_RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-
-
 class Guard:
     """The outermost layer: host, size, method, number at once, who asks; and the headers of every answer."""
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app, self.site = app, site
+        self._headers = _headers_of(site)
         self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +52,7 @@ class Guard:
             return
         self._running += 1
         try:
-            await self._answer(scope, receive, _with_headers(send))
+            await self._answer(scope, receive, _with_headers(send, self._headers))
         except Exception:
             log.exception("%s %r", scope["method"], scope["path"])
         finally:
@@ -129,11 +128,21 @@ def _name(host: str) -> str:
     return f"[{name}]" if ":" in name else name
 
 
-def _with_headers(send: Send) -> Send:
+def _headers_of(site: Site) -> Raw:
+    """What every answer carries; where there are forms, their pages are named to this very dashboard, and to no other.
+
+    Of a page whose policy is no-referrer a browser sends a form with `Origin: null`.
+    """
+    has_forms = site.access.is_needed or site.options.allow_writes
+    chosen = {**HEADERS, **({"referrer-policy": "same-origin"} if has_forms else {})}
+    return [(name.encode(), value.encode()) for name, value in chosen.items()]
+
+
+def _with_headers(send: Send, headers: Raw) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             given = {name for name, _value in message["headers"]}
-            message["headers"] = [*message["headers"], *(pair for pair in _RAW_HEADERS if pair[0] not in given)]
+            message["headers"] = [*message["headers"], *(pair for pair in headers if pair[0] not in given)]
         await send(message)
 
     return sending

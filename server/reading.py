@@ -90,6 +90,11 @@ class Kept(Generic[T]):
             task = self._begin(key, make)
         return await asyncio.shield(task)
 
+    def forget(self) -> None:
+        """Make everything anew."""
+        self._tasks.clear()
+        self._ended.clear()
+
     def fresh(self, key: Hashable) -> T | None:
         """The value of that key if it is there and good; nothing is made for it."""
         task = self._tasks.get(key)

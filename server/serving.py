@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -33,8 +34,7 @@ def serve(workspace: ReadingWorkspace, options: Options, tell: Callable[[str], o
 
     Raises Conflict where the port is taken, UserError for a host that is none here, PermissionDenied, ConfigError.
     """
-    with suppress(OSError):
-        os.nice(NICE)  # before there are threads: each has a priority of its own
+    _be_patient()
     app = build_app(workspace, options)
     warm_up()
     app.site.health.last(WARM_SECONDS)
@@ -43,6 +43,13 @@ def serve(workspace: ReadingWorkspace, options: Options, tell: Callable[[str], o
             asyncio.run(_serve(app, listener, lambda: tell(address_of(listener))))
     finally:
         app.site.close()
+
+
+def _be_patient() -> None:
+    """Give way to who works: each thread has a priority of its own, also those that libraries have begun already."""
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def warm_up() -> None:

@@ -1,7 +1,7 @@
 """The dashboard as a whole: what every page needs, and how one is answered."""
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +23,7 @@ from server.writing import Writer
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+T = TypeVar("T")
 Context = Mapping[str, Any]
 Load = Callable[["Session"], Context]
 
@@ -43,7 +44,7 @@ class Site:
         self.access = Access(options)
         self.secrets = Secrets.of(workspace.settings, options.token)
         self.reader = Reader(workspace)
-        self.writer = Writer(workspace.settings)
+        self._writer = Writer(workspace.settings)
         self.gallery = Gallery(workspace)
         self.actor = f"{user_name()} (dashboard)"[:200]
         self._pages: Kept[bytes] = Kept(KEEP_SECONDS, KEPT_PAGES)
@@ -63,6 +64,13 @@ class Site:
     def fresh_page(self, scope: Scope) -> bytes | None:
         """The page that was made for the same address a moment ago, by whomever it was asked for."""
         return self._pages.fresh(page_key(scope))
+
+    async def write(self, act: "Callable[[Session], T]") -> T:
+        """Run an act; pages show what came of it from then on.  Raises as `Writer.write`."""
+        try:
+            return await self._writer.write(act)
+        finally:
+            self._pages.forget()
 
     async def found(self, job_id: int) -> Found:
         """The data set of a job.  Raises NotFound, Conflict, TooSlow and Busy."""
@@ -95,7 +103,7 @@ class Site:
 
     def close(self) -> None:
         """Close all connections, and remove what was fetched."""
-        self.writer.close()
+        self._writer.close()
         self.workspace.close()
 
     def _common(self, request: Request) -> Context:

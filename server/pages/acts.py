@@ -67,7 +67,7 @@ async def _act(request: Request, known: Mapping[str, Act], subject: Any, target:
         raise RequestError(f"there is no act {name[:50]!r}", hint=suggestion(name[:50], known))
     if why is not None and (len(why) > MOST_REASON or not why.isprintable()):
         raise RequestError(f"the reason is no line of at most {MOST_REASON} letters", hint="shorten it")
-    await site.writer.write(lambda session: known[name](session, subject, site.actor, why))
+    await site.write(lambda session: known[name](session, subject, site.actor, why))
     await site.reader.fetch(lambda: _poke(site))
     return RedirectResponse(target, 303)
 

@@ -85,11 +85,35 @@ async function without(path) {
   await context.close();
 }
 
+async function logs_in(token) {
+  const page = await (await browser.newContext(MODES.light)).newPage();
+  await page.goto(`${base}/jobs`);
+  await page.getByLabel("Token").fill(token);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.waitForURL(`${base}/jobs`);
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.waitForURL(`${base}/login`);
+}
+
+async function acts(path) {
+  // A held job is released, and held again.
+  const page = await (await browser.newContext(MODES.light)).newPage();
+  watched(page, `act ${path}`);
+  await page.goto(base + path);
+  for (const [name, state] of [["Release", "pending"], ["Hold", "held"]]) {
+    await page.getByLabel("Reason").fill("seen in a browser");
+    await page.getByRole("button", { name }).click();
+    await page.locator(`.kicker .status-${state}`).waitFor();
+  }
+}
+
 const live = process.env.LIVE;
 await Promise.all(Object.keys(MODES).map(async (mode) => { for (const path of paths) await look(mode, path); }));
 if (live) {
   await lives(live);
   await without(live);
 }
+if (process.env.TOKEN) await logs_in(process.env.TOKEN);
+if (process.env.ACT) await acts(process.env.ACT);
 await browser.close();
 console.log(JSON.stringify(problems));

@@ -44,8 +44,10 @@ def test_a_job_is_held_released_cancelled_and_tried_again(dashboard: Dashboard, 
         ("cancel", State.CANCELLED),
         ("retry", State.PENDING),
     ):
+        assert "job 2" in dashboard.page("/jobs/2")
         assert act(dashboard, 2, name) == 303
         assert state_of(world, 2) is state
+        assert f'status-{state}"' in dashboard.page("/jobs/2").partition("<h1>")[0]  # at once, not that of before
     assert act(dashboard, 1, "requeue") == 303
     with world.database.read() as session:
         events = [event for event in last_events(session, 100) if event.actor.endswith("(dashboard)")]
@@ -108,6 +110,7 @@ def test_the_forms_are_there_for_what_may_be_done(dashboard: Dashboard) -> None:
     assert f'name="csrf" value="{dashboard.csrf}"' in pending
     assert 'value="hold"' in pending
     assert 'value="retry"' not in pending
+    assert dashboard.get("/jobs/2").headers["referrer-policy"] == "same-origin"  # otherwise forms come from "null"
     assert 'value="requeue"' in dashboard.page("/jobs/1")
     assert 'action="/queues/default/acts"' in dashboard.page("/")
 

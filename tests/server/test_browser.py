@@ -4,18 +4,25 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvicorn
 
-from tests.cli.running import command_line, environment
-from tests.server.standing import RUNNING
+from server.app import build_app
+from server.options import Options
+from server.reading import ReadingWorkspace
+from server.serving import address_of, bound_socket
+from tests.server.standing import HELD, RUNNING, settings_file
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
+TOKEN = "correct-horse-battery-staple"
 PACKAGES = ("playwright-core", "axe-core")
 PATHS = (
     "/", "/jobs", "/jobs?state=failed&kind=train", "/jobs/1", "/jobs/2", "/jobs/3", "/jobs/4", "/jobs/5", "/jobs/6",
@@ -46,16 +53,31 @@ def chromium() -> str:
     return found
 
 
+class Beside(uvicorn.Server):
+    """A server in a thread, which leaves signals alone."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 @contextmanager
-def served(*flags: object, folder: Path) -> Iterator[str]:
-    """The address of a dashboard in a process of its own."""
-    line = command_line(*flags, "--port", "0")
-    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=environment(), cwd=folder) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip().rstrip("/")
-        finally:
-            process.terminate()
+def served(config: Path, **options: Any) -> Iterator[str]:
+    """The address of a dashboard that is as patient as a machine with a browser on it wants it."""
+    app = build_app(ReadingWorkspace(config), Options(**options))
+    app.site.reader.answer_seconds = 60.0
+    listener = bound_socket("127.0.0.1", 0)
+    server = Beside(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    listener.listen()
+    thread.start()
+    try:
+        yield address_of(listener).rstrip("/")
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+        app.site.close()
 
 
 def problems(address: str, chromium: str, paths: Sequence[str], **variables: str) -> str:
@@ -68,13 +90,10 @@ def problems(address: str, chromium: str, paths: Sequence[str], **variables: str
 
 
 def test_every_page_in_light_and_dark_and_on_a_telephone(standing_home: Path, tmp_path: Path, chromium: str) -> None:
-    with served("--home", standing_home, "server", "--allow-writes", folder=tmp_path) as address:
-        assert problems(address, chromium, PATHS, LIVE=f"/jobs/{RUNNING}") == ""
+    with served(settings_file(tmp_path, standing_home), allow_writes=True) as address:
+        assert problems(address, chromium, PATHS, LIVE=f"/jobs/{RUNNING}", ACT=f"/jobs/{HELD}") == ""
 
 
 def test_the_login(standing_home: Path, tmp_path: Path, chromium: str) -> None:
-    token = tmp_path / "token"
-    token.write_text("correct-horse-battery-staple\n")
-    token.chmod(0o600)
-    with served("--home", standing_home, "server", "--token-file", token, folder=tmp_path) as address:
-        assert problems(address, chromium, ["/login", "/jobs"]) == ""
+    with served(settings_file(tmp_path, standing_home), token=TOKEN) as address:
+        assert problems(address, chromium, ["/login", "/jobs"], TOKEN=TOKEN) == ""
