@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, case, or_, select
+from sqlalchemy import ColumnElement, Row, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.tables import Job, Role, Shard, Task
 from db.types import now
+from pixmill.stages import Stage
 from pixmill.states import State
 
 WINDOW = timedelta(seconds=60)
@@ -97,12 +98,24 @@ def _shards_of(session: Session, job_id: int, tasks: Sequence[TaskRow]) -> dict[
 
 
 def seconds_by_stage(session: Session, job_ids: Sequence[int]) -> dict[int, dict[str, float]]:
-    """What the tasks of each job have spent their seconds on, the last attempt of each (pixmill.stages)."""
-    spent = case((Task.state == State.SUCCEEDED, Task.result["spent"]), else_=Task.progress["spent"])
-    statement = select(Task.job_id, spent).where(Task.job_id.in_(job_ids), Task.role == Role.GENERATE)
-    found: dict[int, dict[str, float]] = {}
-    for job_id, last in session.execute(statement):
-        seconds = found.setdefault(job_id, {})
-        for stage, more in (last or {}).items():
-            seconds[stage] = seconds.get(stage, 0.0) + more
-    return found
+    """What the tasks of each job have spent their seconds on, the last attempt of each (pixmill.stages).
+
+    The database adds up: a large job has thousands of tasks, and reading each one's JSON here takes
+    five times as long.
+    """
+    statement = (
+        select(Task.job_id, *map(_seconds, Stage))
+        .where(Task.job_id.in_(job_ids), Task.role == Role.GENERATE)
+        .group_by(Task.job_id)
+    )
+    return {row[0]: _known(row[1:]) for row in session.execute(statement)}
+
+
+def _seconds(stage: Stage) -> ColumnElement[float | None]:
+    path = ("spent", stage.value)
+    of_ended, of_running = Task.result[path].as_float(), Task.progress[path].as_float()
+    return func.sum(case((Task.state == State.SUCCEEDED, of_ended), else_=of_running))
+
+
+def _known(sums: Sequence[float | None]) -> dict[str, float]:
+    return {stage.value: seconds for stage, seconds in zip(Stage, sums, strict=True) if seconds is not None}
