@@ -46,8 +46,9 @@ def _submit(kind: str, quick: bool) -> Iterator[Figure]:
 
 
 def _tick(kind: str, quick: bool) -> Iterator[Figure]:
-    for blocked in (10_000,) if quick else (0, 10_000):
-        yield queues.tick(kind, waiting=100_000, blocked=blocked, ticks=20 if quick else 100)
+    heads: tuple[dict[str, int], ...] = ({}, {"blocked": 10_000}, {"arrays": 5})
+    for head in heads[1:] if quick else heads:
+        yield queues.tick(kind, waiting=100_000, ticks=20 if quick else 100, **head)
 
 
 def _child_death(kind: str, quick: bool) -> Iterator[Figure]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from benchmarks import pickup
 from benchmarks.reliability_figures import Figure, seconds_figure
 from benchmarks.reliability_site import Site, site
+from db.arrays import NewArray
 from db.claims import claim
 from db.jobs import NewJob, add_jobs
 from db.leases import finish
@@ -66,19 +67,21 @@ def pick_up(kind: str, jobs: int) -> Figure:
     return seconds_figure("pick-up", kind, seconds, goal=0.05, statistic="p95", more={"until queued p50": queued})
 
 
-def tick(kind: str, waiting: int, blocked: int, ticks: int) -> Figure:
+def tick(kind: str, waiting: int, ticks: int, *, blocked: int = 0, arrays: int = 0) -> Figure:
     """Seconds of one `Ticker.tick()` that fills four free slots from a long queue, in this process, to a real broker.
 
-    Three users wait in two queues. With `blocked`, that many jobs at the head wait for a job that is held. Between
-    two ticks, and not measured, the four workers claim and finish what was queued for them.
+    Three users wait in two queues. With `blocked`, that many jobs at the head wait for a job that is held; with
+    `arrays`, the head are so many arrays of 10,000 jobs whose limit lets none run. Between two ticks, and not
+    measured, the four workers claim and finish what was queued for them.
     """
     with site(kind) as here:
-        _fill(here, waiting, blocked)
+        _fill(here, waiting - arrays * BATCH_JOBS, blocked, arrays)
         workers = [here.act(_registered, number) for number in range(DEVICES)]
         ticker = Ticker(here.database, WakeUpSender(make_celery(here.settings), here.settings), here.settings.scheduler)
         ticker.tick()
         timed = [_tick(here, ticker, workers) for _ in range(ticks)]
     name = f"tick, {waiting:,} wait" + (f", first {blocked:,} for a parent" if blocked else "")
+    name += f", first {arrays * BATCH_JOBS:,} of {arrays} full arrays" if arrays else ""
     seconds, busy = zip(*timed, strict=True)
     return seconds_figure(name, kind, seconds, goal=0.05, statistic="p95", more={"own CPU p50": round(median(busy), 4)})
 
@@ -111,9 +114,11 @@ def _work(session: Session, worker: Worker) -> None:
     finish(session, lease, Outcome.SUCCEEDED)
 
 
-def _fill(here: Site, waiting: int, blocked: int) -> None:
+def _fill(here: Site, waiting: int, blocked: int, arrays: int) -> None:
     """Add the rows, those that wait for a parent first, in batches that take turns between users and queues."""
     plain = here.act(prepare, PingSpec(), JobOptions(), user="ann")
+    for _ in range(arrays):
+        _add_full_array(here, plain)
     parents = {}
     if blocked:
         (parent,) = here.act(add_jobs, [replace(plain, hold=True)])
@@ -122,6 +127,11 @@ def _fill(here: Site, waiting: int, blocked: int) -> None:
     for jobs in (head, list(_mixed(plain, waiting - blocked))):
         for first in range(0, len(jobs), BATCH_JOBS):
             here.act(partial(add_jobs, new=jobs[first : first + BATCH_JOBS]))
+
+
+def _add_full_array(here: Site, plain: NewJob) -> None:
+    array = NewArray(name="full", size=BATCH_JOBS, max_running=0, key=None, digest="", user_name=plain.user_name)
+    here.act(add_jobs, [replace(plain, array=array, array_index=index) for index in range(BATCH_JOBS)])
 
 
 def _mixed(plain: NewJob, count: int) -> Iterator[NewJob]:

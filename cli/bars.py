@@ -62,7 +62,7 @@ class JobBars(_Bars):
         for job_id, line in lines.items():
             done, total = share_done(line)
             words = printable(progress_words(line, situation))
-            name = printable(f"{job_id} {line.job.name}")
+            name = printable(f"{job_id} {line.job.title}")
             self._progress.update(self._bars[job_id], description=name, completed=done, total=total, words=words)
 
 

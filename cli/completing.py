@@ -36,9 +36,9 @@ class LiveName(click.ParamType[str]):
 class LiveId(click.IntRange):
     """The number of something in the database."""
 
-    def __init__(self, sort: str) -> None:
+    def __init__(self, *sorts: str) -> None:
         super().__init__(min=1)
-        self._sort = sort
+        self._sorts = sorts
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number; one that no database could hold is refused."""
@@ -53,8 +53,8 @@ class LiveId(click.IntRange):
         param: click.Parameter,  # noqa: ARG002  fixed by click
         incomplete: str,
     ) -> list[CompletionItem]:
-        """The numbers that begin so, the latest first."""
-        return offered(ctx, (self._sort,), incomplete)
+        """Those that begin so, the latest first."""
+        return offered(ctx, self._sorts, incomplete)
 
 
 def offered(ctx: click.Context, sorts: Sequence[str], incomplete: str) -> list[CompletionItem]:

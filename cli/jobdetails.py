@@ -12,7 +12,7 @@ from client.values import spec_fields
 def print_details(details: JobDetails) -> None:
     """Print the screen."""
     job = details.line.job
-    print_title(f"job {job.id}  {job.name}")
+    print_title(f"job {job.id}  {job.title}")
     print_fields(head_fields(details))
     print_title("spec", gap=True)
     print_fields(spec_fields({"kind": job.kind, **job.spec}))

@@ -35,15 +35,3 @@ QUEUEING = (
     ),
     click.option("-l", "--label", "labels", multiple=True, type=PAIR, help="Label; repeatable."),
 )
-
-
-def scalar(text: str) -> bool | int | float | str:
-    """A value of --set, as the number or truth value that it spells, else as text."""
-    if text.lower() in {"true", "false"}:
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from cli.listing import Listing
 from cli.output import Column
-from client.jobs import device_text, eta_text, model_of, progress_text, rate_text, run_time
+from client.jobs import device_text, eta_text, id_text, model_of, name_text, progress_text, rate_text, run_time
 from client.moments import ago, stamp
 from client.reasons import reason_of, reason_text
 from client.situation import Situation
@@ -43,8 +43,8 @@ def job_row(line: "JobLine", situation: Situation) -> list[str]:
     job = line.job
     labels = ",".join(f"{key}={value}" for key, value in sorted(job.labels.items()))
     return [
-        str(job.id),
-        job.name,
+        id_text(line),
+        name_text(line),
         job.kind,
         model_of(job.spec) or "–",
         job.state.value,

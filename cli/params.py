@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from cli.completing import LiveId, LiveName
+from cli.jobids import JobId, Parent
 from client.moments import is_in_utc
 from pixmill.quantities import parse_count, parse_seconds
 from pixmill.times import parse_past, parse_time, write_time
@@ -144,7 +145,9 @@ SPAN = Parsed("time span", parse_seconds)
 BEGIN = Parsed("time", parse_begin)
 MOMENT = Parsed("time", parse_moment)
 PAIR = Parsed("key=value", _parse_pair)
-JOB_ID = LiveId("job")
+JOB_ID = JobId("job")
+PARENT = Parent("job", "array reference")
+ARRAY_ID = LiveId("array")
 RUN_ID = LiveId("pipeline run")
 NOTIFICATION_ID = LiveId("notification")
 QUEUE = LiveName("queue")
@@ -207,6 +210,9 @@ def filter_options(queue: str = "--queue") -> Callable[[Command], Command]:
             queue, "queues", multiple=True, type=QUEUE, metavar="NAME", help="Only jobs of this queue; repeatable."
         ),
         click.option("--user", "users", multiple=True, metavar="NAME", help="Only this user's jobs; repeatable."),
+        click.option(
+            "--array", "arrays", multiple=True, type=ARRAY_ID, metavar="ID", help="Only its jobs; repeatable."
+        ),
         period_options("jobs submitted"),
     ]
 

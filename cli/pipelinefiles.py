@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from cli.joboptions import scalar
 from client.documents import read_documents
 from client.pipelines import only_pipeline
 from pixmill.errors import PixmillError, SpecError
 from pixmill.pipelines import PipelineSpec
-from pixmill.quantities import parse_count
+from pixmill.quantities import parse_count, scalar
 from pixmill.references import Value
 
 

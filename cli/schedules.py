@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from cli.joboptions import scalar
 from cli.listing import Listing
 from cli.output import Column
 from client.values import spec_fields
 from pixmill.errors import SpecError
 from pixmill.pipelines import given_params, is_pipeline, parse_pipeline
+from pixmill.quantities import scalar
 
 COLUMNS = [
     Column(title="NAME", shrinks=True, least=8),

@@ -20,14 +20,16 @@ class Selection(client.selection.Selection):
     @classmethod
     def from_flags(cls, flags: dict[str, Any], ids: tuple[int, ...] = ()) -> "Selection":
         """Take what `filter_options` added out of a command's arguments."""
-        chosen = {name: flags.pop(name) for name in ("states", "kinds", "queues", "users", "since", "until")}
+        names = ("states", "kinds", "queues", "users", "arrays", "since", "until")
+        chosen = {name: flags.pop(name) for name in names}
         return cls(ids=tuple(dict.fromkeys(ids)), labels=dict(flags.pop("labels")), **chosen)
 
     def require_one(self, verb: str) -> None:
         """Refuse to act on all jobs for want of a word, and on ids and a filter at once.  Raises UsageError."""
         if not self.ids and not self.has_filter:
             raise click.UsageError(
-                f"name the jobs to {verb}, or choose them: --state, --kind, -l, --queue, --user, --since or --until"
+                f"name the jobs to {verb}, or choose them:"
+                " --state, --kind, -l, --queue, --user, --array, --since or --until"
             )
         if self.ids and self.has_filter:
             raise click.UsageError("jobs are named by their ids or chosen by a filter, not both at once")

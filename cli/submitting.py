@@ -9,7 +9,7 @@ import click
 from cli.context import Workspace
 from cli.output import print_ids, print_item, print_list, say, say_next
 from client.documents import read_documents, yaml_text
-from client.submitting import Request, plan, request_of, send
+from client.submitting import group_of, plan, send
 from client.wording import count, plural
 from pixmill.errors import SpecError
 from pixmill.specs import (
@@ -29,9 +29,11 @@ from pixmill.specs import (
 
 if TYPE_CHECKING:
     from pixmill.specs import Spec
+    from scheduler.groups import Group
     from scheduler.submit import Submitted
 
 _SHOWN_JOBS = 12
+_SHOWN_ELEMENTS = 3  # of an array, in a dry run; the JSON has them all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,29 +59,31 @@ def submit_documents(
 
     Raises SpecError, DatasetError, NotFound, Conflict or DatabaseUnreachable; nothing is added then.
     """
-    requests = list(_requests(kind, sources, flags))
+    groups = list(_groups(kind, sources, flags))
     if shown.dry_run:
-        _print_dry_run(workspace, requests, shown, user=user)
+        _print_dry_run(workspace, groups, shown, user=user)
         return
-    done = send(workspace, requests, user=user)
+    done = send(workspace, groups, user=user)
     if shown.as_json or shown.quiet:
         _print_data(workspace, done, shown)
+    elif len(groups) == 1 and groups[0].indices is not None:
+        _say_array(done, groups[0], shown)
     elif len(done) == 1:
-        _say_submitted(done[0], *requests[0], shown)
+        _say_submitted(done[0], *groups[0].requests[0], shown)
     else:
-        _say_all_submitted(done, requests, shown)
+        _say_all_submitted(done, groups, shown)
     if shown.wait:
         _wait(workspace, [one.job_id for one in done])
 
 
-def _requests(kind: str | None, sources: Sequence[str], flags: Mapping[str, Any]) -> Iterator[Request]:
+def _groups(kind: str | None, sources: Sequence[str], flags: Mapping[str, Any]) -> "Iterator[Group]":
     if not sources:
-        yield request_of({}, flags, kind)
+        yield group_of({}, flags, kind)
     for source in sources:
         for document in read_documents(source):
             if kind is not None:
                 _require_kind(document, kind, source)
-            yield request_of(document, flags, kind)
+            yield group_of(document, flags, kind)
 
 
 def _require_kind(document: Mapping[str, Any], kind: str, source: str) -> None:
@@ -90,21 +94,30 @@ def _require_kind(document: Mapping[str, Any], kind: str, source: str) -> None:
         )
 
 
-def _print_dry_run(workspace: Workspace, requests: Sequence[Request], shown: Presentation, *, user: str) -> None:
-    new = plan(workspace, requests, user=user)
-    documents = [one.document for one in new]
-    if shown.as_json and len(documents) == 1:
-        print_item("job_spec", documents[0])
+def _print_dry_run(workspace: Workspace, groups: "Sequence[Group]", shown: Presentation, *, user: str) -> None:
+    planned = plan(workspace, groups, user=user)
+    new = [job for jobs in planned for job in jobs]
+    if shown.as_json and len(new) == 1:
+        print_item("job_spec", new[0].document)
     elif shown.as_json:
-        print_list("job_spec_list", documents)
+        print_list("job_spec_list", [job.document for job in new])
     else:
-        click.echo("---\n".join(map(yaml_text, documents)), nl=False)
+        few = [job for jobs in planned for job in jobs[:_SHOWN_ELEMENTS]]  # what is no array is one job
+        click.echo("---\n".join(yaml_text(job.document) for job in few), nl=False)
+        if len(few) < len(new):
+            say(f"of the arrays the first {_SHOWN_ELEMENTS} jobs are printed; -o json prints all")
     if not shown.quiet:
         jobs = f"{plural(len(new), 'job')} with " if len(new) > 1 else ""
         tasks = plural(sum(one.tasks for one in new), "task")
         images = sum(one.images for one in new)
         of_images = f", {count(images)} images" if images else ""
-        say(f"would submit {jobs}{tasks}{of_images}; nothing was added")
+        say(f"would submit {_arrays(groups)}{jobs}{tasks}{of_images}; nothing was added")
+
+
+def _arrays(groups: "Sequence[Group]") -> str:
+    """What is said of arrays before their jobs are counted."""
+    found = [group for group in groups if group.indices is not None]
+    return "" if not found else f"{'an array' if len(found) == 1 else plural(len(found), 'array')} of "
 
 
 def _print_data(workspace: Workspace, done: Sequence["Submitted"], shown: Presentation) -> None:
@@ -134,11 +147,42 @@ def _say_one(done: "Submitted", spec: "Spec", options: JobOptions) -> None:
     say(f"submitted job {done.job_id} ({summary(spec)}) to queue {options.queue}{held}")
 
 
-def _say_all_submitted(done: Sequence["Submitted"], requests: Sequence[Request], shown: Presentation) -> None:
-    for one, (spec, options) in list(zip(done, requests, strict=True))[:_SHOWN_JOBS]:
-        _say_one(one, spec, options)
-    if len(done) > _SHOWN_JOBS:
-        say(f"… and {len(done) - _SHOWN_JOBS} more, up to job {done[-1].job_id}")
+def _say_array(done: Sequence["Submitted"], group: "Group", shown: Presentation) -> None:
+    _say_one_array(done, group)
+    if not done[0].is_new:
+        return
+    _say_broker_error(done[0], "the jobs are stored, and start")
+    if not shown.wait:
+        array_id, hold = done[0].job_id, group.requests[0][1].hold
+        release = [f"let it go:     pixmill job release --array {array_id}"] if hold else []
+        look = [f"look at it:    pixmill ps --array {array_id}", f"wait:          pixmill wait --array {array_id}"]
+        say_next(*release, *look)
+
+
+def _say_one_array(done: Sequence["Submitted"], group: "Group") -> None:
+    from client.sweeps import varied
+
+    array_id, (spec, options) = done[0].job_id, group.requests[0]
+    if not done[0].is_new:
+        say(f"array {array_id} was submitted under key {group.array_key!r} already; nothing was added")
+        return
+    held = ", held" if options.hold else ""
+    limit = f", at most {group.limit} at once" if group.limit is not None else ""
+    what = f"{summary(spec)}; what differs: {varied(group)}"
+    say(f"submitted array {array_id} of {plural(len(done), 'job')} ({what}) to queue {options.queue}{held}{limit}")
+
+
+def _say_all_submitted(done: Sequence["Submitted"], groups: "Sequence[Group]", shown: Presentation) -> None:
+    place = 0
+    for group in groups[:_SHOWN_JOBS]:
+        of_group = done[place : place + len(group.requests)]
+        place += len(group.requests)
+        if group.indices is not None:
+            _say_one_array(of_group, group)
+        else:
+            _say_one(of_group[0], *group.requests[0])
+    if len(groups) > _SHOWN_JOBS:
+        say(f"… and {len(done) - place} more, up to job {done[-1].job_id}")
     _say_broker_error(done[0], "the jobs are stored, and start")
     if not shown.wait:
         say_next("look at them:  pixmill ps")

@@ -13,7 +13,16 @@ from cli.queues import COLUMNS as QUEUE_COLUMNS
 from cli.queues import queue_row
 from client.fleet import tally
 from client.glance import Glance
-from client.jobs import device_text, done_images, eta_text, progress_text, rate_text, run_time
+from client.jobs import (
+    device_text,
+    done_images,
+    eta_text,
+    id_text,
+    name_text,
+    progress_text,
+    rate_text,
+    run_time,
+)
 from client.moments import ago
 from client.reasons import reason_of, reason_text
 from client.wording import plural
@@ -80,20 +89,28 @@ class _Section:
     columns: Sequence[Column]
     rows: Sequence[Row]
     total: int | None  # of all that there are, read or not; None: what is left out is not counted
+    counts: Sequence[int] | None = None  # things that each row stands for; None: each for one
     shown: int = 0  # lines below the head, that of what is left out among them
 
     @property
     def wants(self) -> int:
         """Lines below the head that show all."""
-        return len(self.rows) + (self.total is not None and self.total > len(self.rows))
+        return len(self.rows) + (self._left_out(len(self.rows)) > 0)
 
     def lines(self, space: Space) -> list[str]:
         """The table, after an empty line; what does not fit is counted."""
-        is_counted = self.total is not None and self.total > min(self.shown, len(self.rows))
+        is_counted = self._left_out(self.shown) > 0
         rows = self.rows[: self.shown - is_counted]
         found = table_lines(self.columns, rows, width=space.columns, colored=space.colored)
-        left_out = [f"… and {self.total - len(rows):,} more"] if is_counted and self.total else []
+        left_out = [f"… and {self._left_out(len(rows)):,} more"] if is_counted else []
         return ["", *found, *left_out]
+
+    def _left_out(self, shown: int) -> int:
+        """How many things there are beside those of the first rows."""
+        if self.total is None:
+            return 0
+        counts = [1] * len(self.rows) if self.counts is None else self.counts
+        return self.total - sum(counts[:shown])
 
 
 def screen_lines(seen: Glance, space: Space) -> list[str]:
@@ -119,12 +136,13 @@ def _sections(seen: Glance) -> list[_Section]:
     devices = device_rows(seen.fleet, DEVICE_COLUMNS)
     running = [_running_row(line, seen) for line in seen.running]
     waiting = [_waiting_row(line, seen) for line in seen.waiting]
+    waits, counts = seen.count("pending", "queued", "held"), [len(line.alike) or 1 for line in seen.waiting]
     events = [_event_row(event, seen) for event in seen.events]
     return [
         _Section(columns=QUEUE_COLUMNS, rows=queues, total=len(queues)),
         _Section(columns=DEVICE_COLUMNS, rows=devices, total=len(devices)),
         _Section(columns=RUNNING_COLUMNS, rows=running, total=seen.count("running")),
-        _Section(columns=WAITING_COLUMNS, rows=waiting, total=seen.count("pending", "queued", "held")),
+        _Section(columns=WAITING_COLUMNS, rows=waiting, total=waits, counts=counts),
         _Section(columns=EVENT_COLUMNS, rows=events, total=None),
     ]
 
@@ -156,7 +174,7 @@ def _running_row(line: "JobLine", seen: Glance) -> list[str]:
     bar = f"{meter(done_images(line) / total)} {progress_text(line):>4}" if total else "–"
     return [
         str(job.id),
-        job.name,
+        job.title,
         job.kind,
         bar,
         rate_text(line),
@@ -171,7 +189,8 @@ def _running_row(line: "JobLine", seen: Glance) -> list[str]:
 def _waiting_row(line: "JobLine", seen: Glance) -> list[str]:
     job = line.job
     reason = reason_text(reason_of(line, seen.situation))
-    return [str(job.id), job.name, job.kind, job.queue, job.state.value, ago(job.submitted_at, seen.at), reason]
+    head = [id_text(line), name_text(line), job.kind]
+    return [*head, job.queue, job.state.value, ago(job.submitted_at, seen.at), reason]
 
 
 def _event_row(event: "Event", seen: Glance) -> list[str]:

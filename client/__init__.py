@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from client.calls.submits import Options
+    from client.calls.submits import ArrayOptions, Options
     from client.client import Client
     from client.health import Check
-    from client.jobs import Job, Progress
+    from client.jobs import Element, Job, Progress
     from client.models import Measurement, Model
     from client.outputs import Output
     from client.pipelines import PipelineRun, PipelineStep
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from client.why import Explanation
 
 __all__ = [
+    "ArrayOptions",
     "Check",
     "Client",
+    "Element",
     "Explanation",
     "Job",
     "Measurement",
@@ -41,8 +43,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ArrayOptions": "calls.submits",
     "Check": "health",
     "Client": "client",
+    "Element": "jobs",
     "Explanation": "why",
     "Job": "jobs",
     "Measurement": "models",

@@ -1,6 +1,6 @@
 """What is done to jobs that there are: each act is one transaction for a job, and an event that says who, and why."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
@@ -124,6 +124,30 @@ def top(actor: Actor) -> Act:
 
     states = (State.PENDING, State.QUEUED, State.HELD)
     return Act(verb="put ahead", states=states, do=do, wakes=True)
+
+
+def limit_array(actor: Actor, limit: int | None) -> Act:
+    """Let at most so many jobs of an array run at once; None lifts the limit. What it is done to is the array's id."""
+    words = "as many as there are devices" if limit is None else f"at most {limit}"
+
+    def do(session: "Session", array_id: int) -> str:
+        from db.arrays import set_array_limit
+
+        array = set_array_limit(session, array_id, limit, actor=actor.name, why=actor.why)
+        return f"of its {array.size:,} jobs {words} run at once"
+
+    return Act(verb="change", states=(), do=do, wakes=True)
+
+
+def arrays_of(session: "Session", job_ids: Sequence[int]) -> list[int]:
+    """The arrays of these jobs, each once.  Raises NotFound, also for a job that belongs to none."""
+    from db.jobs import get_job
+
+    found = [(job_id, get_job(session, job_id).array_id) for job_id in job_ids]
+    alone = next((job_id for job_id, array_id in found if array_id is None), None)
+    if alone is not None:
+        raise NotFound(f"job {alone} belongs to no array", hint=f"pixmill job show {alone}")
+    return list(dict.fromkeys(array_id for _job_id, array_id in found if array_id is not None))
 
 
 def change(

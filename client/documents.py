@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1_000_000  # a spec has some hundred; whatever is larger is another file
 
+ARRAY_KEYS = ("array", "array_limit", "sweep")  # of documents that ask for many jobs
+
 _GATE_KEYS = ("gates", "primary")
 _COUNT_KEYS = ("images", "n", "shard_size", "min_images")
 _SPAN_KEYS = ("retry_seconds", "time_limit_seconds")
-_MERGED_KEYS = ("options", "labels")  # a flag adds to what the file says of these
+_MERGED_KEYS = ("options", "labels", "sweep")  # a flag adds to what the file says of these
 # What made the job wait belongs to its time, and its key to that one job.
 _CIRCUMSTANCES = ("key", "after", "after_policy", "hold", "begin")
 
@@ -175,6 +177,8 @@ def _refuse_unknown(document: Mapping[str, Any]) -> None:
         return  # parse_spec says so
     known = {*KINDS[str(kind)].model_fields, *JobOptions.model_fields}
     for key in document:
+        if key in ARRAY_KEYS:
+            raise SpecError(f"{kind} spec: '{key}' makes many jobs, and one is wanted here", hint="pixmill submit -f")
         if key not in known:
             raise SpecError(f"{kind} spec: unknown key '{key}'", hint=suggestion(key, known))
 

@@ -67,14 +67,18 @@ class Glance:
         }
 
 
-def glance(workspace: Workspace) -> Glance:
-    """Look at everything, in one transaction.  Raises DatabaseUnreachable."""
+def glance(workspace: Workspace, *, collapses: bool = False) -> Glance:
+    """Look at everything, in one transaction; with `collapses` one line stands for what waits of an array.
+
+    Raises DatabaseUnreachable.
+    """
     from db.glance import first_waiting, last_events
-    from db.views import JobFilter, job_lines, list_jobs
+    from db.views import JobFilter, job_lines, list_jobs, waiting_lines
 
     with workspace.database.read() as session:
         running = list_jobs(session, JobFilter(states=(State.RUNNING,)), SHOWN_JOBS)
-        waiting = job_lines(session, first_waiting(session, SHOWN_JOBS))
+        first = first_waiting(session, SHOWN_JOBS, collapses=collapses)
+        waiting = waiting_lines(session, first) if collapses else job_lines(session, first)
         situation = read_situation(session, workspace.settings.scheduler.lease_seconds, [*running, *waiting])
         return Glance(
             situation=situation,

@@ -47,9 +47,20 @@ def head_fields(details: JobDetails) -> dict[str, str]:
         "time limit": _time_limit(details.sums),
         "key": job.key or "",
         "labels": ", ".join(f"{key}={value}" for key, value in sorted(job.labels.items())),
+        "array": _array(details),
         "pipeline": f"step {line.place.step} of run {line.place.run.id} ({line.place.run.name})" if line.place else "",
     }
     return {name: value for name, value in fields.items() if value}
+
+
+def _array(details: JobDetails) -> str:
+    """Its place in an array, and how that stands."""
+    job = details.line.job
+    if job.array_id is None:
+        return ""
+    load = details.situation.arrays[job.array_id]
+    limit = "" if load.max_running is None else f", {load.active} of at most {load.max_running} at once run"
+    return f"element {job.array_index} of array {job.array_id}, which has {plural(load.size, 'job')}{limit}"
 
 
 def _retries(sums: "TaskSums") -> str:

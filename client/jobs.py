@@ -11,14 +11,17 @@ from client.selection import Selection
 from client.situation import Situation, read_situation
 from client.wording import duration, percent
 from client.workspace import Workspace
+from pixmill.arrays import index_text
 from pixmill.stages import Stage, bound_by
 from pixmill.states import State
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from db.tables import Job as JobRow
     from db.views import JobFilter, JobLine
 
+_SHOWN_PIECES = 4  # of a list of indices
 PAGE = 500  # jobs read at a time; a database takes only so many values in one statement
 
 
@@ -29,6 +32,16 @@ class Place:
     run: int  # id
     name: str  # of the pipeline
     step: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Element:
+    """Where a job stands in an array."""
+
+    id: int  # of the array: that of its first job
+    index: int
+    size: int  # jobs
+    max_running: int | None  # so many at once; None: no limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +71,7 @@ class Job:
     devices: tuple[str, ...]  # where it runs
     waits_for: tuple[int, ...]  # unfinished jobs
     pipeline: Place | None
+    array: Element | None
     submitted_at: datetime
     begin_at: datetime | None  # not earlier than
     started_at: datetime | None
@@ -95,6 +109,7 @@ class Job:
             devices=line.devices,
             waits_for=line.waits_for,
             pipeline=Place(run=place.run.id, name=place.run.name, step=place.step) if place else None,
+            array=element_of(row, situation),
             run_seconds=run_seconds(line, situation.at),
         )
 
@@ -188,6 +203,25 @@ def read_jobs(
         chosen = replace(chosen, before=page[0].job.id)
     more = limit is not None and len(lines) > limit
     return (lines[-limit:] if limit is not None else lines), more
+
+
+def element_of(row: "JobRow", situation: Situation) -> Element | None:
+    """Its place in an array, if it has one."""
+    if row.array_id is None or row.array_index is None:
+        return None
+    load = situation.arrays[row.array_id]
+    return Element(id=load.id, index=row.array_index, size=load.size, max_running=load.max_running)
+
+
+def id_text(line: "JobLine") -> str:
+    """Its id; of a line that stands for several jobs of an array, such as `12[4-15]`."""
+    job = line.job
+    return f"{job.array_id}[{index_text(line.alike, most=_SHOWN_PIECES)}]" if line.alike else str(job.id)
+
+
+def name_text(line: "JobLine") -> str:
+    """Its name, with its index if it is one of an array, and the line stands for it alone."""
+    return line.job.name if line.alike else line.job.title
 
 
 def model_of(spec: Mapping[str, Any]) -> str | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from client.fleet import USABLE, Member, tally
-from client.situation import Situation
+from client.situation import SHOWN_PARENTS, Situation
 from client.wording import duration, percent, plural, span, utc
 from pixmill.kinds import devices_of
 from pixmill.states import State
@@ -190,8 +190,9 @@ def _dependency(case: _Case) -> Reason | None:
     waits_for = case.line.waits_for
     if not waits_for:
         return None
+    more = ",…" if len(waits_for) > SHOWN_PARENTS else ""
     return Reason(
-        code=f"Dependency({','.join(map(str, waits_for))})",
+        code=f"Dependency({','.join(map(str, waits_for[:SHOWN_PARENTS]))}{more})",
         text=f"waits for {_parents(case, waits_for)}",
         brief="",
         remedy=f"pixmill job why {waits_for[0]}",
@@ -201,7 +202,7 @@ def _dependency(case: _Case) -> Reason | None:
 
 def _parents(case: _Case, job_ids: Sequence[int]) -> str:
     """Some jobs and how far they are, such as "job 7 (running, 43%)"."""
-    known = [_parent(job_id, case.situation.parents.get(job_id)) for job_id in job_ids[:12]]
+    known = [_parent(job_id, case.situation.parents.get(job_id)) for job_id in job_ids[:SHOWN_PARENTS]]
     more = f" and {len(job_ids) - len(known)} more" if len(job_ids) > len(known) else ""
     return f"{', '.join(known)}{more}"
 
@@ -226,6 +227,16 @@ def _queue_paused(case: _Case) -> Reason | None:
         remedy=f"pixmill queue resume {queue.name}",
         facts={"queue": queue.name, "why": queue.paused_reason},
     )
+
+
+def _array_limit(case: _Case) -> Reason | None:
+    array = case.situation.arrays.get(case.job.array_id) if case.job.array_id is not None else None
+    if array is None or not array.is_full or case.unfinished.count(State.QUEUED, State.RUNNING):
+        return None
+    text = f"{array.active} of {array.max_running} of array {array.id} run"
+    remedy = f"pixmill job set --array {array.id} --array-limit {array.active + 1}"
+    facts = {"array": array.id, "running": array.active, "limit": array.max_running, "jobs": array.size}
+    return Reason(code="ArrayLimit", text=text, remedy=remedy, facts=facts)
 
 
 def _queue_limit(case: _Case) -> Reason | None:
@@ -345,6 +356,7 @@ _CHECKS: tuple[Callable[[_Case], Reason | None], ...] = (
     _dependency_never_satisfied,
     _dependency,
     _queue_paused,
+    _array_limit,
     _queue_limit,
     _no_worker,
     _drained,

@@ -21,12 +21,22 @@ class Selection:
     labels: Mapping[str, str]
     queues: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
+    arrays: tuple[int, ...] = ()
     since: datetime | None = None  # of its submit
     until: datetime | None = None
 
     @property
     def has_filter(self) -> bool:
         """Whether jobs are chosen by what they are."""
+        return bool(self.arrays or self._has_others)
+
+    @property
+    def has_only_arrays(self) -> bool:
+        """Whether whole arrays are chosen."""
+        return bool(self.arrays) and not self._has_others
+
+    @property
+    def _has_others(self) -> bool:
         return bool(self.states or self.kinds or self.labels or self.queues or self.users or self.since or self.until)
 
     def job_filter(self, default_states: tuple[State, ...] = (), before: int | None = None) -> "JobFilter":
@@ -42,6 +52,7 @@ class Selection:
             labels=self.labels,
             queues=self.queues,
             users=self.users,
+            arrays=self.arrays,
             before=before,
             submitted=Period(since=self.since, until=self.until),
         )

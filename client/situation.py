@@ -12,6 +12,7 @@ from pixmill.states import FailureReason
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from db.lanes import ArrayLoad
     from db.reasons import Ahead, Unfinished
     from db.tables import Event, Queue
     from db.views import JobLine
@@ -33,6 +34,7 @@ class Situation:
     scheduler_is_present: bool
     broker_error: str | None
     unfinished: Mapping[int, "Unfinished"]  # by job
+    arrays: Mapping[int, "ArrayLoad"]  # of the jobs
     parents: Mapping[int, "JobLine"] = field(default_factory=dict)  # jobs that one job waits for
     ahead: "Ahead | None" = None
     held_by: "Event | None" = None
@@ -42,6 +44,7 @@ class Situation:
 def read_situation(session: "Session", lease_seconds: float, lines: Sequence["JobLine"]) -> Situation:
     """Look at all that may keep these jobs waiting.  Raises DatabaseUnreachable."""
     from db.dispatch import waiting_wake_ups
+    from db.lanes import array_loads
     from db.order import active_tasks
     from db.reasons import all_queues, read_unfinished
     from db.workers import database_time, is_silent, latest_scheduler
@@ -61,6 +64,7 @@ def read_situation(session: "Session", lease_seconds: float, lines: Sequence["Jo
         fleet=read_fleet(session, lease_seconds),
         scheduler_is_present=present,
         broker_error=scheduler.broker_error if present and scheduler is not None else None,
+        arrays=array_loads(session, [line.job.array_id for line in lines if line.job.array_id is not None]),
         unfinished=read_unfinished(session, [line.job.id for line in lines if not line.job.state.is_terminal]),
     )
 

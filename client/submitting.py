@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from client.documents import merge, parse_document, read_documents, spec_document, text_documents
+from client.documents import merge, read_documents, spec_document, text_documents
+from client.sweeps import expanded
 from client.workspace import Workspace
 from pixmill.errors import SpecError
-from pixmill.specs import JobOptions
 
 if TYPE_CHECKING:
+    from db.jobs import NewJob
     from pixmill.specs import Spec
+    from scheduler.groups import Group
     from scheduler.submit import Submitted
-
-Request = tuple["Spec", JobOptions]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,41 +35,58 @@ def documents_of(wanted: "Spec | Mapping[str, Any] | str | Path") -> list[dict[s
     return [dict(wanted) if isinstance(wanted, Mapping) else wanted.model_dump(mode="json", exclude_none=True)]
 
 
-def request_of(document: Mapping[str, Any], options: Mapping[str, Any], kind: str | None = None) -> Request:
-    """The job of a document, with options laid over it.  Raises SpecError."""
-    return parse_document(merge(document, {"kind": kind, **options}))
+def group_of(document: Mapping[str, Any], options: Mapping[str, Any], kind: str | None = None) -> "Group":
+    """The job of a document, or those of its array, with options laid over it.  Raises SpecError."""
+    return expanded(merge(document, {"kind": kind, **options}))
 
 
-def one_request(wanted: "Spec | Mapping[str, Any] | str | Path", options: Mapping[str, Any]) -> Request:
-    """The one job that is asked for.  Raises SpecError or UserError."""
+def one_group(wanted: "Spec | Mapping[str, Any] | str | Path", options: Mapping[str, Any]) -> "Group":
+    """The one job, or the one array, that is asked for.  Raises SpecError or UserError."""
     documents = documents_of(wanted)
     if len(documents) != 1:
         raise SpecError(f"one job was expected, and {len(documents)} came", hint="submit_all takes several")
-    return request_of(documents[0], options)
+    return group_of(documents[0], options)
 
 
-def send(workspace: Workspace, requests: Sequence[Request], *, user: str) -> "list[Submitted]":
-    """Add all jobs in one transaction, or none.
+def one_job(wanted: "Spec | Mapping[str, Any] | str | Path", options: Mapping[str, Any]) -> "Group":
+    """The one job that is asked for.  Raises SpecError, also for an array, or UserError."""
+    group = one_group(wanted, options)
+    if group.indices is not None:
+        raise SpecError("one job was expected, and an array came", hint="submit_array and plan_array take it")
+    return group
+
+
+def one_array(wanted: "Spec | Mapping[str, Any] | str | Path", options: Mapping[str, Any]) -> "Group":
+    """The one array that is asked for.  Raises SpecError, also for a single job, or UserError."""
+    group = one_group(wanted, options)
+    if group.indices is None:
+        raise SpecError("an array was expected, and one job came", hint='give array="0-15", or sweep={"seed": "0..4"}')
+    return group
+
+
+def send(workspace: Workspace, groups: "Sequence[Group]", *, user: str) -> "list[Submitted]":
+    """Add all jobs in one transaction, or none; gives what became of each, in order.
 
     Raises SpecError, DatasetError, NotFound, Conflict, KeyConflict, ConfigError or DatabaseUnreachable.
     """
-    from scheduler.submit import submit_many
+    from scheduler.submit import submit_groups
 
-    return submit_many(workspace.database, workspace.settings, requests, user=user)
+    return submit_groups(workspace.database, workspace.settings, groups, user=user)
 
 
-def plan(workspace: Workspace, requests: Sequence[Request], *, user: str) -> list[Plan]:
-    """What `send` would add.  Raises as `send` does, as far as that shows before."""
-    from scheduler.submit import check_request, prepare
+def plan(workspace: Workspace, groups: "Sequence[Group]", *, user: str) -> list[list[Plan]]:
+    """What `send` would add, job by job of each group.  Raises as `send` does, as far as that shows before."""
+    from scheduler.submit import check_group, prepare_group
 
-    checked = [(check_request(spec), options) for spec, options in requests]
+    checked = [check_group(group) for group in groups]
     with workspace.database.read() as session:
-        new = [prepare(session, spec, options, user=user) for spec, options in checked]
-    return [
-        Plan(
-            document=spec_document(one.spec, {"name": one.name, **one.options}),
-            tasks=len(one.tasks),
-            images=one.progress_total,
-        )
-        for one in new
-    ]
+        prepared = [prepare_group(session, group, user=user) for group in checked]
+    return [[_plan(job) for job in jobs] for jobs in prepared]
+
+
+def _plan(new: "NewJob") -> Plan:
+    return Plan(
+        document=spec_document(new.spec, {"name": new.name, **new.options}),
+        tasks=len(new.tasks),
+        images=new.progress_total,
+    )

@@ -98,7 +98,7 @@ def ending(line: "JobLine", situation: Situation) -> str:
     took = "" if seconds is None else f" after {duration(seconds)}"
     why = reason_text(reason_of(line, situation))
     state = "was cancelled" if line.job.state is State.CANCELLED else line.job.state.value
-    return f"job {line.job.id} ({line.job.name}) {state}{took}{': ' + why if why else ''}"
+    return f"job {line.job.id} ({line.job.title}) {state}{took}{': ' + why if why else ''}"
 
 
 def raise_outcome(states: Mapping[int, State]) -> None:

@@ -101,7 +101,7 @@ def _waiting(line: "JobLine", situation: Situation, counts: dict[str, int]) -> E
         details.append(
             "a worker has been told of it" if on_its_way else "nothing: the scheduler starts it at its next look"
         )
-    headline = f"job {job.id} ({job.name}) is {job.state}, submitted {age(job.submitted_at, situation.at)} ago"
+    headline = f"job {job.id} ({job.title}) is {job.state}, submitted {age(job.submitted_at, situation.at)} ago"
     return _explanation(line, headline, details, counts, reasons)
 
 
@@ -119,7 +119,7 @@ def _running(
     reasons = _orders(line, situation) + list(waiting_reasons(line, situation))
     progress = f": {progress_text(line)} of {count(job.progress_total)} images" if job.progress_total else ""
     seconds = run_seconds(line, situation.at) or 0.0
-    headline = f"job {job.id} ({job.name}) has been running for {duration(seconds)}{progress}"
+    headline = f"job {job.id} ({job.title}) has been running for {duration(seconds)}{progress}"
     return _explanation(line, headline, details, counts, reasons)
 
 
@@ -156,7 +156,7 @@ def _ended(line: "JobLine", situation: Situation, tasks: Sequence["Task"], count
     seconds = run_seconds(line, situation.at)
     took = "" if seconds is None else f", after {duration(seconds)}"
     verb = "was cancelled" if job.state is State.CANCELLED else job.state.value
-    headline = f"job {job.id} ({job.name}) {verb} {age(job.finished_at, situation.at)} ago{took}"
+    headline = f"job {job.id} ({job.title}) {verb} {age(job.finished_at, situation.at)} ago{took}"
     details = [_counted(counts)] if line.tasks > 1 else []
     match job.state:
         case State.SUCCEEDED:

@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session
 
+from db.lanes import Slot, array_room, lock_arrays, runs_on
 from db.leases import Lease
 from db.moves import LockedJob, move_task, start_job
-from db.order import Slot, ready_tasks, runs_on
+from db.order import ready_tasks
 from db.statements import fetch, insert_row
 from db.tables import Attempt, Device, Job, Queue, Task, Worker
 from db.types import now
@@ -24,7 +25,7 @@ _attempts: Any = Attempt.__table__
 # What a claim has to know of a task, its job and its queue.
 FACTS: tuple[Any, ...] = (
     *(_tasks.c[name] for name in ("job_id", "queue", "user_name", "role", "params", "time_limit_seconds")),
-    _tasks.c.checkpoint_floor,
+    *(_tasks.c[name] for name in ("checkpoint_floor", "limited_by")),
     *(_jobs.c[name] for name in ("name", "spec", "spec_digest", "cancel_requested")),
     _jobs.c.state.label("job_state"),
     *(_queues.c[name] for name in ("paused", "max_running", "max_running_per_user")),
@@ -120,6 +121,7 @@ def _claim_one(
         # One claim after the other: two at once would each find room for one more.
         session.execute(select(_queues.c.name).where(_queues.c.name == row.queue).with_for_update(key_share=True))
     hinted = () if dispatch_seq is None else _HINTED
+    in_array, of_array = _in_array(session, row, source)
     task = move_task(
         session,
         task_id,
@@ -127,8 +129,8 @@ def _claim_one(
         State.RUNNING,
         actor=worker.name,
         action="claim",
-        where=(*hinted, *claimable(worker.id, slot_of(worker)), *_within_limits(row)),
-        parameters={} if dispatch_seq is None else {"hinted_seq": dispatch_seq},
+        where=(*hinted, *claimable(worker.id, slot_of(worker)), *_within_limits(row), *in_array),
+        parameters=of_array if dispatch_seq is None else {"hinted_seq": dispatch_seq, **of_array},
         values={**CLAIMED, "worker_id": worker.id},
     )
     if task is None:
@@ -193,6 +195,14 @@ def _within_limits(row: Any) -> Iterator[ColumnElement[bool]]:
         yield _running(row.queue) < row.max_running
     if row.max_running_per_user is not None:
         yield _running(row.queue, row.user_name) < row.max_running_per_user
+
+
+def _in_array(session: Session, row: Any, source: State) -> tuple[tuple[ColumnElement[bool], ...], dict[str, int]]:
+    """Its array has room for its job: the condition, and its parameters; locks the array's row if it has a limit."""
+    if row.limited_by is None:
+        return (), {}
+    lock_arrays(session, [row.limited_by])
+    return (array_room(source),), {"of_array": row.limited_by, "of_job": row.job_id}
 
 
 def _running(queue: str, user: str | None = None) -> "ScalarSelect[int]":

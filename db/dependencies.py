@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, exists, false, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, false, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from db.statements import fetch
@@ -42,23 +42,28 @@ def _doomed_statement() -> "Select[int, int]":
 
 
 @cache
-def unfinished_parent() -> ColumnElement[bool]:
-    """SQL condition on tasks: some job or task that it waits for has not ended as it must."""
+def unfinished_parent(*, of_few: bool = False) -> ColumnElement[bool]:
+    """SQL condition on tasks: some job or task that it waits for has not ended as it must.
+
+    Where it is asked `of_few` tasks, PostgreSQL is kept from reading all that waits for others into a hash table first.
+    """
     goes_on = and_(*(Job.state != state for state in sorted(TERMINAL)))  # no IN: see db.statements
     parent_job = (
-        exists()
+        select(JobDependency.parent_id)
         .where(JobDependency.job_id == Task.job_id, Job.id == JobDependency.parent_id)
         .where(or_(goes_on, (Job.state != State.SUCCEEDED) & ~JobDependency.any_outcome))
         .correlate(Task)
     )
     parent = aliased(Task)
     parent_task = (
-        exists()
+        select(TaskDependency.parent_id)
         .where(TaskDependency.task_id == Task.id, parent.id == TaskDependency.parent_id)
         .where(parent.state != State.SUCCEEDED)
         .correlate(Task)
     )
-    return or_(parent_job, parent_task)
+    if of_few:
+        return or_(*(one.limit(1).scalar_subquery().is_not(None) for one in (parent_job, parent_task)))
+    return or_(parent_job.exists(), parent_task.exists())
 
 
 def mark_blocked(session: Session, job_ids: Sequence[int]) -> None:

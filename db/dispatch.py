@@ -10,6 +10,7 @@ from sqlalchemy import Select, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from db.dependencies import doomed_jobs, unblock_ready_tasks
+from db.lanes import Slot, within_array_limits
 from db.leases import after_loss
 from db.moves import (
     THESE_JOBS,
@@ -22,7 +23,7 @@ from db.moves import (
     settle_job,
     task_event,
 )
-from db.order import Slot, ready_tasks
+from db.order import ready_tasks
 from db.statements import fetch, update_all, update_each, update_row
 from db.tables import Attempt, Device, DeviceKind, Job, Outcome, Queue, Task, Worker
 from db.telling import tell
@@ -117,6 +118,7 @@ def queue_ready_tasks(session: Session, slot: Slot, count: int) -> list[WakeUp]:
     if not found:
         return []
     jobs = lock_jobs(session, sorted({ready.job_id for ready in found}))
+    found = within_array_limits(session, found)
     which = {"task_ids": [ready.task_id for ready in found]}
     moved = {row.id: row for row in update_all(session, _tasks, _THESE_WAIT, _INTO_QUEUE, which, _QUEUED_AS)}
     about = (ACTOR, "queue", None)

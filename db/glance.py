@@ -6,7 +6,9 @@ from itertools import chain, zip_longest
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from db.order import Slot, ready_tasks
+from db.alike import standing_for, stands
+from db.lanes import Slot
+from db.order import ready_tasks
 from db.tables import DeviceKind, Event, Job, Task
 from db.workers import present_slots
 from pixmill.states import State
@@ -15,18 +17,21 @@ WAITING = (State.PENDING, State.QUEUED, State.HELD)
 _ANY_WIDTH = 2**31 - 1
 
 
-def first_waiting(session: Session, count: int) -> list[int]:
+def first_waiting(session: Session, count: int, *, collapses: bool = False) -> list[int]:
     """Ids of at most `count` jobs of which nothing runs, in the order in which they are likely to start.
 
     First those that were sent to a worker, then what the scheduler would start next, by its own order, and then what
-    somebody or something holds back, by the rank of its first task.
+    somebody or something holds back, by the rank of its first task. With `collapses` one job stands for all of its
+    array that wait as it does, at the place of the first of them.
     """
     sent = session.scalars(_waiting(State.QUEUED).limit(count))
     next_ones = _next_jobs(session, count)
+    next_ones = standing_for(session, next_ones) if collapses else next_ones
     startable = set(session.scalars(_waiting(*WAITING).where(Job.id.in_(next_ones))))
     found = dict.fromkeys([*sent, *(job_id for job_id in next_ones if job_id in startable)])
     if len(found) < count:
-        found |= dict.fromkeys(session.scalars(_waiting(*WAITING).limit(count)))
+        held_back = _waiting(*WAITING).where(stands(select(Job))) if collapses else _waiting(*WAITING)
+        found |= dict.fromkeys(session.scalars(held_back.limit(count)))
     return list(found)[:count]
 
 

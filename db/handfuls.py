@@ -57,8 +57,9 @@ def claim_alike(
 ) -> list[Lease]:
     """Claim what waits for this device, best first: up to `count` tasks, as long as they are plain ones of this role.
 
-    Where the first is not plain, that one alone. A plain task runs for the first time, in a queue without limits: what
-    may have taken down a worker is held together with no other.  `folder` and `patient` are those of `claim`.
+    Where the first is not plain, that one alone. A plain task runs for the first time, in a queue and an array without
+    limits: what may have taken down a worker is held together with no other.  `folder` and `patient` are those of
+    `claim`.
     """
     chosen = list(takewhile(lambda row: _is_plain(row, role), _next_facts(session, worker, count))) if count > 1 else []
     leases = _claim_rows(session, worker, chosen, folder) if chosen else []
@@ -87,7 +88,8 @@ def _facts_statement() -> "Select[Any]":
 
 
 def _is_plain(row: Any, role: Role) -> bool:
-    is_free = row.max_running is None and row.max_running_per_user is None and not row.paused
+    has_limit = row.max_running is not None or row.max_running_per_user is not None or row.limited_by is not None
+    is_free = not has_limit and not row.paused
     return is_free and row.role is role and row.lease_epoch == 0 and not row.cancel_requested
 
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import cast, func, insert, select, update
+from sqlalchemy import cast, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import REGCLASS
 from sqlalchemy.orm import Session
 
+from db.arrays import NewArray, add_array
 from db.dependencies import mark_blocked
 from db.engine import insert_absent
 from db.moves import LARGEST_ID
@@ -54,6 +55,8 @@ class NewJob:
     retry_seconds: float = 30.0
     time_limit_seconds: float | None = None
     devices: int = 1  # that each task takes at once
+    array: NewArray | None = None  # the same object for all jobs of an array
+    array_index: int | None = None
     note: str | None = None  # what the event of the submit says
 
     @property
@@ -74,16 +77,31 @@ def add_jobs(session: Session, new: Sequence[NewJob]) -> list[int]:
     at = session.scalars(select(now())).one()
     for queue, user in sorted({(job.queue, job.user_name) for job in new}):
         insert_absent(session, Account, {"queue": queue, "user_name": user, "charged_at": at})
-    ids: list[int] = []
+    pairs = list(zip(_next_ids(session, len(new)), new, strict=True))
+    arrays = _add_arrays(session, pairs, at)
     for first in range(0, len(new), _BATCH):
-        ids += _add_batch(session, new[first : first + _BATCH], at)
-    return ids
+        _add_batch(session, pairs[first : first + _BATCH], arrays, at)
+    return [job_id for job_id, _job in pairs]
 
 
-def _add_batch(session: Session, new: Sequence[NewJob], at: datetime) -> list[int]:
-    ids = _add_job_rows(session, [_job_row(job, at) for job in new])
-    pairs = list(zip(ids, new, strict=True))
-    session.execute(insert(Task), [row for job_id, job in pairs for row in _task_rows(job_id, job, at)])
+def _add_arrays(session: Session, pairs: Sequence[tuple[int, NewJob]], at: datetime) -> dict[NewArray, int]:
+    """Insert the arrays that the jobs are of; gives their ids."""
+    first: dict[NewArray, int] = {}
+    for job_id, job in pairs:
+        if job.array is not None and job.array not in first:
+            first[job.array] = job_id
+            add_array(session, job_id, job.array, at)
+    return first
+
+
+def _add_batch(
+    session: Session, pairs: Sequence[tuple[int, NewJob]], arrays: Mapping[NewArray, int], at: datetime
+) -> None:
+    of_array = {job_id: arrays[job.array] for job_id, job in pairs if job.array is not None}
+    session.execute(insert(Job), [_job_row(job_id, job, of_array.get(job_id), at) for job_id, job in pairs])
+    limited = {job_id: of_array[job_id] for job_id, job in pairs if job.array and job.array.max_running is not None}
+    tasks = [row for job_id, job in pairs for row in _task_rows(job_id, job, limited.get(job_id), at)]
+    session.execute(insert(Task), tasks)
     _add_task_dependencies(session, {job_id: job for job_id, job in pairs if any(task.after for task in job.tasks)})
     edges = [
         {"job_id": job_id, "parent_id": parent_id, "any_outcome": any_outcome}
@@ -100,23 +118,23 @@ def _add_batch(session: Session, new: Sequence[NewJob], at: datetime) -> list[in
         for job_id, job in pairs
     ]
     session.execute(insert(Event), events)
-    return ids
 
 
-def _add_job_rows(session: Session, rows: Sequence[dict[str, Any]]) -> list[int]:
-    """Insert jobs; gives their ids in the same order."""
-    if session.get_bind().dialect.name == "sqlite":
-        return list(session.scalars(insert(Job).returning(Job.id, sort_by_parameter_order=True), rows))
-    # PostgreSQL's driver takes longer to read one long statement that returns ids than to send many short ones.
+def _next_ids(session: Session, count: int) -> list[int]:
+    """Ids for so many jobs, in rising order: none of them was ever given, or will be given again."""
+    if session.get_bind().dialect.name == "sqlite":  # nobody else writes until this transaction ends
+        last = session.scalar(text("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")) or 0
+        return list(range(last + 1, last + 1 + count))
     sequence = func.pg_get_serial_sequence(Job.__tablename__, Job.id.key)
-    numbers = func.generate_series(1, len(rows)).table_valued("number")
-    ids = list(session.scalars(select(func.nextval(cast(sequence, REGCLASS))).select_from(numbers)))
-    session.execute(insert(Job), [{"id": job_id, **row} for job_id, row in zip(ids, rows, strict=True)])
-    return ids
+    numbers = func.generate_series(1, count).table_valued("number")
+    return list(session.scalars(select(func.nextval(cast(sequence, REGCLASS))).select_from(numbers)))
 
 
-def _job_row(new: NewJob, at: datetime) -> dict[str, Any]:
+def _job_row(job_id: int, new: NewJob, array_id: int | None, at: datetime) -> dict[str, Any]:
     return {
+        "id": job_id,
+        "array_id": array_id,
+        "array_index": new.array_index,
         "kind": new.kind,
         "name": new.name,
         "state": new.state,
@@ -134,7 +152,7 @@ def _job_row(new: NewJob, at: datetime) -> dict[str, Any]:
     }
 
 
-def _task_rows(job_id: int, new: NewJob, at: datetime) -> Iterator[dict[str, Any]]:
+def _task_rows(job_id: int, new: NewJob, limited_by: int | None, at: datetime) -> Iterator[dict[str, Any]]:
     for number, task in enumerate(new.tasks):
         yield {
             "job_id": job_id,
@@ -148,6 +166,7 @@ def _task_rows(job_id: int, new: NewJob, at: datetime) -> Iterator[dict[str, Any
             "rank": rank_of(at, new.priority),
             "device_kind": new.device_kind,
             "devices": new.devices,
+            "limited_by": limited_by,
             "retries": new.retries,
             "retry_seconds": new.retry_seconds,
             "time_limit_seconds": new.time_limit_seconds,

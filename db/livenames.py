@@ -17,6 +17,9 @@ PATIENCE_SECONDS = 0.2  # for a lock of SQLite
 STATEMENTS = {
     "job": "SELECT CAST(id AS TEXT), name || ', ' || CAST(state AS TEXT) FROM jobs "
     "WHERE CAST(id AS TEXT) LIKE ? ORDER BY id DESC",
+    "array": "SELECT CAST(id AS TEXT), name FROM arrays WHERE CAST(id AS TEXT) LIKE ? ORDER BY id DESC",
+    "array reference": "SELECT 'array:' || CAST(id AS TEXT), name FROM arrays "
+    "WHERE 'array:' || CAST(id AS TEXT) LIKE ? ORDER BY id DESC",
     "pipeline run": "SELECT CAST(id AS TEXT), name || ', ' || CAST(state AS TEXT) FROM pipeline_runs "
     "WHERE CAST(id AS TEXT) LIKE ? ORDER BY id DESC",
     "notification": "SELECT CAST(id AS TEXT), kind || ', ' || subject FROM notifications "

@@ -16,14 +16,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from db.dependencies import unfinished_parent
+from db.lanes import Ready, Slot, next_of_account
 from db.statements import fetch
-from db.tables import Account, DeviceKind, Queue, Task
+from db.tables import Account, Queue, Task
 from db.types import now
 from pixmill.states import State
 
@@ -36,26 +36,6 @@ _accounts: Any = Account.__table__
 _tasks: Any = Task.__table__
 
 
-class Slot(NamedTuple):
-    """A sort of worker: one that owns so many devices of a kind, and runs what needs no more."""
-
-    kind: DeviceKind
-    width: int = 1
-
-    def takes(self, kind: DeviceKind | None, devices: int) -> bool:
-        """Whether a task for devices of a kind, or of any, can run there."""
-        return kind in {None, self.kind} and devices <= self.width
-
-
-@dataclass(frozen=True, order=True)
-class Ready:
-    """A task that may start now."""
-
-    rank: int
-    task_id: int
-    job_id: int
-
-
 @dataclass(frozen=True, kw_only=True)
 class Share:
     """What one user has, and may have, through one queue that is open."""
@@ -63,6 +43,7 @@ class Share:
     queue: str
     user: str
     waits: bool  # whether tasks are pending that do not wait for others
+    has_lanes: bool  # whether some of them are of arrays with a limit
     device_seconds: float  # used lately
     weight: float
     max_running: int | None
@@ -115,6 +96,7 @@ def read_shares(session: Session) -> list[Share]:
             queue=row.queue,
             user=row.user_name,
             waits=row.waits,
+            has_lanes=row.has_lanes,
             device_seconds=faded(row.device_seconds, (row.at - row.charged_at).total_seconds()),
             weight=row.weight,
             max_running=row.max_running,
@@ -133,10 +115,14 @@ def _shares_statement() -> "Select[Any]":
         _tasks.c.user_name == _accounts.c.user_name,
     )
     columns = (_queues.c.weight, _queues.c.max_running, _queues.c.max_running_per_user)
-    # Not EXISTS: PostgreSQL would read all that waits into a hash table, to look up a handful of accounts in it.
-    waits = pending.limit(1).scalar_subquery().is_not(None)
+    # Not EXISTS: PostgreSQL would read all that waits into a hash table, to look up a handful of accounts in it. In the
+    # order of the index: or else it takes any task for as good as the next, and reads on and on for the first one.
+    first = pending.order_by(_tasks.c.limited_by).limit(1)
+    waits = first.scalar_subquery().is_not(None)
+    # Ids begin at 1: a comparison with a number is what SQLite finds in an index, IS NOT NULL is not.
+    has_lanes = first.where(_tasks.c.limited_by > 0).scalar_subquery().is_not(None)
     return (
-        select(_accounts, *columns, waits.label("waits"), now().label("at"))
+        select(_accounts, *columns, waits.label("waits"), has_lanes.label("has_lanes"), now().label("at"))
         .join(_queues, _queues.c.name == _accounts.c.queue)
         .where(~_queues.c.paused)
         .order_by(_accounts.c.queue, _accounts.c.user_name)
@@ -182,27 +168,7 @@ class _Lane:
 
 def _of_share(session: Session, share: Share, slot: Slot, count: int) -> list[Ready]:
     """The account's next tasks that nothing holds back."""
-    wanted = {"queue": share.queue, "user": share.user, "count": count, **slot._asdict()}
-    return [Ready(*row) for row in fetch(session, _share_statement(), wanted)]
-
-
-@cache
-def _share_statement() -> "Select[Any]":
-    of_share = (_tasks.c.queue == bindparam("queue"), _tasks.c.user_name == bindparam("user"))
-    return (
-        select(_tasks.c.rank, _tasks.c.id, _tasks.c.job_id)
-        .where(_tasks.c.state == State.PENDING, ~_tasks.c.blocked, *of_share)
-        .where(runs_on(bindparam("kind"), bindparam("width")))
-        .where(or_(_tasks.c.available_at.is_(None), _tasks.c.available_at <= now()))
-        .where(~unfinished_parent())
-        .order_by(_tasks.c.rank, _tasks.c.id)
-        .limit(bindparam("count"))
-    )
-
-
-def runs_on(kind: Any, width: Any) -> ColumnElement[bool]:
-    """SQL condition on tasks: a worker with so many devices of this kind can run it."""
-    return and_(or_(_tasks.c.device_kind.is_(None), _tasks.c.device_kind == kind), _tasks.c.devices <= width)
+    return next_of_account(session, share.queue, share.user, slot, count, has_lanes=share.has_lanes)
 
 
 def _merge(lanes: Iterable[_Lane], active: Mapping[tuple[str, str], int], count: int) -> list[Ready]:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from db.dependencies import unfinished_parent
 from db.jobs import get_job
+from db.lanes import full_array
 from db.order import TURN_MILLISECONDS, Share, active_tasks, charges, read_shares, room_in
 from db.tables import Device, Event, Job, JobDependency, Queue, Task, Worker
 from db.types import now
@@ -193,6 +194,7 @@ def _rivals(task: Task, share: Share) -> Iterator[ColumnElement[bool]]:
     yield ~Task.blocked  # so that the index serves
     yield or_(Task.available_at.is_(None), Task.available_at <= now())
     yield ~unfinished_parent()
+    yield ~full_array()
 
 
 def _before(task: Task, share: Share) -> Iterator[ColumnElement[bool]]:

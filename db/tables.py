@@ -126,6 +126,22 @@ class Account(Table):
     charged_at: Mapped[datetime] = mapped_column(default=now())
 
 
+class Array(Table):
+    """Jobs that were asked for at once, told apart by an index. Its id is that of the first; it is never removed."""
+
+    __tablename__ = "arrays"
+    __table_args__ = (UniqueConstraint("key"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(100))  # of its first job
+    size: Mapped[int] = mapped_column(Integer)  # jobs
+    max_running: Mapped[int | None] = mapped_column(Integer)  # jobs at once; None: no limit
+    key: Mapped[str | None] = mapped_column(String(200))
+    digest: Mapped[str] = mapped_column(String(64))  # of what was asked for: indices and specs
+    user_name: Mapped[str] = mapped_column(String(200))
+    submitted_at: Mapped[datetime] = mapped_column(default=now())
+
+
 class Job(Table):
     """What a person asked for."""
 
@@ -133,6 +149,7 @@ class Job(Table):
     __table_args__ = (
         UniqueConstraint("key"),
         Index("ix_jobs_state_id", "state", "id"),
+        Index("ix_jobs_array_id_array_index", "array_id", "array_index", unique=True),
         # An id names folders and references: it is never given twice, even after a deletion.
         {"sqlite_autoincrement": True},
     )
@@ -147,6 +164,8 @@ class Job(Table):
     spec_digest: Mapped[str] = mapped_column(String(64))
     options: Mapped[dict[str, Any]]  # as submitted, for `job show --spec`
     key: Mapped[str | None] = mapped_column(String(200))
+    array_id: Mapped[int | None]  # no foreign key: a job is the first of its array, which has its id
+    array_index: Mapped[int | None] = mapped_column(Integer)
     labels: Mapped[dict[str, Any]]
     user_name: Mapped[str] = mapped_column(String(200))
     begin_at: Mapped[datetime | None]
@@ -159,6 +178,11 @@ class Job(Table):
     finished_at: Mapped[datetime | None]
 
     tasks: Mapped[list["Task"]] = relationship(back_populates="job", order_by="Task.number")
+
+    @property
+    def title(self) -> str:
+        """Its name, with its index if it is one of an array."""
+        return self.name if self.array_index is None else f"{self.name}[{self.array_index}]"
 
 
 class JobDependency(Table):
@@ -183,7 +207,7 @@ class Task(Table):
     __table_args__ = (
         UniqueConstraint("job_id", "number"),
         # What the scheduler asks at every tick, in the order in which it dispatches.
-        Index("ix_tasks_waiting", "state", "blocked", "queue", "user_name", "rank", "id"),
+        Index("ix_tasks_waiting", "state", "blocked", "queue", "user_name", "limited_by", "rank", "id"),
         {"sqlite_autoincrement": True},
     )
 
@@ -201,6 +225,7 @@ class Task(Table):
     devices: Mapped[int] = mapped_column(Integer, server_default="1")  # that work on it together, of one worker
     # Something that it waited for had not ended when that was last asked: a hint, see db.dependencies.
     blocked: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    limited_by: Mapped[int | None]  # the array of its job, while that has a limit: see db.lanes
     retries: Mapped[int] = mapped_column(Integer, server_default="0")  # failures that are tried again
     retry_seconds: Mapped[float] = mapped_column(Float, server_default="30")  # before the first retry; doubles
     time_limit_seconds: Mapped[float | None] = mapped_column(Float)  # of one attempt

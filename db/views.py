@@ -1,12 +1,14 @@
 """What people and scripts look at: jobs as `ps` lists them, one job in full, queues."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from db import linefacts
+from db.alike import stands, stood_for
 from db.ends import attempt_ends
 from db.jobs import get_job
 from db.moves import LARGEST_ID
@@ -18,11 +20,9 @@ from db.tables import (
     Attempt,
     Checkpoint,
     CheckpointKind,
-    Device,
     Evaluation,
     Event,
     Job,
-    JobDependency,
     Queue,
     Shard,
     Task,
@@ -44,6 +44,8 @@ class JobFilter:
     ids: tuple[int, ...] = ()
     queues: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
+    arrays: tuple[int, ...] = ()
+    collapses: bool = False  # one line stands for what waits of an array
     before: int | None = None  # only ids below this one: the next page of a list that goes backwards
     submitted: Period = ALWAYS
 
@@ -62,17 +64,31 @@ class JobLine:
     spent: Mapping[str, float]  # seconds of its tasks by stage, of a job that makes a data set
     waits_for: tuple[int, ...]  # unfinished jobs
     place: Place | None  # in a pipeline
+    alike: tuple[int, ...] = ()  # indices of the jobs of its array that this line stands for, if it does
 
 
 def list_jobs(session: Session, chosen: JobFilter, limit: int | None, recent: int | None = None) -> list[JobLine]:
     """Jobs by id, oldest first: the newest `limit`; with `recent`, all unfinished ones and that many finished."""
-    statement = _filtered(chosen)
+    statement, whole = _filtered(chosen), _filtered(replace(chosen, before=None))
+    if chosen.collapses:  # whatever page it is
+        statement = statement.where(stands(whole))
     if recent is not None:
         ended = _filtered(chosen).where(Job.state.in_(TERMINAL)).order_by(Job.id.desc()).limit(recent)
         recent_ids = ended.with_only_columns(Job.id)
         statement = statement.where(Job.state.in_(ACTIVE) | Job.id.in_(recent_ids))
     jobs = list(session.scalars(statement.order_by(Job.id.desc()).limit(limit)))
-    return _lines(session, jobs[::-1])
+    lines = _lines(session, jobs[::-1])
+    return _with_alike(session, whole, lines) if chosen.collapses else lines
+
+
+def waiting_lines(session: Session, job_ids: Sequence[int]) -> list[JobLine]:
+    """As `job_lines`; of jobs that stand for all of an array that wait as they do, with the indices of these."""
+    return _with_alike(session, select(Job), job_lines(session, job_ids))
+
+
+def _with_alike(session: Session, whole: Select[Job], lines: Sequence[JobLine]) -> list[JobLine]:
+    alike = stood_for(session, whole, [line.job for line in lines])
+    return [replace(line, alike=alike.get(line.job.id, ())) for line in lines]
 
 
 def next_jobs(session: Session, chosen: JobFilter, after: int, limit: int) -> list[JobLine]:
@@ -121,6 +137,8 @@ def _filtered(chosen: JobFilter) -> Select[Job]:
         statement = statement.where(Job.queue.in_(chosen.queues))
     if chosen.users:
         statement = statement.where(Job.user_name.in_(chosen.users))
+    if chosen.arrays:
+        statement = statement.where(Job.array_id.in_(chosen.arrays))
     if chosen.before is not None:
         statement = statement.where(Job.id < chosen.before)
     for key, value in (chosen.labels or {}).items():
@@ -135,10 +153,10 @@ def _lines(session: Session, jobs: Sequence[Job]) -> list[JobLine]:
 
 def _batch_lines(session: Session, jobs: Sequence[Job]) -> list[JobLine]:
     ids = [job.id for job in jobs]
-    totals = _totals(session, ids)
-    devices = _devices(session, ids)
-    progress = _progress(session, ids)
-    waits = _waits(session, ids)
+    totals = linefacts.totals(session, ids)
+    devices = linefacts.devices(session, ids)
+    progress = linefacts.progress(session, ids)
+    waits = linefacts.waits(session, ids)
     places = places_of_jobs(session, ids)
     spent = seconds_by_stage(session, [job.id for job in jobs if job.kind in DATASET_MAKERS])
     return [
@@ -156,50 +174,6 @@ def _batch_lines(session: Session, jobs: Sequence[Job]) -> list[JobLine]:
         )
         for job in jobs
     ]
-
-
-def _totals(session: Session, ids: Sequence[int]) -> dict[int, tuple[int, int, int]]:
-    succeeded = case((Task.state == State.SUCCEEDED, 1), else_=0)
-    statement = (
-        select(Task.job_id, func.sum(Task.progress_done), func.count(), func.sum(succeeded))
-        .where(Task.job_id.in_(ids))
-        .group_by(Task.job_id)
-    )
-    return {row[0]: (int(row[1]), int(row[2]), int(row[3])) for row in session.execute(statement)}
-
-
-def _devices(session: Session, ids: Sequence[int]) -> dict[int, list[str]]:
-    statement = (
-        select(Task.job_id, Device.host, Device.name)
-        .join(Worker, Worker.id == Task.worker_id)
-        .join(Device, Device.id == Worker.device_id)
-        .where(Task.job_id.in_(ids), Task.state == State.RUNNING)
-        .order_by(Task.id)
-    )
-    found: dict[int, list[str]] = {}
-    for job_id, host, name in session.execute(statement):
-        found.setdefault(job_id, []).append(f"{host}:{name}")
-    return found
-
-
-def _progress(session: Session, ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
-    statement = select(Task.job_id, Task.progress).where(Task.job_id.in_(ids), Task.state == State.RUNNING)
-    return {job_id: progress for job_id, progress in session.execute(statement.order_by(Task.id))}  # noqa: C416
-
-
-def _waits(session: Session, ids: Sequence[int]) -> dict[int, list[int]]:
-    # The state is not asked for in SQL: SQLite would walk all unfinished jobs, and look for every child of each.
-    statement = (
-        select(JobDependency.job_id, JobDependency.parent_id, Job.state)
-        .join(Job, Job.id == JobDependency.parent_id)
-        .where(JobDependency.job_id.in_(ids))
-        .order_by(JobDependency.job_id, JobDependency.parent_id)
-    )
-    found: dict[int, list[int]] = {}
-    for job_id, parent_id, state in session.execute(statement):
-        if state in ACTIVE:
-            found.setdefault(job_id, []).append(parent_id)
-    return found
 
 
 def first_params(session: Session, job_id: int) -> Mapping[str, Any]:

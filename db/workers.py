@@ -10,7 +10,8 @@ from sqlalchemy import Select, bindparam, exists, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from db.engine import insert_absent
-from db.order import Slot, faded
+from db.lanes import Slot
+from db.order import faded
 from db.statements import fetch, update_row
 from db.tables import Account, Device, DeviceKind, Scheduler, Task, Worker
 from db.types import now

@@ -34,3 +34,19 @@ def parse_seconds(text: str) -> float:
     if match is None:
         raise ValueError(f"{text!r} is not a time span; write it like 90, 30s, 10m, 2h or 1d")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def scalar(text: str) -> bool | int | float | str:
+    """A text as the number or truth value that it spells, else as it is.
+
+    >>> scalar("1e-4"), scalar("TRUE"), scalar("16"), scalar("none")
+    (0.0001, True, 16, 'none')
+    """
+    if text.lower() in {"true", "false"}:
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

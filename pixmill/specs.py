@@ -8,8 +8,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator, model_validator
 
+from pixmill.arrays import parse_array_reference
 from pixmill.errors import SpecError
 from pixmill.gates.limits import MOST_SEEDS, Gates, Limits
 from pixmill.kinds import OnBadImage
@@ -40,6 +41,17 @@ FILES_HINT = "choose another format: pixmill output export ID --format files mak
 
 # A database looks for a key inside JSON by a path, where quotes, backslashes and control characters have a meaning.
 LabelKey = Annotated[str, Field(pattern=r'^[^"\\\p{C}]{1,100}$')]
+
+
+def _parent(value: Any) -> int | str:
+    is_job = isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**63
+    if not is_job and not (isinstance(value, str) and parse_array_reference(value) is not None):
+        raise ValueError("write the id of a job, or array:12 for all jobs of an array")
+    found: int | str = value
+    return found
+
+
+Parent = Annotated[int | str, PlainValidator(_parent)]
 
 
 class _Frozen(BaseModel):
@@ -366,7 +378,7 @@ class JobOptions(_Frozen):
     queue: Annotated[str, Field(pattern=NAME_PATTERN)] = "default"
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0  # larger runs first
     device: DeviceClass = "any"
-    after: list[JobId] = Field(default_factory=list)  # job ids that must end first
+    after: list[Parent] = Field(default_factory=list)  # jobs, and all those of arrays, that must end first
     after_policy: Literal["ok", "any"] = "ok"  # ok: they must succeed
     hold: bool = False
     begin: str | None = None  # RFC 3339, not earlier than
@@ -375,6 +387,12 @@ class JobOptions(_Frozen):
     retries: Annotated[int, Field(ge=0, le=100)] = 2  # failures that may pass are tried again so often
     retry_seconds: Annotated[float, Field(gt=0, le=86_400)] = 30.0  # before the first retry; doubles with each
     time_limit_seconds: Annotated[float, Field(gt=0, le=10**9)] | None = None  # of one attempt at one task
+
+    @property
+    def arrays_before(self) -> list[int]:
+        """Arrays all of whose jobs must end first."""
+        found = (parse_array_reference(one) for one in self.after if isinstance(one, str))
+        return [array_id for array_id in found if array_id is not None]
 
     @field_validator("begin")
     @classmethod

@@ -6,41 +6,70 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.jobs import find_by_key
+from db.arrays import element_ids, find_array_by_key
+from db.jobs import find_by_key, get_job
 from db.registry import find_any_version, parse_reference
-from db.tables import Job
+from db.tables import Array, Job
 from db.views import first_params
 from pixmill.aliases import aliases_of_task
+from pixmill.arrays import index_text
 from pixmill.errors import KeyConflict, SpecError
 from pixmill.modelkeys import MODEL_KEYS
-from pixmill.specs import JobOptions, Spec, parse_spec
+from pixmill.specs import Spec, parse_spec
+from scheduler.groups import Group
 from scheduler.kinds import kind_of
 from scheduler.validation import registered_reference
 
 
-def refuse_repeated_keys(requests: Sequence[tuple[Spec, JobOptions]]) -> None:
+def refuse_repeated_keys(groups: Sequence[Group]) -> None:
     """Raise SpecError when one key is given to several jobs."""
-    counts = Counter(options.key for _spec, options in requests if options.key)
+    counts = Counter(group.key for group in groups if group.key)
     repeated = [key for key, count in counts.items() if count > 1]
     if repeated:
         raise SpecError(f"key {repeated[0]!r} is given to {counts[repeated[0]]} jobs", hint="give each its own")
 
 
-def present_job(session: Session, spec: Spec, key: str | None) -> int | None:
-    """The job that was submitted under the same key before.  Raises KeyConflict if it asks for something else."""
-    present = find_by_key(session, key) if key else None
-    if present is None:
+def present_jobs(session: Session, group: Group) -> list[int] | None:
+    """The jobs that were submitted under the same key before; None if there are none.
+
+    Raises KeyConflict if they ask for something else.
+    """
+    if group.key is None:
         return None
-    _require_same(present, _as_submitted_then(session, spec, present))
-    return present.id
+    job, array = find_by_key(session, group.key), find_array_by_key(session, group.key)
+    if job is None and array is None:
+        return None
+    if group.indices is None and job is not None:
+        _require_same(job, _as_submitted_then(session, group.requests[0][0], job), group.key)
+        return [job.id]
+    if group.indices is None or array is None:
+        belongs = f"job {job.id}, which is no array" if job is not None else f"array {array.id if array else 0}"
+        raise KeyConflict(f"key {group.key!r} belongs to {belongs}", hint="use another --key")
+    return _present_array(session, group, array)
 
 
-def _require_same(present: Job, spec: Spec) -> None:
+def _present_array(session: Session, group: Group, array: Array) -> list[int]:
+    found = element_ids(session, array.id)
+    assert group.indices is not None
+    if list(found) != list(group.indices):
+        asked, has = (index_text(list(indices), most=5) for indices in (group.indices, found))
+        raise KeyConflict(
+            f"key {group.key!r} belongs to array {array.id}, which has elements {has}; {asked} were asked for",
+            hint=f"use another --key, or look at it: pixmill ps --all --array {array.id}",
+        )
+    if array.digest != group.digest:  # what a name stands for may have changed since, or a default
+        for (spec, _options), job_id in zip(group.requests, found.values(), strict=True):
+            present = get_job(session, job_id)
+            _require_same(present, _as_submitted_then(session, spec, present), array.key or "")
+    return list(found.values())
+
+
+def _require_same(present: Job, spec: Spec, key: str) -> None:
     differences = _differences(present.spec, spec.model_dump(mode="json"))
     if not differences:  # a spec of an earlier version may lack a key that has its default now
         return
     raise KeyConflict(
-        f"key {present.key!r} belongs to job {present.id}, which asks for something else: {'; '.join(differences)}",
+        f"key {key!r} belongs to job {present.id}, which asks for something else: {'; '.join(differences)}",
         hint=f"use another --key, or look at it: pixmill job show {present.id}",
     )
 

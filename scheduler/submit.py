@@ -10,6 +10,7 @@ from functools import partial
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from db.arrays import array_states
 from db.engine import Database
 from db.jobs import NewJob, add_jobs, ended, get_job
 from db.tables import DeviceKind
@@ -23,7 +24,8 @@ from pixmill.specs import JobOptions, Spec
 from pixmill.states import State
 from pixmill.times import parse_time
 from scheduler.aliases import aliases_param, submit_note
-from scheduler.keys import present_job, refuse_repeated_keys
+from scheduler.groups import Group, Request, as_array, refuse_too_many_edges
+from scheduler.keys import present_jobs, refuse_repeated_keys
 from scheduler.kinds import kind_of
 from scheduler.names import redis_url
 from scheduler.pace import pace_of
@@ -50,12 +52,18 @@ def submit(database: Database, settings: Settings, spec: Spec, options: JobOptio
     return submit_many(database, settings, [(spec, options)], user=user)[0]
 
 
-def submit_many(
-    database: Database, settings: Settings, requests: Sequence[tuple[Spec, JobOptions]], *, user: str
-) -> list[Submitted]:
+def submit_many(database: Database, settings: Settings, requests: Sequence[Request], *, user: str) -> list[Submitted]:
     """Add all jobs in one transaction, or none: raises as `submit` does."""
-    checked = [(check_request(spec), options) for spec, options in requests]
-    for spec, _options in checked:
+    return submit_groups(database, settings, [Group(requests=[request]) for request in requests], user=user)
+
+
+def submit_groups(database: Database, settings: Settings, groups: Sequence[Group], *, user: str) -> list[Submitted]:
+    """Add the jobs of all groups in one transaction, or none; gives what became of each job, in order.
+
+    Raises as `submit` does.
+    """
+    checked = [check_group(group) for group in groups]
+    for spec, _options in (request for group in checked for request in group.requests):
         check_outputs(spec, settings.storage.outputs)
     redis_url(settings.broker_url)  # a Redis that is away is no obstacle, an address that can never work is
     added = _add_once(database, checked, user)
@@ -68,6 +76,11 @@ def check_request(spec: Spec) -> Spec:
     """Check what can be checked without the database; gives the spec with absolute paths."""
     checked: Spec = kind_of(spec).check(spec)
     return checked
+
+
+def check_group(group: Group) -> Group:
+    """As `check_request`, of all jobs of a group."""
+    return replace(group, requests=[(check_request(spec), options) for spec, options in group.requests])
 
 
 def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> NewJob:
@@ -116,37 +129,51 @@ def add_prepared(session: Session, new: Sequence[NewJob]) -> list[int]:
     return add_jobs(session, new) if new else []
 
 
-def _add_once(database: Database, requests: Sequence[tuple[Spec, JobOptions]], user: str) -> list[tuple[int, bool]]:
+def prepare_group(session: Session, group: Group, *, user: str) -> list[NewJob]:
+    """As `prepare`, of all jobs of a group."""
+    new: list[NewJob] = []
+    for spec, options in group.requests:
+        new.append(prepare(session, spec, options, user=user))
+        refuse_too_many_edges(len(new[-1].parents), len(group.requests))
+    return as_array(group, new, user=user)
+
+
+def _add_once(database: Database, groups: Sequence[Group], user: str) -> list[tuple[int, bool]]:
     """(job id, whether it is new) of each request."""
 
     def act(session: Session) -> list[tuple[int, bool]]:
-        present = [present_job(session, spec, options.key) for spec, options in requests]
-        missing = [request for request, job_id in zip(requests, present, strict=True) if job_id is None]
-        new = [prepare(session, spec, options, user=user) for spec, options in missing]
+        present = [present_jobs(session, group) for group in groups]
+        missing = [group for group, found in zip(groups, present, strict=True) if found is None]
+        new = [job for group in missing for job in prepare_group(session, group, user=user)]
         fresh = iter(add_prepared(session, new))
-        return [(next(fresh), True) if job_id is None else (job_id, False) for job_id in present]
+        added: list[tuple[int, bool]] = []
+        for group, found in zip(groups, present, strict=True):
+            ids = [next(fresh) for _request in group.requests] if found is None else found
+            added += [(job_id, found is None) for job_id in ids]
+        return added
 
-    refuse_repeated_keys(requests)
+    refuse_repeated_keys(groups)
     try:
         return database.transact(act)
     except IntegrityError:
-        if not any(options.key for _spec, options in requests):
+        if not any(group.key for group in groups):
             raise
         return database.transact(act)  # another submit with this key came first: now it is found
 
 
 def _parents(session: Session, options: JobOptions) -> Parents:
     any_outcome = options.after_policy == "any"
-    parents = {}
-    for job_id in options.after:
-        parent = get_job(session, job_id)
-        if parent.state in (State.FAILED, State.CANCELLED) and not any_outcome:
-            raise Conflict(
-                f"job {job_id} has {ended(parent.state)}, so a job that waits for its success would never start",
-                hint="--after-policy any starts it however the other one ended",
-            )
-        parents[job_id] = any_outcome
-    return parents
+    named = [job_id for job_id in options.after if isinstance(job_id, int)]
+    parents = {job_id: get_job(session, job_id).state for job_id in named}
+    for array_id in options.arrays_before:
+        parents |= array_states(session, array_id)
+    lost = next((job_id for job_id, state in parents.items() if state in (State.FAILED, State.CANCELLED)), None)
+    if lost is not None and not any_outcome:
+        raise Conflict(
+            f"job {lost} has {ended(parents[lost])}, so a job that waits for its success would never start",
+            hint="--after-policy any starts it however the other one ended",
+        )
+    return dict.fromkeys(parents, any_outcome)
 
 
 def _tell_scheduler(settings: Settings) -> str | None:

@@ -31,7 +31,7 @@ from db.dispatch import (
     waiting_wake_ups,
 )
 from db.engine import Database
-from db.order import Slot
+from db.lanes import Slot
 from db.tables import DeviceKind
 from db.workers import database_time, due_canaries, note_canary_sent, present_slots, sight_workers
 from pixmill.crashpoints import CrashPoint, reach
@@ -91,7 +91,11 @@ class Ticker:
         )
 
     def _dispatch(self) -> int:
-        wake_ups = self._database.transact(self._queue_ready)
+        """Slot by slot: each transaction locks jobs first, then arrays with a limit, and nobody waits in a ring."""
+        free = self._database.transact(self._free_slots)
+        wake_ups = []
+        for slot, count in free.items():
+            wake_ups += self._database.transact(partial(queue_ready_tasks, slot=slot, count=count))
         if wake_ups:
             reach(CrashPoint.SCHEDULER_QUEUED)
         return self._send(wake_ups)
@@ -128,14 +132,13 @@ class Ticker:
             reach(CrashPoint.SCHEDULER_EXPIRED)
             log.warning("lease expired", extra={"action": "expire", "task": task_id, "state": state.value})
 
-    def _queue_ready(self, session: Session) -> list[WakeUp]:
+    def _free_slots(self, session: Session) -> dict[Slot, int]:
+        """How many more tasks can be called, by sort of worker."""
         unqueue_paused(session)
         slots = free_slots(session)
         for (kind, devices), count in waiting_wake_ups(session).items():
             _take_slots(slots, kind, devices, count)
-        return [
-            wake_up for slot, count in slots.items() if count for wake_up in queue_ready_tasks(session, slot, count)
-        ]
+        return {slot: count for slot, count in slots.items() if count}
 
     def _lost_wake_ups(self, seen: "_Look") -> list[WakeUp]:
         """Queued tasks whose message never left, or left so long ago that it must have been lost."""

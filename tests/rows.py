@@ -1,17 +1,18 @@
 """Rows for tests, added by the very functions that the product uses."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.orm import Session
 
+from db.arrays import NewArray
 from db.claims import claim
 from db.dispatch import WakeUp, queue_ready_tasks
 from db.engine import Database
-from db.jobs import NewJob, NewTask, add_job
+from db.jobs import NewJob, NewTask, add_job, add_jobs
+from db.lanes import Slot
 from db.leases import Lease
-from db.order import Slot
 from db.tables import Checkpoint, CheckpointKind, Dataset, DeviceKind, Job, ModelVersion, Role, Shard, Task, Worker
 from db.views import job_tasks
 from db.workers import DeviceFacts, register_worker
@@ -60,6 +61,16 @@ def act(
 def add(database: Database, **changes: Any) -> int:
     """Add a job; gives its id."""
     return database.transact(lambda session: add_job(session, new_job(**changes)))
+
+
+def add_array(database: Database, indices: Iterable[int], limit: int | None = None, **changes: Any) -> list[int]:
+    """Add the jobs of an array, by index; gives their ids."""
+    listed = list(indices)
+    array = NewArray(
+        name="line", size=len(listed), max_running=limit, key=changes.pop("key", None), digest="0" * 64, user_name="ann"
+    )
+    new = [new_job(**changes, array=array, array_index=index) for index in listed]
+    return database.transact(lambda session: add_jobs(session, new))
 
 
 def add_worker(

@@ -38,5 +38,6 @@ def command(workspace: Workspace, seconds: float, output_format: str) -> None:
 def _draw(workspace: Workspace, *, whole: bool) -> None:
     columns = terminal_columns() if is_terminal(sys.stdout) else None
     rows = None if whole else shutil.get_terminal_size().lines - HEAD_LINES
-    for line in screen_lines(glance(workspace), Space(columns=columns, rows=rows, colored=has_colors(sys.stdout))):
+    seen = glance(workspace, collapses=True)
+    for line in screen_lines(seen, Space(columns=columns, rows=rows, colored=has_colors(sys.stdout))):
         click.echo(line, color=True)

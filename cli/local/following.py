@@ -61,7 +61,7 @@ class _PlainLines:
         running = [line for line in lines.values() if line.job.state is State.RUNNING]
         for line in running:
             words = f"{progress_text(line)}  {progress_words(line, situation) or 'starting'}{_eta(line)}"
-            say(f"job {line.job.id} {line.job.name}: {words}")
+            say(f"job {line.job.id} {line.job.title}: {words}")
         if running:
             self._due_at = time.monotonic() + LINE_SECONDS
 
@@ -76,6 +76,6 @@ def _say_last_words(workspace: Workspace, line: "JobLine") -> None:
         sources = log_sources(session, workspace.settings.storage_root, line.job.id)
     if not sources:
         return
-    say(f"the end of the log of job {line.job.id} ({line.job.name}), {sources[-1].path}:")
+    say(f"the end of the log of job {line.job.id} ({line.job.title}), {sources[-1].path}:")
     for text in last_lines(sources[-1].path, SHOWN_LOG_LINES):
         say(f"  {text}")

@@ -1,6 +1,20 @@
 """Calls that act on jobs."""
 
-from client.acts import Act, Actor, Start, cancel, change, hold, perform, release, requeue, retry, top
+from client.acts import (
+    Act,
+    Actor,
+    Start,
+    arrays_of,
+    cancel,
+    change,
+    hold,
+    limit_array,
+    perform,
+    release,
+    requeue,
+    retry,
+    top,
+)
 from client.calls.base import Caller, JobLike, id_of
 from client.jobs import Job, jobs_by_id
 from pixmill.errors import UserError
@@ -63,6 +77,20 @@ class ActCalls(Caller):
         parse_options(given)
         act = change(self._actor(reason), priority=priority, queue=queue, time_limit_seconds=time_limit_seconds)
         return self._act(act, job)
+
+    def limit_array(self, job: JobLike, limit: int | None, *, reason: str | None = None) -> Job:
+        """Let at most so many jobs of its array run at once; None lifts the limit, and what runs beyond it goes on.
+
+        Raises UserError for a number below 0, too.
+        """
+        from pixmill.arrays import LARGEST_INDEX
+
+        if limit is not None and not 0 <= limit <= LARGEST_INDEX:
+            raise UserError(f"{limit} is no limit of an array", hint="give a whole number from 0 on, or None")
+        job_id = id_of(job)
+        (array_id,) = self._workspace.database.consult(lambda session: arrays_of(session, [job_id]))
+        self._act(limit_array(self._actor(reason), limit), array_id)
+        return jobs_by_id(self._workspace, [job_id])[0]
 
     def _actor(self, reason: str | None) -> Actor:
         return Actor(name=self._user, why=reason)

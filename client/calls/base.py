@@ -19,6 +19,7 @@ _log = logging.getLogger("pixmill.client")
 
 JobLike = int | Job  # an id, or a job as any call gives it
 JobLikes = JobLike | Iterable[JobLike]
+Parents = JobLikes | str | Iterable[JobLike | str]  # "array:12" means all jobs of that array
 
 
 def log_trouble(error: PixmillError) -> None:
@@ -84,13 +85,25 @@ def ids_of(jobs: JobLikes) -> list[int]:
     return list(dict.fromkeys(map(id_of, jobs)))
 
 
+def _parents_of(parents: Parents) -> list[int | str]:
+    """The jobs and arrays, each once."""
+    listed = [parents] if isinstance(parents, int | str | Job) else parents
+    return list(dict.fromkeys(one if isinstance(one, str) else id_of(one) for one in listed))
+
+
 def plain_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Options as a document has them: ids for jobs, texts for times."""
+    """Options as a document has them: ids for jobs, texts for times, lists of values."""
     plain = dict(options)
     if plain.get("after") is not None:
-        plain["after"] = ids_of(plain["after"])
+        plain["after"] = _parents_of(plain["after"])
     if isinstance(plain.get("begin"), datetime):
         plain["begin"] = write_time(plain["begin"])
     if plain.get("labels") is not None:
         plain["labels"] = dict(plain["labels"])
+    if plain.get("sweep") is not None:
+        plain["sweep"] = {key: _swept(values) for key, values in plain["sweep"].items()}
     return plain
+
+
+def _swept(values: Any) -> Any:
+    return list(values) if isinstance(values, list | tuple | range) else values

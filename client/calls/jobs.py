@@ -28,6 +28,7 @@ class JobCalls(Caller):
         labels: Mapping[str, str] | None = None,
         queues: Sequence[str] = (),
         users: Sequence[str] = (),
+        arrays: Sequence[int] = (),
         limit: int | None = None,
         before: JobLike | None = None,
     ) -> list[Job]:
@@ -41,6 +42,7 @@ class JobCalls(Caller):
             labels=labels or {},
             queues=tuple(queues),
             users=tuple(users),
+            arrays=tuple(arrays),
         )
         older = None if before is None else id_of(before)
         return chosen_jobs(self._workspace, selection, limit=limit, before=older)

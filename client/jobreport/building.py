@@ -75,7 +75,7 @@ def build_report(session: "Session", settings: "Settings", job_id: int) -> "JobR
     evaluation = source.existing(source.result("evaluate").get("report"))
     return JobReport(
         job_id=job.id,
-        name=job.name,
+        name=job.title,
         kind=job.kind,
         state=job.state.value,
         reason=reason_text(reason),

@@ -4,7 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from client.jobs import device_text, done_images, eta_text, model_of, progress_text, rate_text, run_time
+from client.jobs import (
+    device_text,
+    done_images,
+    eta_text,
+    id_text,
+    model_of,
+    name_text,
+    progress_text,
+    rate_text,
+    run_time,
+)
 from client.reasons import reason_of, reason_text
 from client.wording import age
 from pixmill.stages import bound_by
@@ -22,9 +32,10 @@ EVENT_COLUMNS = columns("Ago|Job#|What|Who|State|Detail~")
 def job_row(line: "JobLine", situation: "Situation") -> list[Any]:
     """The cells of JOB_COLUMNS."""
     job = line.job
+    href = f"/jobs?array={job.array_id}&state={job.state.value}" if line.alike else f"/jobs/{job.id}"
     return [
-        job_link(job.id),
-        Cell(job.name, f"/jobs/{job.id}"),
+        Cell(id_text(line), href, "number"),
+        Cell(name_text(line), href),
         job.kind,
         model_of(job.spec) or "–",
         state_cell(job.state.value),

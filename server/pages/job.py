@@ -93,7 +93,7 @@ def load(site: Site, session: "Session", job_id: int) -> dict[str, Any]:
     return {
         "here": "/jobs",
         "live": 0 if job.state.is_terminal else 4,
-        "job": {"id": job.id, "name": job.name, "kind": job.kind, "state": job.state.value},
+        "job": {"id": job.id, "name": job.title, "kind": job.kind, "state": job.state.value},
         "submitted": stamp(job.submitted_at),
         "progress": progress(line),
         "why": explain(session, site.reader.lease_seconds, job_id).to_json(),
@@ -114,6 +114,8 @@ def _head(details: "JobDetails") -> dict[str, Any]:
     place = details.line.place
     if place is not None:
         found["pipeline"] = Cell(found["pipeline"], f"/pipelines/{place.run.id}")
+    if "array" in found:
+        found["array"] = Cell(found["array"], f"/jobs?array={details.line.job.array_id}")
     return found
 
 

@@ -18,7 +18,7 @@ from server.site import Site, site_of
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-FILTERS = ("state", "kind", "queue", "user", "label")
+FILTERS = ("state", "kind", "queue", "user", "label", "array")
 PAGE = 50
 STATES = tuple(state.value for state in State)
 
@@ -31,6 +31,7 @@ async def jobs(request: Request) -> Response:
     one_of(query, "state", STATES)
     one_of(query, "kind", tuple(KINDS))
     label_of(query)
+    number_of(query, "array")
     return await site.page(request, "jobs.html.j2", lambda session: load(site, session, query, before))
 
 
@@ -47,6 +48,8 @@ def load(site: Site, session: "Session", query: Mapping[str, str], before: int |
         labels=label_of(query),
         queues=(query["queue"],) if "queue" in query else (),
         users=(query["user"],) if "user" in query else (),
+        arrays=(number_of(query, "array"),) if "array" in query else (),
+        collapses="array" not in query,
         before=before,
     )
     lines, more = read_jobs(session, chosen, PAGE, None)

@@ -28,7 +28,7 @@ def order(world: World, *job_ids: int) -> list[int]:
 def test_an_act_on_no_jobs_is_an_error_that_names_the_selectors(verb: str, run: Runner) -> None:
     found = run("job", verb)
     assert (found.code, found.out) == (2, "")
-    assert "--state, --kind, -l, --queue, --user, --since or --until" in found.err
+    assert "--state, --kind, -l, --queue, --user, --array, --since or --until" in found.err
 
 
 def test_ids_and_a_filter_at_once_are_an_error(run: Runner, world: World) -> None:
@@ -249,7 +249,7 @@ def test_set_changes_priority_queue_and_time_limit(run: Runner, world: World) ->
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ((), "--priority, --queue or --time-limit"),
+        ((), "--priority, --queue, --time-limit or --array-limit"),
         (("--priority", "1001"), "-1000<=x<=1000"),
         (("--queue", "a/b"), "no name of a queue"),
         (("--time-limit", "soon"), "is not a time span"),

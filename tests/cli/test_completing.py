@@ -37,6 +37,7 @@ def arrange(world: World, run: Runner, tmp_path: Path) -> None:
     night = tmp_path / "night.yaml"
     night.write_text("kind: pipeline\nname: evening\nsteps: {one: {kind: ping}}\n")
     assert run("pipeline", "run", "-f", night).code == 0
+    assert run("submit", "ping", "--array", "0-1", "--name", "many").code == 0
 
 
 def test_names_come_out_of_the_database(
@@ -44,9 +45,12 @@ def test_names_come_out_of_the_database(
 ) -> None:
     arrange(world, run, tmp_path)
     expected = {
-        "pixmill job show ": ["2", "1"],
+        "pixmill job show ": ["4", "3", "2", "1"],
         "pixmill cancel 2": ["2"],
-        "pixmill submit evaluate --output ": ["2", "1"],
+        "pixmill cancel 3_0 4": ["4"],
+        "pixmill ps --array ": ["3"],
+        "pixmill submit ping --after array:": ["3"],  # as with @
+        "pixmill submit evaluate --output ": ["4", "3", "2", "1"],
         "pixmill model history d": ["digits-vae"],
         "pixmill submit generate --model digits-vae@": ["champion", "1"],  # bash takes what follows @ for a word
         "pixmill model alias rm digits-vae ": ["champion"],

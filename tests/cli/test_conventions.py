@@ -15,7 +15,7 @@ from tests.cli.world import World
 ACTS = ("cancel", "hold", "release", "requeue", "retry", "top", "set")
 ACT_NAMES = [*(f"pixmill job {verb}" for verb in ACTS), "pixmill cancel"]
 REMOVALS = [name for name in COMMANDS if name.split()[-1] in ("rm", "purge")]
-PAGING = {"limit", "everything", "before"}  # of `ps`: how much of a list is shown, not what is chosen
+PAGING = {"limit", "everything", "before", "expand"}  # of `ps`: how much of a list is shown, not what is chosen
 LISTED = {"output_format", "columns", "utc", "watch_seconds"}
 
 
@@ -30,7 +30,7 @@ def spelled(name: str) -> set[str]:
 @pytest.mark.parametrize("name", ACT_NAMES)
 def test_acts_on_jobs_choose_as_the_list_does(name: str) -> None:
     chosen = set(options("pixmill ps")) - PAGING - LISTED
-    assert chosen == {"states", "kinds", "labels", "queues", "users", "since", "until"}
+    assert chosen == {"states", "kinds", "labels", "queues", "users", "arrays", "since", "until"}
     assert chosen <= set(options(name))
     assert {"--reason", "--dry-run", "--yes", "-y"} <= spelled(name)
 

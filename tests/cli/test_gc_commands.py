@@ -17,8 +17,8 @@ from cli.doctor.collection import Collection
 from db.claims import claim
 from db.dispatch import queue_ready_tasks
 from db.engine import Database
+from db.lanes import Slot
 from db.leases import Lease, finish, give_back, publish_checkpoint, publish_shard
-from db.order import Slot
 from db.tables import Checkpoint, DeviceKind, Event, Outcome
 from pixmill.errors import StorageError
 from storage.garbage import Standing, Usage, Waste

@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from db.control import cancel_job, drain_device, requeue_job
 from db.dispatch import queue_ready_tasks
-from db.order import Slot
+from db.lanes import Slot
 from db.queues import pause_queue, set_queue
 from db.tables import DeviceKind, Job, Scheduler, Worker
 from db.workers import beat_scheduler, latest_scheduler, set_draining, stop_worker

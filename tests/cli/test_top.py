@@ -136,6 +136,25 @@ def test_what_the_scheduler_would_start_next_stands_first(world: World, workspac
     assert names(glance(workspace)) == ["first", "second", "third", "held"]
 
 
+def test_what_waits_of_an_array_stands_in_one_line_and_counts_as_often(
+    run: Runner, world: World, workspace: Workspace
+) -> None:
+    arrange(world)
+    run("submit", "ping", "--array", "0-99", "--name", "many")
+    run("submit", "ping", "--array", "1,5,9", "--hold", "--name", "few")
+    seen = glance(workspace, collapses=True)
+    assert names(seen) == ["urgent", "elsewhere", "patient", "kept", "many", "few"]
+    lines = screen_lines(seen, Space())
+    assert [line.split()[:2] for line in lines if " many " in line or " few " in line] == [
+        ["6[0-99]", "many"],
+        ["106[1,5,9]", "few"],
+    ]
+    assert not any(line.startswith("… and ") for line in lines)
+    (left_out,) = [line for line in screen_lines(seen, Space(rows=22)) if line.startswith("… and ")]
+    assert left_out == "… and 105 more"
+    assert len(run("top", "-o", "json").json["item"]["waiting"]) == SHOWN_JOBS
+
+
 def test_a_glance_takes_as_many_statements_for_a_thousand_jobs_as_for_ten(world: World, workspace: Workspace) -> None:
     arrange(world)
     statements: list[str] = []
@@ -148,7 +167,7 @@ def test_a_glance_takes_as_many_statements_for_a_thousand_jobs_as_for_ten(world:
     for more in (6, 990):
         add_waiting(world, more)
         statements.clear()
-        assert glance(workspace).count("pending") > more
+        assert glance(workspace, collapses=True).count("pending") > more
         counts.append(len(statements))
     assert counts[0] == counts[1] < 40
 

@@ -17,8 +17,8 @@ from db.dispatch import (
     waiting_wake_ups,
 )
 from db.engine import Database
+from db.lanes import Slot
 from db.leases import finish, heartbeat
-from db.order import Slot
 from db.tables import DeviceKind, Outcome, Queue, Task
 from db.views import job_events
 from db.workers import database_time, set_draining, stop_worker

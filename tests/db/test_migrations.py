@@ -185,12 +185,18 @@ def stored_tasks(database: Database) -> list[dict[str, Any]]:
         return [dict(row) for row in found]
 
 
+def kept(database: Database, old: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is left of the old columns; later schemas add others."""
+    return [{name: task[name] for name in old[0]} for task in stored_tasks(database)]
+
+
 def test_the_fifth_schema_gives_every_task_one_device(first: Database) -> None:
     upgrade(first, "0005")
     old = stored_tasks(first)
     upgrade_schema(first)
     require_current_schema(first)
-    assert stored_tasks(first) == [{**task, "devices": 1} for task in old]
+    assert kept(first, old) == old
+    assert [task["devices"] for task in stored_tasks(first)] == [1, 1, 1]
     with first.read() as session:
         assert session.scalars(select(Device.width)).all() == [1]
     wide = rows.add(first, devices=2)
@@ -204,7 +210,7 @@ def test_the_sixth_schema_gets_a_place_for_schedules(first: Database) -> None:
     old = stored_tasks(first)
     upgrade_schema(first)
     require_current_schema(first)
-    assert stored_tasks(first) == old
+    assert kept(first, old) == old
     at = datetime(2026, 11, 1, 12, tzinfo=UTC)
     new = make_schedule(
         name="nightly",
@@ -232,7 +238,7 @@ def test_the_tenth_schema_gets_a_place_for_pipelines(first: Database) -> None:
     before, backup = upgrade_schema(first)
     assert (before.current, backup is not None) == ("0010", first.is_sqlite)
     require_current_schema(first)
-    assert stored_tasks(first) == old
+    assert kept(first, old) == old
     runs = Runs(first)
     run_id = runs.begin(pings(one={}, two={"after": ["one"]}))
     assert runs.look() == 1
@@ -242,12 +248,28 @@ def test_the_tenth_schema_gets_a_place_for_pipelines(first: Database) -> None:
             session.execute(text(f"UPDATE {table} SET {column} = 'dreaming'"))
 
 
+def test_the_thirteenth_schema_gets_a_place_for_arrays(first: Database) -> None:
+    upgrade(first, "0013")
+    old = stored_tasks(first)
+    before, backup = upgrade_schema(first)
+    assert (before.current, backup is not None) == ("0013", first.is_sqlite)
+    require_current_schema(first)
+    assert kept(first, old) == old
+    assert {(task["limited_by"]) for task in stored_tasks(first)} == {None}
+    (job_id, _other) = rows.add_array(first, range(2), limit=1)
+    assert job_id == 3, "an id is never given twice"
+    assert {task.limited_by for task in rows.tasks(first, job_id)} == {job_id}
+    assert (rows.job(first, 1).array_id, rows.job(first, job_id).title) == (None, "line[0]")
+    with pytest.raises(Exception, match=r"(?i)unique"), first.write() as session:
+        session.execute(text("UPDATE jobs SET array_index = 0 WHERE id = 4"))
+
+
 def test_the_last_schema_takes_tasks_that_compress_and_no_others_beside_them(first: Database) -> None:
     upgrade(first, "0004")
     old = stored_tasks(first)
     upgrade_schema(first)
     require_current_schema(first)
-    assert [{name: task[name] for name in old[0]} for task in stored_tasks(first)] == old
+    assert kept(first, old) == old
     for role in ("compress", "decompress", "gate"):
         with first.write() as session:
             session.execute(text("UPDATE tasks SET role = :role WHERE id = 3"), {"role": role})
@@ -280,7 +302,7 @@ def test_the_eighth_schema_lets_one_job_measure_two_models(first: Database) -> N
             connection.execute(text(statement.rstrip().rstrip(";").replace(":", r"\:")))
     upgrade_schema(first)
     require_current_schema(first)
-    assert stored_tasks(first) == old
+    assert kept(first, old) == old
     second = "SELECT {id}, job_id, output_job_id, {version}, dataset_id, image_count, metrics, created_at"
     columns = "id, job_id, output_job_id, model_version_id, dataset_id, image_count, metrics, created_at"
     add = f"INSERT INTO evaluations ({columns}) {second} FROM evaluations WHERE id = 7"
@@ -326,7 +348,7 @@ def test_the_eighth_schema_gets_a_place_for_notifications(first: Database) -> No
     before, _backup = upgrade_schema(first)
     assert before.current == "0008"
     require_current_schema(first)
-    assert stored_tasks(first) == old
+    assert kept(first, old) == old
     act(first, tell, "job.failed", "job 1", {"job_id": 1})
     claimed = act(first, claim_next, 30.0)
     assert claimed is not None

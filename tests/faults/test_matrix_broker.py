@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from db.dispatch import WakeUp
-from db.order import Slot
+from db.lanes import Slot
 from db.tables import DeviceKind
 from pixmill.specs import PingSpec
 from pixmill.states import State

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from db.dispatch import WakeUp
-from db.order import Slot
+from db.lanes import Slot
 from db.tables import DeviceKind
 from pixmill.errors import BrokerUnreachable
 from pixmill.settings import Settings, load_settings

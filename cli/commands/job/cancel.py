@@ -24,9 +24,9 @@ from client.acts import cancel
 def command(workspace: Workspace, /, force: bool, **flags: Any) -> None:
     """Cancel jobs: what waits never starts, what runs stops within seconds and keeps its checkpoints.
 
-    Jobs are named by ID, or chosen: --state, --kind, -l, --queue, --user (of the unfinished ones). Asks before it
-    touches several. A job that has ended stays as it is (rc 4). --force is for workers that do not answer: they lose
-    their lease at once, and find out later.
+    Jobs are named by ID, or chosen: --state, --kind, -l, --queue, --user, --array (of the unfinished ones). Asks before
+    it touches several. A job that has ended stays as it is (rc 4). --force is for workers that do not answer: they
+    lose their lease at once, and find out later.
     """
     request = Request.from_flags(flags)
     act_on_jobs(workspace, cancel(request.actor, force=force), request)

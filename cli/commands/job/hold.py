@@ -19,8 +19,8 @@ from client.acts import hold
 def command(workspace: Workspace, /, **flags: Any) -> None:
     """Hold jobs: nothing more of them starts until `pixmill job release`; what runs goes on.
 
-    Jobs are named by ID, or chosen: --state, --kind, -l, --queue, --user (of the waiting ones). To stop what runs as
-    well: pixmill job requeue --hold.
+    Jobs are named by ID, or chosen: --state, --kind, -l, --queue, --user, --array (of the waiting ones). To stop what
+    runs as well: pixmill job requeue --hold.
     """
     request = Request.from_flags(flags)
     act_on_jobs(workspace, hold(request.actor), request)

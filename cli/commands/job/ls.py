@@ -1,6 +1,7 @@
 """`pixmill ps`: the jobs, and why they wait or failed."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -40,6 +41,7 @@ Seen = tuple["JobLine", Situation]
 @filter_options()
 @click.option("--limit", type=click.IntRange(min=1), help=f"At most so many, the newest.  [default: {LIMIT}]")
 @click.option("--before", type=JOB_ID, metavar="ID", help="Only jobs older than this one: the next page.")
+@click.option("--expand", is_flag=True, help="A line for each job of an array, also for those that wait alike.")
 @watchable
 @listing_options(LISTING)
 @pass_workspace
@@ -47,12 +49,14 @@ def command(workspace: Workspace, /, shape: Shape, everything: bool, limit: int 
     """List jobs, the oldest first: the unfinished ones and the last 10 that have ended.
 
     REASON tells why a job waits (the first that holds: Held, BeginTime, RetryBackoff, DependencyNeverSatisfied,
-    Dependency, QueuePaused, QueueLimit, NoWorker, Drained, NoScheduler, Resources, Priority, BrokerDown), or why it
-    failed. `pixmill job why ID` tells all of them. Jobs of a pipeline stand below their run.
+    Dependency, QueuePaused, ArrayLimit, QueueLimit, NoWorker, Drained, NoScheduler, Resources, Priority, BrokerDown),
+    or why it failed. `pixmill job why ID` tells all of them. Jobs of a pipeline stand below their run. Of an array,
+    all that waits stands in one line: 12[4-15] are the elements 4 to 15 of array 12.
     """
     before = filters.pop("before")
     selection = Selection.from_flags(filters)
-    chosen = selection.job_filter(before=before)
+    collapses = not filters.pop("expand") and shape.is_table
+    chosen = replace(selection.job_filter(before=before), collapses=collapses)
     is_plain = not (everything or chosen.states or chosen.before or limit or selection.since or selection.until)
     most = limit or (None if everything else LIMIT)
     if most is None and shape.output_format == "ids":

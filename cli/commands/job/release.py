@@ -16,7 +16,7 @@ from client.acts import release
 def command(workspace: Workspace, /, **flags: Any) -> None:
     """Let held jobs go on.
 
-    Jobs are named by ID, or chosen: --state, --kind, -l, --queue, --user (of the held ones).
+    Jobs are named by ID, or chosen: --state, --kind, -l, --queue, --user, --array (of the held ones).
     """
     request = Request.from_flags(flags)
     act_on_jobs(workspace, release(request.actor), request)

@@ -20,7 +20,7 @@ from client.acts import requeue
 def command(workspace: Workspace, /, hold: bool, **flags: Any) -> None:
     """Take running jobs off their devices at the next checkpoint, and put them back to wait; nothing is lost by it.
 
-    Jobs are named by ID, or chosen: --state, --kind, -l, --queue, --user (of the running ones).
+    Jobs are named by ID, or chosen: --state, --kind, -l, --queue, --user, --array (of the running ones).
     """
     request = Request.from_flags(flags)
     act_on_jobs(workspace, requeue(request.actor, hold=hold), request)

@@ -28,8 +28,8 @@ from client.acts import STARTS, Start, retry
 def command(workspace: Workspace, /, start: Start, time_limit: float | None, **flags: Any) -> None:
     """Run failed or cancelled jobs again, under the same ID; what they have published is kept.
 
-    Jobs are named by ID, or chosen: --state, --kind, -l, --queue, --user (of the failed and cancelled ones). Retries
-    count anew. A job whose parent has not succeeded waits in vain: retry that one first (rc 4).
+    Jobs are named by ID, or chosen: --state, --kind, -l, --queue, --user, --array (of the failed and cancelled ones).
+    Retries count anew. A job whose parent has not succeeded waits in vain: retry that one first (rc 4).
     """
     request = Request.from_flags(flags)
     act_on_jobs(workspace, retry(request.actor, start=start, time_limit_seconds=time_limit), request)

@@ -1,12 +1,12 @@
 """`pixmill submit`: ask for a job."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
-from cli.joboptions import QUEUEING, scalar
+from cli.joboptions import QUEUEING
 from cli.lazy import NamedGroup
 from cli.params import (
     BEGIN,
@@ -19,11 +19,13 @@ from cli.params import (
     JOB_ID,
     MODEL,
     PAIR,
+    PARENT,
     PRESET,
     examples,
     output_option,
     stacked,
 )
+from pixmill.quantities import scalar
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Number = TypeVar("Number", int, float)
@@ -53,6 +55,8 @@ class SubmitGroup(NamedGroup):
         "pixmill submit generate --model vae-digits --n 10k --after 12",
         "pixmill job show 12 --spec | pixmill submit -f - --set width=64",
         "pixmill submit -f night.yaml -f day.yaml",
+        "pixmill submit generate --model vae-digits --n 10k --array 0-15%4",
+        "pixmill submit train --model vae --dataset digits --sweep learning_rate=1e-4,2e-4 --sweep seed=0..4",
         "pixmill submit ping --wait",
     ),
 )
@@ -62,6 +66,9 @@ def command() -> None:
     A job can also stand in a file of YAML, JSON or TOML: `pixmill submit -f job.yaml`. Flags go over what it says;
     name the kind to use its own: `pixmill submit train -f job.yaml --images 1M`. Several files, or several YAML
     documents in one (parted by ---), are added all together or not at all. Counts may be written 10k, 1M or 1_000_000.
+
+    --array and --sweep make an array: many jobs at once, whose seeds differ (seed + index), or what holds {index}, or
+    what is swept.
     """
 
 
@@ -78,7 +85,21 @@ common_options = stacked(
         ),
         click.option("--name", help="Name of the job; of a train job also that of its model."),
         *QUEUEING,
-        click.option("--after", multiple=True, type=JOB_ID, metavar="ID", help="Start when this job has ended."),
+        click.option(
+            "--array", metavar="RANGE", help="A job for each index: 0-15, 1,3,5-9:2; 0-15%4 at most four at once."
+        ),
+        click.option(
+            "--sweep",
+            "sweeps",
+            multiple=True,
+            type=PAIR,
+            metavar="KEY=VALUES",
+            help="A job for each value: learning_rate=1e-4,2e-4 or seed=0..4; repeatable: for each combination.",
+        ),
+        click.option("--array-limit", type=click.IntRange(min=1), metavar="N", help="So many of these at once."),
+        click.option(
+            "--after", multiple=True, type=PARENT, metavar="ID", help="Start when this job, or array:ID, has ended."
+        ),
         click.option(
             "--after-policy", type=click.Choice(["ok", "any"]), help="ok: only if it succeeded.  [default: ok]"
         ),
@@ -470,4 +491,12 @@ def _submit(workspace: Workspace, kind: str | None, flags: dict[str, Any]) -> No
     sources = flags.pop("sources")
     flags["labels"] = dict(flags["labels"])
     flags["after"] = list(flags["after"])
+    flags["sweep"] = _sweep(flags.pop("sweeps"))
     submit_documents(workspace, kind, sources, flags, shown, user=user_name())
+
+
+def _sweep(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    twice = next((key for place, (key, _values) in enumerate(pairs) if key in dict(pairs[:place])), None)
+    if twice is not None:
+        raise click.UsageError(f"--sweep {twice} is given twice; give all its values at once, parted by commas")
+    return dict(pairs)

@@ -17,8 +17,8 @@ from client.acts import top
 def command(workspace: Workspace, /, **flags: Any) -> None:
     """Put jobs ahead of all that waits in their queue; of several the first one named goes first.
 
-    Jobs are named by ID, or chosen: --state, --kind, -l, --queue, --user (of the waiting ones). What runs is not
-    disturbed, and other queues keep their share.
+    Jobs are named by ID, or chosen: --state, --kind, -l, --queue, --user, --array (of the waiting ones). What runs is
+    not disturbed, and other queues keep their share.
     """
     request = Request.from_flags(flags)
     selection = request.selection

@@ -1,0 +1,314 @@
+"""Arrays and sweeps on the command line."""
+
+from typing import Any
+
+import pytest
+
+from db.dispatch import queue_ready_tasks
+from db.lanes import Slot
+from db.tables import DeviceKind
+from tests.cli.running import Runner, split
+from tests.cli.world import World
+
+TRAIN = ("submit", "train", "--model", "vae", "--dataset", "digits")
+FOLDS = """
+kind: train
+model: vae
+dataset: digits
+name: fold-{index}
+labels: {fold: "{index}"}
+images: 10k
+"""
+
+
+def items(run: Runner, *flags: object) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = run("ps", "--all", *flags, "-o", "json").json["items"]
+    return found
+
+
+def specs(run: Runner, key: str) -> list[Any]:
+    return [item["spec"][key] for item in items(run)]
+
+
+def test_an_array_is_a_job_for_each_index_whose_seeds_differ(run: Runner) -> None:
+    found = run(*TRAIN, "--array", "0-3%2", "--seed", 10, "--name", "digits")
+    assert (found.code, found.out) == (0, "")
+    assert "submitted array 1 of 4 jobs (train vae on digits, 200k images; what differs: seeds 10-13)" in found.err
+    assert "to queue default, at most 2 at once" in found.err
+    assert "pixmill wait --array 1" in found.err
+    assert specs(run, "seed") == [10, 11, 12, 13]
+    assert [item["name"] for item in items(run)] == ["digits"] * 4
+    assert items(run)[3]["array"] == {"id": 1, "index": 3, "size": 4, "max_running": 2}
+    run("submit", "ping")
+    assert items(run)[4]["array"] is None
+
+
+def test_the_seed_follows_the_index_so_that_an_array_can_be_continued(run: Runner) -> None:
+    assert run(*TRAIN, "--array", "1,3,5-9:2", "-q").out == "1\n2\n3\n4\n5\n"
+    assert specs(run, "seed") == [1, 3, 5, 7, 9]
+
+
+def test_what_holds_the_index_differs_and_then_the_seed_does_not(run: Runner, world: World) -> None:
+    worker = world.worker()
+    world.trained(worker, name="digits-vae")
+    world.trained(worker, name="digits-vae")
+    models = ("submit", "generate", "--model", "digits-vae@{index}", "--n", 10, "--name", "of-{index}", "--seed", 7)
+    assert run(*models, "--array", "1-2", "-q").code == 0
+    made = items(run, "--kind", "generate")
+    assert [(item["name"], item["spec"]["model"], item["spec"]["seed"]) for item in made] == [
+        ("of-1", "digits-vae@1", 7),
+        ("of-2", "digits-vae@2", 7),
+    ]
+
+
+def test_a_name_with_the_index_alone_leaves_the_seeds_to_differ(run: Runner) -> None:
+    assert run("submit", "-f", "-", "--array", "0-2", "-q", stdin=FOLDS).code == 0
+    assert [item["name"] for item in items(run)] == ["fold-0", "fold-1", "fold-2"]
+    assert [item["labels"] for item in items(run)] == [{"fold": "0"}, {"fold": "1"}, {"fold": "2"}]
+    assert specs(run, "seed") == [0, 1, 2]
+
+
+def test_a_sweep_is_a_job_for_each_combination_labelled_with_its_values(run: Runner) -> None:
+    sweep = ("--sweep", "learning_rate=1e-4,2e-4", "--sweep", "seed=0..2", "--array-limit", 4)
+    found = run(*TRAIN, *sweep, "--set", "width=16", "-l", "seed=mine", "--name", "v-{learning_rate}")
+    assert "submitted array 1 of 6 jobs" in found.err
+    assert "what differs: seed, learning_rate" in found.err
+    assert "at most 4 at once" in found.err
+    chosen = [(item["spec"]["options"], item["spec"]["seed"]) for item in items(run)]
+    assert chosen == [({"learning_rate": rate, "width": 16}, seed) for rate in (1e-4, 2e-4) for seed in (0, 1, 2)]
+    assert items(run)[0]["labels"] == {"learning_rate": "0.0001", "seed": "mine"}
+    assert [item["id"] for item in items(run, "-l", "learning_rate=0.0002")] == [4, 5, 6]
+    assert items(run)[5]["name"] == "v-0.0002"
+
+
+def test_values_have_the_type_that_the_spec_wants(run: Runner, world: World) -> None:
+    sweep = "--sweep model=vae,beta-vae --sweep images=10k,20k --sweep conditional=true,false --sweep channels=1,3"
+    assert run("submit", "train", "--dataset", "digits", *split(sweep), "-q").code == 0
+    found = [item["spec"] for item in items(run)]
+    assert len(found) == 16
+    assert run(*TRAIN, "--array", "0-1", "--set", "width={index}", "--dry-run").code == 2, "width 0"
+    assert (found[0]["model"], found[0]["images"], found[0]["conditional"]) == ("vae", 10_000, True)
+    assert (found[-1]["model"], found[-1]["images"], found[-1]["channels"]) == ("beta-vae", 20_000, 3)
+    world.trained(world.worker(), name="digits-vae")
+    made = run("submit", "generate", "--model", "digits-vae", "--n", 10, "--sweep", "classes=zero,one", "-q")
+    assert made.code == 0, made.err
+    assert [item["spec"]["classes"] for item in items(run, "--kind", "generate")] == [["zero"], ["one"]]
+    unknown = run("submit", "generate", "--model", "digits-vae", "--n", 10, "--classes", "{index}", "--array", 3)
+    assert "'3'" in unknown.err
+
+
+def test_a_file_holds_an_array_or_a_sweep_and_flags_go_over_it(run: Runner) -> None:
+    file = "kind: train\nmodel: vae\ndataset: digits\nsweep: {width: [8, 16], seed: 0..1}\narray_limit: 3\n"
+    assert run("submit", "-f", "-", "--sweep", "seed=5", "-q", stdin=file).out == "1\n2\n"
+    assert specs(run, "seed") == [5, 5]
+    both = "kind: ping\narray: 0-1\n---\nkind: ping\nname: alone\n---\nkind: ping\narray: 3\n"
+    found = run("submit", "-f", "-", stdin=both)
+    assert "submitted array 3 of 2 jobs" in found.err
+    assert "submitted job 5" in found.err
+    assert "submitted array 6 of 1 job" in found.err
+    assert [item["array"] and item["array"]["index"] for item in items(run)[2:]] == [0, 1, None, 3]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--array 0-10000", "asks for 10,001 jobs; an array has at most 10,000"),
+        ("--sweep seed=0..200 --sweep width=0..200", "the sweep asks for 40,401 jobs"),
+        ("--array 3-1", "holds no index"),
+        ("--array 0-3%0", "'%0' is no limit"),
+        ("--sweep learning-rat=1", "did you mean 'learning_rate'?"),
+        ("--sweep lr=1e-4", "sweep: unknown key 'lr'"),
+        ("--sweep priority=1,2", "sweep: unknown key 'priority'"),
+        ("--sweep width=8,8", "elements 0 and 1 would do the same work"),
+        ("--sweep seed=1 --sweep seed=2", "--sweep seed is given twice"),
+        ("--sweep seed=", "holds no value"),
+        ("--array 0-3 --sweep seed=1,2", "not both at once"),
+        ("--array-limit 4", "there is no array"),
+        ("--array 0-3 --sweep width=8,x", "not both at once"),
+        ("--sweep width=8,x", "'x'"),
+        ("--array 0-3 --name a[{index}]", "'name'"),
+    ],
+)
+def test_a_wrong_array_is_one_clear_error_and_adds_nothing(flags: str, words: str, run: Runner) -> None:
+    found = run(*TRAIN, *split(flags))
+    assert (found.code, found.out) == (2, ""), found.err
+    assert found.err.startswith("error: ")
+    assert words in found.err
+    assert items(run) == []
+
+
+def test_jobs_in_which_nothing_is_drawn_need_something_else_that_differs(run: Runner, world: World) -> None:
+    world.trained(world.worker(), name="codec")
+    found = run("submit", "compress", "--model", "codec", "--array", "0-3")
+    assert found.code == 2
+    assert "a compress job like this does not depend on its seed" in found.err
+    assert len(items(run)) == 1
+
+
+def test_all_are_added_or_none(run: Runner) -> None:
+    found = run("submit", "generate", "--model", "job:{index}", "--n", 5, "--array", "1-3")
+    assert found.code == 3
+    assert items(run) == []
+
+
+def test_a_dry_run_prints_the_first_jobs_and_as_json_all(run: Runner) -> None:
+    found = run(*TRAIN, "--array", "0-9", "--images", "10k", "--dry-run")
+    assert found.out.count("kind: train") == 3
+    assert "would submit an array of 10 jobs with 10 tasks, 100k images; nothing was added" in found.err
+    assert "-o json prints all" in found.err
+    listed = run(*TRAIN, "--array", "0-9", "--dry-run", "-o", "json").json["items"]
+    assert [item["seed"] for item in listed] == list(range(10))
+    assert items(run) == []
+
+
+def test_the_same_key_and_array_are_the_same_jobs(run: Runner, world: World) -> None:
+    array = (*TRAIN, "--key", "night", "--array")
+    assert run(*array, "0-2", "-q").out == "1\n2\n3\n"
+    again = run(*array, "0-2")
+    assert (again.code, "array 1 was submitted under key 'night' already" in again.err) == (0, True)
+    assert run(*array, "0-2", "-q").out == "1\n2\n3\n"
+    other = run(*array, "0-3")
+    assert other.code == 4
+    assert "key 'night' belongs to array 1, which has elements 0-2; 0-3 were asked for" in other.err
+    changed = run(*array, "0-2", "--images", "7k")
+    assert (changed.code, "belongs to job 1, which asks for something else: images" in changed.err) == (4, True)
+    assert run(*TRAIN, "--key", "night").code == 4
+    assert run(*TRAIN, "--key", "alone", "-q").code == 0
+    alone = run(*TRAIN, "--key", "alone", "--array", "0-1")
+    assert (alone.code, "belongs to job 4, which is no array" in alone.err) == (4, True)
+    assert len(items(run)) == 4
+
+
+def test_a_key_finds_its_array_although_a_name_has_come_to_mean_another_version(run: Runner, world: World) -> None:
+    worker = world.worker()
+    world.trained(worker, name="digits-vae")
+    made = ("submit", "generate", "--model", "digits-vae", "--n", 10, "--array", "0-1", "--key", "k", "-q")
+    assert run(*made).out == "2\n3\n"
+    world.trained(worker, name="other")
+    assert run(*made).out == "2\n3\n"
+
+
+def test_ps_shows_what_waits_of_an_array_in_one_line(run: Runner, world: World) -> None:
+    run(*TRAIN, "--array", "0-5%2", "--name", "digits")
+    run("submit", "ping", "--hold", "--array", "7,9", "--name", "later")
+    world.claim(world.worker())
+    run("cancel", "1_3")
+    lines = [line.split()[:5] for line in run("ps").lines[1:]]
+    assert lines == [
+        ["1", "digits[0]", "train", "vae", "running"],
+        ["1[1-2,4-5]", "digits", "train", "vae", "pending"],
+        ["4", "digits[3]", "train", "vae", "cancelled"],
+        ["7[7,9]", "later", "ping", "–", "held"],
+    ]
+    assert len(run("ps", "--expand").lines) == 9
+    assert run("ps", "--columns", "id,array.index").lines[1].split() == ["1", "0"]
+    assert [line.split(",")[0] for line in run("ps", "-o", "csv", "--columns", "array.id").lines[1:]].count("1") == 6
+    assert len(run("ps", "-o", "ids").lines) == len(items(run)) == 8
+    assert [line.split()[0] for line in run("ps", "--array", 7, "-o", "wide").lines] == ["ID", "7[7,9]"]
+    assert len(items(run, "--array", 1)) == 6
+
+
+def test_a_line_for_many_stands_on_one_page_for_all_of_them(run: Runner, world: World) -> None:
+    run("submit", "ping", "--array", "0-9")
+    worker = world.worker()
+    for number in range(5):
+        run("job", "top", 2 * number + 2)
+        world.claim(worker)
+        worker = world.worker(f"cpu:{number}")
+    pages = [run("ps", "--limit", 3).lines[1:], run("ps", "--limit", 3, "--before", 6).lines[1:]]
+    assert [[line.split()[0] for line in page] for page in pages] == [["6", "8", "10"], ["1[0,2,…,8]", "2", "4"]]
+
+
+def test_one_line_stands_for_ten_thousand_jobs(run: Runner) -> None:
+    run("submit", "ping", "--array", "0-9999", "-q")
+    assert [line.split()[0] for line in run("ps").lines] == ["ID", "1[0-9999]"]
+
+
+def test_why_says_how_many_of_an_array_run(run: Runner, world: World) -> None:
+    run(*TRAIN, "--array", "0-5%2")
+    first, second = world.worker("cpu:0"), world.worker("cpu:1")
+    world.scheduler()
+    world.worker("cpu:2")
+    world.claim(first)
+    assert items(run)[4]["reason"] != "ArrayLimit"
+    world.claim(second)
+    assert items(run)[4]["reason"] == "ArrayLimit"
+    assert "ArrayLimit: 2 of 2 of array 1 run" in run("ps").lines[-1]
+    (why,) = [
+        one for one in run("job", "why", 5, "-o", "json").json["item"]["reasons"] if one["reason"] == "ArrayLimit"
+    ]
+    assert why["facts"] == {"array": 1, "running": 2, "limit": 2, "jobs": 6}
+    assert why["remedy"] == "pixmill job set --array 1 --array-limit 3"
+    assert "element 4 of array 1, which has 6 jobs, 2 of at most 2 at once run" in run("job", "show", 5).out
+    alone = world.train()
+    assert "Priority" not in run("job", "why", alone).out, "what an array holds back is not ahead of it"
+
+
+def test_the_limit_of_an_array_is_changed(run: Runner, world: World) -> None:
+    run(*TRAIN, "--array", "0-5%1")
+    run("submit", "ping")
+    slot = Slot(DeviceKind.CPU)
+    assert len(world.database.transact(lambda session: queue_ready_tasks(session, slot, 100))) == 2
+    found = run("job", "set", "--array-limit", 3, "1_4", "--reason", "night")
+    assert (found.code, "array 1: of its 6 jobs at most 3 run at once" in found.err) == (0, True)
+    assert len(world.database.transact(lambda session: queue_ready_tasks(session, slot, 100))) == 2
+    rehearsed = run("job", "set", "--array", 1, "--array-limit", "none", "--dry-run")
+    assert "nothing was changed" in rehearsed.err
+    assert items(run)[0]["array"]["max_running"] == 3
+    assert run("job", "set", "--array", 1, "--array-limit", "none").code == 0
+    assert items(run)[0]["array"]["max_running"] is None
+    assert run("job", "set", 7, "--array-limit", 3).code == 3
+    assert run("job", "set", "--array", 2, "--array-limit", 3).code == 3
+    assert run("job", "set", "--user", "ann", "--array-limit", 3).code == 2
+    assert run("job", "set", 1, "--array-limit", 3, "--priority", 3).code == 2
+    assert run("job", "set", "--array-limit", 3).code == 2
+    assert run("job", "set", 1, "--array-limit", 0).code == 0
+    assert items(run)[5]["message"] == "0 of 0 of array 1 run", "those that were called wait again"
+
+
+def test_acts_and_waits_choose_by_array(run: Runner, world: World) -> None:
+    run("submit", "ping", "--array", "0-2")
+    run("submit", "ping")
+    assert run("job", "hold", "--array", 1, "-y").code == 0
+    assert [item["state"] for item in items(run)] == ["held"] * 3 + ["pending"]
+    assert run("job", "release", "--array", 1, "-y").code == 0
+    assert "nobody can be asked" in run("cancel", "--array", 1).err
+    assert run("wait", "--array", 1, "--timeout", "0s").code == 101
+    worker = world.worker()
+    for _ in range(3):
+        world.succeed(world.claim(worker))
+    assert run("wait", "--array", 1).code == 0
+    assert run("wait", "--array", 2).code == 3
+    assert run("wait").code == 2
+    assert run("wait", "1[2]").code == 0
+    assert run("job", "show", "1_7").code == 3
+    assert "it has 0-2" in run("job", "show", "1_7").err
+    assert run("job", "show", "1-7").code == 2
+
+
+def test_a_job_waits_for_all_of_an_array(run: Runner, world: World) -> None:
+    run("submit", "ping", "--array", "0-19", "-q")
+    assert run("submit", "ping", "--after", "array:1", "-q").out == "21\n"
+    item = items(run)[20]
+    assert (item["waits_for"], item["reason"]) == (list(range(1, 21)), "Dependency(1,2,3,4,5,6,7,8,9,10,11,12,…)")
+    assert item["options"]["after"] == ["array:1"]
+    worker = world.worker()
+    for _ in range(20):
+        world.succeed(world.claim(worker))
+    assert world.claim(worker).job_id == 21
+    assert run("submit", "ping", "--after", "array:2").code == 3
+    assert run("submit", "ping", "--after", "array:x").code == 2
+
+
+def test_two_large_arrays_do_not_wait_for_each_other_job_by_job(run: Runner) -> None:
+    run("submit", "ping", "--array", "0-999", "-q")
+    found = run("submit", "ping", "--array", "0-100", "--after", "array:1")
+    assert found.code == 2
+    assert "101 jobs that wait for 1,000 others each are 101,000 dependencies; 100,000 are allowed" in found.err
+    assert "let one job stand between" in found.err
+
+
+def test_schedules_and_pipelines_ask_for_single_jobs(run: Runner) -> None:
+    found = run("schedule", "add", "n", "--cron", "0 2 * * *", "-f", "-", stdin="kind: ping\narray: 0-3\n")
+    assert found.code == 2
+    assert "'array' makes many jobs, and one is wanted here" in found.err
