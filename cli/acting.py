@@ -1,7 +1,7 @@
-"""Acts on jobs: on one as it is named, on several after a question; one transaction for each."""
+"""Acts on jobs: on one as it is named, on several after a question; some at a time in one transaction."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +16,7 @@ from cli.poking import poke_scheduler
 from cli.rehearsing import rehearse
 from cli.removing import yes_option
 from cli.selection import Selection, unknown_queue
-from client.acts import Act, Actor, perform
+from client.acts import Act, Actor, perform_all
 from client.wording import plural
 from pixmill.errors import Conflict, NotFound, PixmillError, UserError
 
@@ -80,12 +80,13 @@ def act_on_jobs(workspace: Workspace, act: Act, request: Request) -> None:
         _say_nothing_matches(workspace, selection)
         return
     wanted = selection.ids or tuple(heads)
+    wanted = wanted[::-1] if act.last_first else wanted
     if request.dry_run:
         _rehearse(workspace, act, wanted, heads)
         return
     if not request.yes and (selection.has_filter or len(wanted) > 1):
         _confirm(act, list(heads.values()))
-    errors = [error for job_id in wanted if (error := _do(workspace, act, job_id)) is not None]
+    errors = list(_do(workspace, act, wanted))
     if act.wakes and len(errors) < len(wanted):
         poke_scheduler(workspace)
     _finish(errors, wanted)
@@ -111,14 +112,13 @@ def _confirm(act: Act, heads: Sequence["JobHead"]) -> None:
     confirm(what, hint="add -y to do it, or --dry-run to look first")
 
 
-def _do(workspace: Workspace, act: Act, job_id: int) -> PixmillError | None:
-    """What the database itself raises ends the command: it would raise it for the next job too."""
-    try:
-        words = perform(workspace, act, job_id)
-    except (NotFound, Conflict, UserError) as error:
-        return error
-    say(f"job {job_id} {words}")
-    return None
+def _do(workspace: Workspace, act: Act, job_ids: Sequence[int]) -> Iterator[PixmillError]:
+    """Do it, and say what became of each; gives why it was impossible for those of which it was."""
+    for job_id, outcome in perform_all(workspace, act, job_ids):
+        if isinstance(outcome, str):
+            say(f"job {job_id} {outcome}")
+        else:
+            yield outcome
 
 
 def _finish(errors: Sequence[PixmillError], wanted: Sequence[int]) -> None:

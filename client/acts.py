@@ -1,17 +1,20 @@
-"""What is done to jobs that there are: each act is one transaction for a job, and an event that says who, and why."""
+"""What is done to jobs that there are, some at a time in one transaction; an event of each job says who, and why."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from client.wording import duration
 from client.workspace import Workspace
-from pixmill.errors import Conflict, NotFound, UserError
+from pixmill.errors import Conflict, NotFound, PixmillError, UserError
 from pixmill.states import State
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+_BATCH = 100  # jobs in one transaction: others can do something in between
 
 Start = Literal["last", "best", "none"]
 # Which checkpoint a training that is tried again goes on from.
@@ -29,6 +32,7 @@ class Act:
     states: tuple[State, ...]  # which jobs a filter that names no state means
     do: "Callable[[Session, int], str]"  # gives what became of the job: "is cancelled"
     wakes: bool  # whether something may start after it
+    last_first: bool = False  # of several jobs the one that was named first comes last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +48,34 @@ def perform(workspace: Workspace, act: Act, job_id: int) -> str:
 
     Raises NotFound, Conflict or UserError, each with a hint, and DatabaseUnreachable; nothing has changed then.
     """
+    ((_job_id, outcome),) = perform_all(workspace, act, [job_id])
+    if isinstance(outcome, PixmillError):
+        raise outcome
+    return outcome
+
+
+def perform_all(workspace: Workspace, act: Act, job_ids: Sequence[int]) -> Iterator[tuple[int, str | PixmillError]]:
+    """Do it to some jobs at a time in one transaction; gives what became of each, or why it was impossible.
+
+    What the database itself raises ends it: it would be raised for the next job too.
+    """
+    for first in range(0, len(job_ids), _BATCH):
+        batch = job_ids[first : first + _BATCH]
+        yield from zip(batch, workspace.database.transact(partial(_tried_each, act=act, job_ids=batch)), strict=True)
+
+
+def _tried_each(session: "Session", act: Act, job_ids: Sequence[int]) -> list[str | PixmillError]:
+    return [_tried(session, act, job_id) for job_id in job_ids]
+
+
+def _tried(session: "Session", act: Act, job_id: int) -> str | PixmillError:
+    """What became of the job; or why nothing did, and then all that the act has written is taken back."""
     try:
-        return workspace.database.transact(lambda session: act.do(session, job_id))
+        with session.begin_nested():
+            return act.do(session, job_id)
     except (NotFound, Conflict, UserError) as error:
         error.hint = error.hint or f"pixmill job why {job_id}"
-        raise
+        return error
 
 
 def cancel(actor: Actor, *, force: bool = False) -> Act:
@@ -123,7 +150,8 @@ def top(actor: Actor) -> Act:
         return "goes before all that waits in its queue"
 
     states = (State.PENDING, State.QUEUED, State.HELD)
-    return Act(verb="put ahead", states=states, do=do, wakes=True)
+    # Each one goes before all others, so the last one to be put there stands first.
+    return Act(verb="put ahead", states=states, do=do, wakes=True, last_first=True)
 
 
 def limit_array(actor: Actor, limit: int | None) -> Act:

@@ -286,6 +286,28 @@ def test_acts_and_waits_choose_by_array(run: Runner, world: World) -> None:
     assert run("job", "show", "1-7").code == 2
 
 
+def test_an_array_is_put_ahead_in_the_order_of_its_jobs(run: Runner, world: World) -> None:
+    run("submit", "ping")
+    run("submit", "ping", "--array", "0-2")
+    assert run("job", "top", "--array", 2, "-y").code == 0
+    worker = world.worker()
+    assert [world.claim(worker).job_id for _ in range(4)] == [2, 3, 4, 1]
+
+
+def test_of_many_jobs_those_for_which_it_is_impossible_take_nothing_back_from_the_others(
+    run: Runner, world: World
+) -> None:
+    run("submit", "ping", "--array", "0-250", "-l", "exp=7")
+    worker = world.worker()
+    world.succeed(world.claim(worker))
+    run("cancel", 102)
+    found = run("cancel", "-l", "exp=7", "--state", "pending", "--state", "cancelled", "-y")
+    assert found.code == 1
+    assert "error: job 102 has already been cancelled" in found.err
+    assert "249 of 250 jobs done, 1 not" in found.err
+    assert {item["state"] for item in items(run)[1:]} == {"cancelled"}
+
+
 def test_a_job_waits_for_all_of_an_array(run: Runner, world: World) -> None:
     run("submit", "ping", "--array", "0-19", "-q")
     assert run("submit", "ping", "--after", "array:1", "-q").out == "21\n"

@@ -1,5 +1,6 @@
 """Arrays with a limit: never more of their jobs at once than they may, and nothing waits in vain."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -19,6 +20,7 @@ from db.tables import Array, DeviceKind, Event, Job, Outcome, Role, Task, Worker
 from pixmill.errors import NotFound
 from pixmill.states import State
 from tests import rows
+from tests.databases import somebody_waits
 from tests.rows import act
 from tests.waiting import wait_until
 
@@ -214,6 +216,34 @@ def test_an_element_moved_to_another_queue_keeps_the_limit(database: Database) -
     act(database, set_job, jobs[2], queue="other", actor="ann")
     assert len(jobs_in_order(database)) == 1
     assert jobs_in_order(database) == []
+
+
+@pytest.mark.parametrize("first_comes", ["a worker", "a scheduler"])
+@pytest.mark.parametrize("then_comes", ["a worker", "a scheduler"])
+def test_who_comes_second_waits_and_finds_the_place_taken(
+    database: Database, first_comes: str, then_comes: str
+) -> None:
+    """The place is taken by what has not been committed yet, which the second one cannot see before it has waited."""
+    jobs = rows.add_array(database, range(2), limit=1)
+    with database.write() as session:  # each begins with another job: else the lock of that job would do
+        session.execute(update(Task).where(Task.job_id == jobs[0]).values(device_kind=DeviceKind.CUDA))
+        session.execute(update(Task).where(Task.job_id == jobs[1]).values(device_kind=DeviceKind.CPU))
+    takers = {kind: rows.add_worker(database, kind) for kind in DeviceKind}
+
+    def take(session: Session, kind: DeviceKind, who: str) -> bool:
+        """Whether a job begins."""
+        if who == "a worker":
+            return claim(session, takers[kind], None, rows.folder) is not None
+        return bool(queue_ready_tasks(session, Slot(kind), 2))
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as session:
+            assert take(session, DeviceKind.CUDA, first_comes)
+            session.flush()
+            second = pool.submit(act, database, take, DeviceKind.CPU, then_comes)
+            wait_until(lambda: database.is_sqlite or second.done() or somebody_waits(database))
+        assert not second.result(timeout=30)
+    assert active(database, jobs[0]) == 1
 
 
 def test_schedulers_and_workers_at_once_never_run_more_than_may(database: Database) -> None:

@@ -10,7 +10,8 @@ from sqlalchemy import Select, func, select
 from db.tables import Attempt, Event, Job, Outcome, Task
 from pixmill.specs import JobOptions, PingSpec
 from pixmill.states import ACTIVE, State
-from scheduler.submit import submit_many
+from scheduler.groups import Group
+from scheduler.submit import submit_groups, submit_many
 from tests.waiting import wait_until
 from tests.worker.line import JOB_SECONDS, Line
 from worker.parent.holding import NOT_BEGUN
@@ -62,6 +63,15 @@ def outcomes(line: Line, jobs: range) -> list[Outcome | None]:
 def given_back(line: Line, jobs: range) -> int:
     of_jobs = (Event.job_id >= jobs[0], Event.job_id <= jobs[-1], Event.detail == NOT_BEGUN)
     return counted(line, select(func.count()).where(*of_jobs))
+
+
+def test_of_an_array_with_a_limit_no_handful_is_held(line: Line) -> None:
+    pings = [(PingSpec(seed=index), JobOptions()) for index in range(12)]
+    array = Group(requests=pings, indices=range(12), limit=1)
+    done = submit_groups(line.database, line.settings, [array], user="tester")
+    jobs = range(done[0].job_id, done[-1].job_id + 1)
+    wait_for_all(line, jobs)
+    assert held_at_most(line, jobs) == 1
 
 
 def test_short_tasks_are_held_together_and_each_runs_once(line: Line) -> None:

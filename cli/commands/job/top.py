@@ -1,6 +1,5 @@
 """`pixmill job top`: let jobs go first."""
 
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -21,7 +20,4 @@ def command(workspace: Workspace, /, **flags: Any) -> None:
     not disturbed, and other queues keep their share.
     """
     request = Request.from_flags(flags)
-    selection = request.selection
-    # Each one goes before all others, so the last one to be put there stands first.
-    request = replace(request, selection=replace(selection, ids=selection.ids[::-1]))
     act_on_jobs(workspace, top(request.actor), request)
