@@ -13,11 +13,14 @@ from client.jobs import done_images
 from client.reasons import reason_of, reason_text
 from client.situation import Situation
 from client.waiting import Lines, ending, raise_outcome, watch
+from client.wording import plural
 from pixmill.errors import PixmillError
 from pixmill.states import State
 
 if TYPE_CHECKING:
     from db.views import JobLine
+
+MOST_BARS = 20  # of more jobs it is counted how many have ended
 
 Show = Callable[[Lines, Situation], None]
 
@@ -39,7 +42,10 @@ def leave(job_ids: Sequence[int]) -> None:
     """Say that the jobs go on without us, and how to come back."""
     names = " ".join(map(str, job_ids))
     verb = "continues" if len(job_ids) == 1 else "continue"
-    say(f"detached; {'job' if len(job_ids) == 1 else 'jobs'} {names} {verb}: pixmill wait {names}")
+    if len(job_ids) > MOST_BARS:
+        say(f"detached; {plural(len(job_ids), 'job')} continue: pixmill ps")
+    else:
+        say(f"detached; {'job' if len(job_ids) == 1 else 'jobs'} {names} {verb}: pixmill wait {names}")
     click.get_current_context().exit(INTERRUPTED)
 
 
@@ -72,8 +78,14 @@ def _display(job_ids: Sequence[int]) -> Iterator[Show]:
     if not can_animate():
         yield lambda _lines, _situation: None
         return
-    from cli.bars import JobBars
+    from cli.bars import CountBar, JobBars
 
+    if len(job_ids) > MOST_BARS:
+        with CountBar("jobs that have ended") as bar:
+            yield lambda lines, _situation: bar.show(
+                sum(line.job.state.is_terminal for line in lines.values()), len(lines)
+            )
+        return
     with JobBars(job_ids) as bars:
         yield bars.show
 

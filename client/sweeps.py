@@ -45,9 +45,9 @@ def expanded(document: Mapping[str, Any]) -> "Group":
     from scheduler.groups import Group
 
     plain = {key: value for key, value in document.items() if key not in ARRAY_KEYS}
-    if not any(document.get(key) for key in ARRAY_KEYS):
+    if not any(document.get(key) not in (None, {}) for key in ARRAY_KEYS):
         return Group(requests=[parse_document(plain)])
-    if document.get("array") and document.get("sweep"):
+    if document.get("array") is not None and document.get("sweep"):
         raise SpecError(
             "an array or a sweep was asked for, not both at once",
             hint="sweep the seed too: --sweep seed=0..4; and --array-limit is for either",
@@ -84,7 +84,7 @@ def _elements(document: Mapping[str, Any], plain: Mapping[str, Any]) -> tuple[Ar
 
 def _limit(document: Mapping[str, Any]) -> int | None:
     limit = document.get("array_limit")
-    if limit is not None and (not isinstance(limit, int) or not 1 <= limit <= LARGEST_INDEX):
+    if limit is not None and (type(limit) is not int or not 1 <= limit <= LARGEST_INDEX):
         raise SpecError(f"'array_limit' is {limit!r}: it is a whole number from 1 on")
     return limit
 

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_NAMED = 12  # jobs in one message
 LOOK_SECONDS = 0.5
+LOOK_PAUSES = 3.0  # a look at thousands of jobs is followed by a pause of so many times its length
+LONGEST_PAUSE_SECONDS = 5.0  # a look that an outage made long is no reason for a long pause
 OUTAGE_SECONDS = 60.0  # a database that is away for longer ends the wait
 
 Lines = Mapping[int, "JobLine"]
@@ -55,21 +58,27 @@ def watch_run(
 
 def until(found: Iterator[T], is_over: Callable[[T], bool], timeout_seconds: float | None) -> Iterator[T]:
     """What is found, with a pause after each, up to the first that is over, or until the time is up."""
-    started = time.monotonic()
+    started = looked = time.monotonic()
     for one in found:
+        pause = max(LOOK_SECONDS, min(LOOK_PAUSES * (time.monotonic() - looked), LONGEST_PAUSE_SECONDS))
         yield one
         left = None if timeout_seconds is None else timeout_seconds - (time.monotonic() - started)
         if is_over(one) or (left is not None and left <= 0):
             return
-        time.sleep(LOOK_SECONDS if left is None else min(LOOK_SECONDS, left))
+        time.sleep(pause if left is None else min(pause, left))
+        looked = time.monotonic()
 
 
 def looks(workspace: Workspace, job_ids: Sequence[int], note: Note = quietly) -> Iterator[tuple[Lines, Situation]]:
     """The jobs as they are, again and again; short outages of the database are waited out.  Raises NotFound."""
     from db.views import job_lines
 
+    succeeded: dict[int, JobLine] = {}  # seen once, they are not read again: what has failed may be tried again
+
     def read(session: "Session") -> tuple[Lines, Situation]:
-        lines = {line.job.id: line for line in job_lines(session, job_ids)}
+        found = {line.job.id: line for line in job_lines(session, [one for one in job_ids if one not in succeeded])}
+        succeeded.update((job_id, line) for job_id, line in found.items() if line.job.state is State.SUCCEEDED)
+        lines = {job_id: succeeded.get(job_id) or found[job_id] for job_id in job_ids}
         return lines, read_situation(session, workspace.settings.scheduler.lease_seconds, list(lines.values()))
 
     return reads(workspace, read, note)
@@ -112,14 +121,14 @@ def raise_outcome(states: Mapping[int, State]) -> None:
         raise _outcome(JobCancelled, cancelled, len(states), "cancelled", f"pixmill job show {cancelled[0]}")
     unfinished = [job_id for job_id, state in states.items() if not state.is_terminal]
     if unfinished:
-        names = " ".join(map(str, unfinished))
+        names = " ".join(map(str, unfinished[:_NAMED])) + (" …" if len(unfinished) > _NAMED else "")
         raise _outcome(JobNotFinished, unfinished, len(states), "not finished in time", f"pixmill wait {names}")
 
 
 def _outcome(kind: type[JobOutcome], job_ids: Sequence[int], total: int, words: str, hint: str) -> JobOutcome:
     if total == 1:
         return kind(f"job {job_ids[0]} {words}", hint=hint)
-    names = ", ".join(map(str, job_ids))
+    names = ", ".join(map(str, job_ids[:_NAMED])) + (", …" if len(job_ids) > _NAMED else "")
     return kind(f"{len(job_ids)} of {plural(total, 'job')} {words}: {names}", hint=hint)
 
 

@@ -106,7 +106,8 @@ def test_a_file_holds_an_array_or_a_sweep_and_flags_go_over_it(run: Runner) -> N
     assert "submitted array 3 of 2 jobs" in found.err
     assert "submitted job 5" in found.err
     assert "submitted array 6 of 1 job" in found.err
-    assert [item["array"] and item["array"]["index"] for item in items(run)[2:]] == [0, 1, None, 3]
+    assert "submitted array 7 of 1 job" in run("submit", "-f", "-", stdin="kind: ping\narray: 0\n").err
+    assert [item["array"] and item["array"]["index"] for item in items(run)[2:]] == [0, 1, None, 3, 0]
 
 
 @pytest.mark.parametrize(
@@ -284,6 +285,14 @@ def test_acts_and_waits_choose_by_array(run: Runner, world: World) -> None:
     assert run("job", "show", "1_7").code == 3
     assert "it has 0-2" in run("job", "show", "1_7").err
     assert run("job", "show", "1-7").code == 2
+
+
+def test_of_many_jobs_a_wait_names_some(run: Runner, world: World) -> None:
+    run("submit", "ping", "--array", "0-29")
+    run("cancel", "--array", 1, "-y")
+    found = run("wait", "--array", 1)
+    assert found.code == 103
+    assert "30 of 30 jobs cancelled: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, …" in found.err
 
 
 def test_an_array_is_put_ahead_in_the_order_of_its_jobs(run: Runner, world: World) -> None:
