@@ -138,7 +138,8 @@ class _Case:
 def _held(case: _Case) -> Reason | None:
     if not case.unfinished.count(State.HELD) or case.unfinished.count(State.PENDING, State.QUEUED):
         return None
-    remedy = f"pixmill job release {case.job.id}"
+    which = f"--array {case.job.array_id}" if case.line.alike else f"{case.job.id}"
+    remedy = f"pixmill job release {which}"
     event = case.situation.held_by
     if event is None:
         return Reason(code="Held", brief=remedy, remedy=remedy)

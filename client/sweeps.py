@@ -78,7 +78,7 @@ def _elements(document: Mapping[str, Any], plain: Mapping[str, Any]) -> tuple[Ar
             raise SpecError("'array_limit' says how many jobs of an array run at once, and there is no array")
         array = parse_array(str(document["array"]))
     except ValueError as error:
-        raise SpecError(f"array: {error}") from None
+        raise SpecError(f"{'sweep' if document.get('sweep') else 'array'}: {error}") from None
     return array, [_Element(index, {}) for index in array.indices]
 
 

@@ -9,10 +9,13 @@ MOST_ELEMENTS = 10_000  # jobs of one array
 LARGEST_INDEX = 2**31 - 1  # what a column holds
 EXAMPLES = "write it like 0-15, 1,3,5-9:2, or 0-15%4 for at most four at once"
 
-_PIECE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
-_RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?::(\d+))?")
-_ELEMENT = re.compile(r"(\d+)(?:_(\d+)|\[(\d+)\])")
-_REFERENCE = re.compile(r"array:([1-9]\d{0,18})")
+_DIGITS = 18  # of a number: more than any index has, few enough to count with
+_NUMBER = rf"([0-9]{{1,{_DIGITS}}})"
+_PIECE = re.compile(f"{_NUMBER}(?:-{_NUMBER}(?::{_NUMBER})?)?")
+_LIMIT = re.compile(_NUMBER)
+_RANGE = re.compile(r"(-?[0-9]+)\.\.(-?[0-9]+)(?::([0-9]+))?")
+_ELEMENT = re.compile(rf"{_NUMBER}(?:_{_NUMBER}|\[{_NUMBER}\])")
+_REFERENCE = re.compile(r"array:([1-9][0-9]{0,18})")
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,13 @@ def parse_array(text: str) -> ArrayRange:
     twice = next((one for one, following in pairwise(indices) if one == following), None)
     if twice is not None:
         raise ValueError(f"{text!r} names index {twice} twice")
-    if percent and (not limit.isdecimal() or not 1 <= int(limit) <= LARGEST_INDEX):
+    if percent and not (_LIMIT.fullmatch(limit) and 1 <= int(limit) <= LARGEST_INDEX):
         raise ValueError(f"{text!r}: {'%' + limit!r} is no limit; {EXAMPLES}")
     return ArrayRange(tuple(indices), int(limit) if percent else None)
 
 
 def _piece(piece: str, text: str) -> range:
-    match = _PIECE.fullmatch(piece) if piece.isascii() else None
+    match = _PIECE.fullmatch(piece)
     if match is None:
         raise ValueError(f"{text!r} is no list of indices; {EXAMPLES}")
     first = int(match[1])
@@ -94,14 +97,24 @@ def parse_values(text: str) -> list[str]:
     (['1e-4', '2e-4'], ['0', '1', '2', '3', '4'], ['0', '25', '50', '75', '100', '7'])
     """
     values: list[str] = []
-    for piece in text.split(","):
-        match = _RANGE.fullmatch(piece.strip())
-        found = range(0) if match is None else range(int(match[1]), int(match[2]) + 1, int(match[3] or 1) or 1)
-        if not piece.strip() or (match is not None and not found):
+    for piece in map(str.strip, text.split(",")):
+        found = _whole_numbers(piece, text)
+        if not piece or found == range(0):
             raise ValueError(f"{text!r}: {piece!r} holds no value; write it like 1e-4,2e-4 or 0..4")
-        require_elements(len(values) + len(found), repr(text))
-        values += map(str, found) if match is not None else [piece.strip()]
+        require_elements(len(values) + (1 if found is None else len(found)), repr(text))
+        values += [piece] if found is None else map(str, found)
     return values
+
+
+def _whole_numbers(piece: str, text: str) -> range | None:
+    """Those of `0..4` or `0..100:25`; None for another value."""
+    match = _RANGE.fullmatch(piece)
+    if match is None:
+        return None
+    if any(len(digits.lstrip("-")) > _DIGITS for digits in match.groups("")):
+        raise ValueError(f"{text!r}: a number between which others are counted has at most {_DIGITS} digits")
+    first, last, step = int(match[1]), int(match[2]), int(match[3] or 1)
+    return range(first, last + 1, step) if step else range(0)
 
 
 def parse_element(text: str) -> tuple[int, int] | None:
@@ -110,7 +123,7 @@ def parse_element(text: str) -> tuple[int, int] | None:
     >>> parse_element("12_3"), parse_element("12[3]"), parse_element("12")
     ((12, 3), (12, 3), None)
     """
-    match = _ELEMENT.fullmatch(text) if text.isascii() else None
+    match = _ELEMENT.fullmatch(text)
     return None if match is None else (int(match[1]), int(match[2] or match[3]))
 
 
@@ -120,5 +133,5 @@ def parse_array_reference(text: str) -> int | None:
     >>> parse_array_reference("array:12"), parse_array_reference("12")
     (12, None)
     """
-    match = _REFERENCE.fullmatch(text) if text.isascii() else None
+    match = _REFERENCE.fullmatch(text)
     return None if match is None else int(match[1])

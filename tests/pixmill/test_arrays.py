@@ -63,6 +63,9 @@ def test_any_text_is_read_or_refused_in_words(text: str) -> None:
         ("0-10000", "asks for 10,001 jobs; an array has at most 10,000"),
         ("0-2147483647", "asks for 2,147,483,648 jobs"),
         ("٣", "is no list of indices"),
+        ("1" * 5000, "is no list of indices"),
+        ("0-3%٣", "'%٣' is no limit"),
+        ("0-3%" + "1" * 5000, "is no limit"),
     ],
 )
 def test_what_is_no_array_is_refused(text: str, words: str) -> None:
@@ -82,14 +85,18 @@ def test_values_of_a_sweep_read_back(values: list[int]) -> None:
 def test_values_hold_ranges_with_both_ends() -> None:
     assert parse_values("-2..1") == ["-2", "-1", "0", "1"]
     assert parse_values("vae, sngan") == ["vae", "sngan"]
-    for text in ("", "1,,2", "4..1", "1..3,"):
+    for text in ("", "1,,2", "4..1", "1..3,", "0..4:0"):
         with pytest.raises(ValueError, match="holds no value"):
             parse_values(text)
     with pytest.raises(ValueError, match="asks for 1,000,001 jobs"):
         parse_values("0..1000000")
+    for text in ("0..9223372036854775807", "-" + "9" * 5000 + "..0", "0..1:" + "9" * 19):
+        with pytest.raises(ValueError, match="has at most 18 digits"):
+            parse_values(text)
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**9))
 def test_an_element_is_written_in_two_ways(array_id: int, index: int) -> None:
     assert parse_element(f"{array_id}_{index}") == parse_element(f"{array_id}[{index}]") == (array_id, index)
     assert parse_element(f"{array_id}") is None
+    assert parse_element(f"{array_id}_{'1' * 5000}") is None
