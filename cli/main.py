@@ -49,7 +49,7 @@ SECTIONS = [
             ),
             "schedule": LazyCommand("cli.commands.schedule:command", "jobs again and again: add, ls, next, history, …"),
             "notify": LazyCommand("cli.commands.notify:command", "what operators are told by webhook: ls, test, retry"),
-            "queue": LazyCommand("cli.commands.queue:command", "queues: ls, pause, resume, set"),
+            "queue": LazyCommand("cli.commands.queue:command", "queues: ls, pause, resume, drain, purge, set"),
             "worker": LazyCommand("cli.commands.worker:command", "workers: start, ls, check, drain, resume"),
             "device": LazyCommand("cli.commands.device:command", "CPUs and GPUs: ls, drain, resume"),
         },

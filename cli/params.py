@@ -214,6 +214,7 @@ def filter_options(queue: str = "--queue") -> Callable[[Command], Command]:
             "--array", "arrays", multiple=True, type=ARRAY_ID, metavar="ID", help="Only its jobs; repeatable."
         ),
         period_options("jobs submitted"),
+        click.option("--ended-since", type=MOMENT, metavar="TIME", help="Only jobs that ended then or later."),
     ]
 
     return stacked(options)

@@ -20,7 +20,7 @@ class Selection(client.selection.Selection):
     @classmethod
     def from_flags(cls, flags: dict[str, Any], ids: tuple[int, ...] = ()) -> "Selection":
         """Take what `filter_options` added out of a command's arguments."""
-        names = ("states", "kinds", "queues", "users", "arrays", "since", "until")
+        names = ("states", "kinds", "queues", "users", "arrays", "since", "until", "ended_since")
         chosen = {name: flags.pop(name) for name in names}
         return cls(ids=tuple(dict.fromkeys(ids)), labels=dict(flags.pop("labels")), **chosen)
 
@@ -29,7 +29,7 @@ class Selection(client.selection.Selection):
         if not self.ids and not self.has_filter:
             raise click.UsageError(
                 f"name the jobs to {verb}, or choose them:"
-                " --state, --kind, -l, --queue, --user, --array, --since or --until"
+                " --state, --kind, -l, --queue, --user, --array, --since, --until or --ended-since"
             )
         if self.ids and self.has_filter:
             raise click.UsageError("jobs are named by their ids or chosen by a filter, not both at once")

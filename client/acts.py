@@ -90,6 +90,18 @@ def cancel(actor: Actor, *, force: bool = False) -> Act:
     return Act(verb="cancel", states=_UNFINISHED, do=do, wakes=force)
 
 
+def purge(actor: Actor) -> Act:
+    """Cancel jobs of which nothing runs; what has begun meanwhile is left as it is."""
+
+    def do(session: "Session", job_id: int) -> str:
+        from db.queues import purge_job
+
+        purge_job(session, job_id, actor=actor.name, why=actor.why)
+        return "is cancelled"
+
+    return Act(verb="purge", states=(State.PENDING, State.QUEUED, State.HELD), do=do, wakes=False)
+
+
 def hold(actor: Actor) -> Act:
     """Let nothing more of jobs start; what runs goes on."""
 

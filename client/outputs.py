@@ -1,6 +1,6 @@
 """What a job has made: shards of a data set, or image files of their own."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -109,6 +109,13 @@ class Output:
         asked = [parse_condition(text) for text in conditions]
         with self.opened() as place:
             yield from find_rows(place, self.shards, asked)
+
+    def find(self, hashes: Collection[str]) -> Iterator[dict[str, Any]]:
+        """The rows of the images whose files have one of these sha256, as 64 hexadecimal digits."""
+        from storage.querying import find_hashes
+
+        with self.opened() as place:
+            yield from find_hashes(place, self.shards, [bytes.fromhex(one) for one in hashes])
 
     def images(self, indices: Iterable[int] | None = None) -> "Iterator[tuple[int, str | None, Image]]":
         """Its images, or those of these numbers, in the order of their numbers: (index, class, image of L or RGB).

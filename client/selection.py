@@ -24,6 +24,7 @@ class Selection:
     arrays: tuple[int, ...] = ()
     since: datetime | None = None  # of its submit
     until: datetime | None = None
+    ended_since: datetime | None = None
 
     @property
     def has_filter(self) -> bool:
@@ -37,7 +38,8 @@ class Selection:
 
     @property
     def _has_others(self) -> bool:
-        return bool(self.states or self.kinds or self.labels or self.queues or self.users or self.since or self.until)
+        moments = self.since or self.until or self.ended_since
+        return bool(self.states or self.kinds or self.labels or self.queues or self.users or moments)
 
     def job_filter(self, default_states: tuple[State, ...] = (), before: int | None = None) -> "JobFilter":
         """The same for the database; a filter without states takes the default ones."""
@@ -55,4 +57,5 @@ class Selection:
             arrays=self.arrays,
             before=before,
             submitted=Period(since=self.since, until=self.until),
+            ended=Period(since=self.ended_since),
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from db.engine import insert_absent
@@ -254,7 +254,8 @@ def drain_device(session: Session, device_id: int, *, actor: str, why: str, now:
     changed = not device.drained
     device.drained, device.drain_reason = True, why
     if now:
-        _requeue_of(session, select(Worker.id).where(Worker.device_id == device_id), actor=actor, why=why)
+        there = Task.worker_id.in_(select(Worker.id).where(Worker.device_id == device_id))
+        requeue_running(session, there, actor=actor, why=why)
     add_event(session, actor=actor, action="drain_device", detail=f"{device.host}:{device.name}: {why}")
     return changed
 
@@ -279,7 +280,7 @@ def drain_worker(session: Session, worker_id: int, *, actor: str, why: str, now:
     changed = not worker.draining
     worker.draining, worker.drain_reason = True, why
     if now:
-        _requeue_of(session, [worker_id], actor=actor, why=why)
+        requeue_running(session, Task.worker_id == worker_id, actor=actor, why=why)
     add_event(session, actor=actor, action="drain_worker", detail=f"{worker.name} ({worker_id}): {why}")
     return changed
 
@@ -302,9 +303,9 @@ def _present_worker(session: Session, worker_id: int) -> Worker:
     return worker
 
 
-def _requeue_of(session: Session, workers: Any, *, actor: str, why: str) -> None:
-    """Ask all that runs under these workers to stop and to wait again."""
-    running = select(Task.id, Task.job_id).where(Task.state == State.RUNNING, Task.worker_id.in_(workers))
+def requeue_running(session: Session, which: ColumnElement[bool], *, actor: str, why: str) -> None:
+    """Ask all of these tasks that run to stop at a checkpoint, and to wait again."""
+    running = select(Task.id, Task.job_id).where(Task.state == State.RUNNING, which)
     found = session.execute(running).all()
     _ask_to_stop(session, [task_id for task_id, _job_id in found], State.PENDING)
     for task_id, job_id in found:

@@ -48,6 +48,7 @@ class JobFilter:
     collapses: bool = False  # one line stands for what waits of an array
     before: int | None = None  # only ids below this one: the next page of a list that goes backwards
     submitted: Period = ALWAYS
+    ended: Period = ALWAYS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +127,7 @@ def chosen_jobs(session: Session, chosen: JobFilter) -> list[JobHead]:
 
 
 def _filtered(chosen: JobFilter) -> Select[Job]:
-    statement = select(Job).where(*chosen.submitted.bounds(Job.submitted_at))
+    statement = select(Job).where(*chosen.submitted.bounds(Job.submitted_at), *chosen.ended.bounds(Job.finished_at))
     if chosen.states:
         statement = statement.where(Job.state.in_(chosen.states))
     if chosen.kinds:

@@ -142,21 +142,29 @@ def read_manifest(path: Path, name: str | None = None) -> list[ShardRow]:
 
 def read_table(path: Path, name: str | None = None) -> Any:
     """The same rows as a pyarrow Table; raises CorruptFile as read_manifest does."""
+    table = _read_columns(path, None, name or str(path))
+    known = [_schema(), _schema(edited=True), _schema(chosen=True)]
+    if not any(table.schema.equals(schema) for schema in known):
+        raise CorruptFile(f"{name or path} has other columns than a manifest: {table.schema.names}")
+    return table
+
+
+def read_hashes(path: Path) -> Any:
+    """The column of hashes alone, a pyarrow ChunkedArray of 32 bytes each.  Raises CorruptFile."""
+    return _read_columns(path, ["sha256"], str(path)).column("sha256")
+
+
+def _read_columns(path: Path, columns: list[str] | None, name: str) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    name = name or str(path)
     try:
         with pq.ParquetFile(path) as file:
-            table = file.read(use_threads=False)
+            return file.read(columns, use_threads=False)
     except FileNotFoundError as error:
         raise CorruptFile(f"{name} is missing", hint="make the shard again") from error
     except (pa.ArrowException, OSError) as error:
         raise CorruptFile(f"{name} is no readable Parquet file: {error}", hint="make the shard again") from error
-    known = [_schema(), _schema(edited=True), _schema(chosen=True)]
-    if not any(table.schema.equals(schema) for schema in known):
-        raise CorruptFile(f"{name} has other columns than a manifest: {table.schema.names}")
-    return table
 
 
 def _row(values: tuple[Any, ...], *, edited: bool, chosen: bool) -> ShardRow:

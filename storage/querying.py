@@ -3,7 +3,7 @@
 import json
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +11,7 @@ from typing import Any
 
 from pixmill.errors import UserError
 from pixmill.names import suggestion
-from storage.manifest import read_metadata, read_table
+from storage.manifest import read_hashes, read_metadata, read_table
 from storage.places import Place, at_hand
 from storage.records import ShardRecord
 
@@ -68,6 +68,24 @@ def find_rows(
         for condition in conditions:
             table = table.filter(_expression(condition, table.schema, classes))
         for row in table.to_pylist():
+            yield _shown(row, classes)
+
+
+def find_hashes(place: Place, records: Sequence[ShardRecord], hashes: Collection[bytes]) -> Iterator[dict[str, Any]]:
+    """The rows with one of these sha256 (32 bytes each), as `find_rows` gives them.
+
+    Of a shard without any, one column is read. Raises CorruptFile for a table that cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = pa.array(hashes, pa.binary(32))
+    for record in sorted(records, key=lambda record: record.number):
+        path = at_hand(place, record.number, "parquet") / record.parquet
+        if not pc.any(pc.is_in(read_hashes(path), wanted)).as_py():
+            continue
+        classes = _class_names(path)
+        for row in read_table(path).filter(pc.is_in(pc.field("sha256"), wanted)).to_pylist():
             yield _shown(row, classes)
 
 

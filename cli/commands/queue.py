@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.context import Workspace, pass_workspace, user_name
+from cli.draining import drain_options
 from cli.lazy import NamedGroup
 from cli.listing import Listing, Shape, Telling, listing_options, print_listing
 from cli.output import say
-from cli.params import LIMIT, NO_LIMIT, QUEUE, WEIGHT, examples
+from cli.params import LIMIT, NO_LIMIT, QUEUE, SPAN, WEIGHT, examples
 from cli.poking import poke_scheduler
+from cli.queueacting import purge_queue, wait_until_drained
 from cli.queues import COLUMNS, queue_row
+from cli.removing import Removal, removal_options
 from cli.watching import watchable
 from client.queues import read_queues
 from client.wording import plural
@@ -59,6 +62,54 @@ def pause(workspace: Workspace, name: str, reason: str | None) -> None:
     actor = user_name()
     changed = workspace.database.transact(lambda session: pause_queue(session, name, actor=actor, why=reason))
     say(f"queue {name} is paused" if changed else f"queue {name} was paused already")
+
+
+@command.command(
+    "drain",
+    epilog=examples(
+        "pixmill queue drain default --reason 'new driver' --wait",
+        "pixmill queue drain default --reason 'new driver' --now --wait --timeout 5m",
+    ),
+)
+@click.argument("name", type=QUEUE)
+@drain_options
+@click.option("--wait", is_flag=True, help="Until nothing of it runs.")
+@click.option("--timeout", type=SPAN, metavar="TIME", help="With --wait, give up after this (rc 101): 90, 10m, 2h.")
+@pass_workspace
+def drain(workspace: Workspace, name: str, reason: str, now: bool, wait: bool, timeout: float | None) -> None:
+    """Empty the devices of a queue: nothing more of it starts until `pixmill queue resume`.
+
+    Jobs may still be submitted to it, and wait. Ctrl-C during --wait leaves it paused.
+    """
+    from db.queues import drain_queue, running_tasks
+
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout goes with --wait")
+    actor = user_name()
+    changed = workspace.database.transact(lambda session: drain_queue(session, name, actor=actor, why=reason, now=now))
+    with workspace.database.read() as session:
+        running = running_tasks(session, name)
+    say(f"queue {name} is paused" if changed else f"queue {name} was paused already")
+    if running:
+        fate = "stop at their next checkpoint, and wait again" if now else "go on to their end; --now has them stopped"
+        say(f"tasks of it that run, {running:,}, {fate}")
+    if wait:
+        wait_until_drained(workspace, name, timeout)
+
+
+@command.command(
+    "purge", epilog=examples("pixmill queue purge default --dry-run", "pixmill queue purge bulk --reason 'wrong model'")
+)
+@click.argument("name", type=QUEUE)
+@removal_options
+@pass_workspace
+def purge(workspace: Workspace, name: str, **flags: Any) -> None:
+    """Cancel all jobs of a queue of which nothing runs: those that are pending, queued or held.
+
+    What runs goes on, and so does what begins meanwhile. Cancelled jobs keep what they have made, and `pixmill job
+    retry` brings them back. Asks for the queue's name.
+    """
+    purge_queue(workspace, name, Removal(**flags))
 
 
 @command.command("resume", epilog=examples("pixmill queue resume default", "pixmill queue resume bulk --reason fixed"))

@@ -30,7 +30,7 @@ def spelled(name: str) -> set[str]:
 @pytest.mark.parametrize("name", ACT_NAMES)
 def test_acts_on_jobs_choose_as_the_list_does(name: str) -> None:
     chosen = set(options("pixmill ps")) - PAGING - LISTED
-    assert chosen == {"states", "kinds", "labels", "queues", "users", "arrays", "since", "until"}
+    assert chosen == {"states", "kinds", "labels", "queues", "users", "arrays", "since", "until", "ended_since"}
     assert chosen <= set(options(name))
     assert {"--reason", "--dry-run", "--yes", "-y"} <= spelled(name)
 
@@ -91,6 +91,10 @@ def make_alias(world: World, run: Runner, folder: Path) -> None:
     assert run("model", "alias", "set", "digits-vae@1", "paper").code == 0
 
 
+def make_queue(world: World, run: Runner, folder: Path) -> None:
+    world.train(queue="bulk", name="bulk")
+
+
 def make_schedule(world: World, run: Runner, folder: Path) -> None:
     (folder / "ping.yaml").write_text("kind: ping\n")
     assert run("schedule", "add", "nightly", "--cron", "30 2 * * *", "-f", folder / "ping.yaml").code == 0
@@ -103,6 +107,7 @@ DOOMED = {
     "pixmill model alias rm": Doomed(
         make_alias, ("digits-vae", "paper"), "paper", ("model", "ls", "--columns", "aliases")
     ),
+    "pixmill queue purge": Doomed(make_queue, ("bulk",), "bulk", ("ps", "--state", "pending", "--columns", "name")),
     "pixmill schedule rm": Doomed(make_schedule, ("nightly",), "nightly", ("schedule", "ls", "-o", "ids")),
 }
 

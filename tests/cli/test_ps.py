@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from db.tables import DeviceKind, Job, Scheduler, Worker
 from db.workers import beat_scheduler, latest_scheduler, set_draining, stop_worker
 from pixmill.specs import TrainSpec
 from pixmill.states import FailureReason
-from tests.cli.running import Runner
+from tests.cli.running import Runner, command_line, environment
 from tests.cli.world import World
 
 
@@ -384,6 +386,33 @@ def test_hostile_text_in_a_pipe_is_whole_and_harmless(run: Runner, world: World)
     item = run("ps", "--all", "-o", "json", COLUMNS="40").json["items"][0]
     assert item["name"] == long_name
     assert item["labels"] == {"note": "x\x1b[2J\ny" + "z" * 200}
+
+
+def test_what_failed_tonight_is_chosen_by_its_end(run: Runner, world: World) -> None:
+    worker = world.worker()
+    failed = [world.train(retries=0) for _ in range(2)]
+    for job_id in failed:
+        world.fail(world.claim_by(worker, job_id), FailureReason.OUT_OF_MEMORY, "tried to allocate 2 GiB")
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
+    moments = {failed[0]: {"submitted_at": long_ago, "finished_at": long_ago}, failed[1]: {"submitted_at": long_ago}}
+    for job_id, values in moments.items():
+        changed = update(Job).where(Job.id == job_id).values(**values)
+        world.database.transact(lambda session, changed=changed: session.execute(changed))
+    world.train()
+    assert run("ps", "--ended-since", "1h", "-o", "ids").out == f"{failed[1]}\n"
+    assert run("ps", "--all", "--state", "failed", "--since", "1h", "-o", "ids").out == ""
+    assert f"job {failed[1]} is tried again" in run("job", "retry", "--ended-since", "1h", "-y").err
+
+
+def test_json_of_hostile_length_is_json_for_any_reader(world: World) -> None:
+    """Another program reads it from a pipe, however narrow the terminal is said to be."""
+    world.train()
+    name = "n" * 200
+    world.database.transact(lambda session: session.execute(update(Job).values(name=name)))
+    narrow = environment(COLUMNS="40")
+    listed = subprocess.run(command_line("ps", "-o", "json"), capture_output=True, env=narrow, check=True)
+    read = subprocess.run([sys.executable, "-m", "json.tool"], input=listed.stdout, capture_output=True, check=True)
+    assert name in read.stdout.decode()
 
 
 def test_a_fresh_home_gets_its_database_without_a_word(run: Runner, tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ def command(workspace: Workspace, /, shape: Shape, everything: bool, limit: int 
     selection = Selection.from_flags(filters)
     collapses = not filters.pop("expand") and shape.is_table
     chosen = replace(selection.job_filter(before=before), collapses=collapses)
-    is_plain = not (everything or chosen.states or chosen.before or limit or selection.since or selection.until)
+    moments = selection.since or selection.until or selection.ended_since
+    is_plain = not (everything or chosen.states or chosen.before or limit or moments)
     most = limit or (None if everything else LIMIT)
     if most is None and shape.output_format == "ids":
         print_ids(_all_ids(workspace, chosen))

@@ -11,6 +11,7 @@ LOOK = {
     "ls": LazyCommand(f"{_HERE}.ls:command", "list outputs, with images, shards and size"),
     "show": LazyCommand(f"{_HERE}.show:command", "one output: where it lies, and what was measured"),
     "query": LazyCommand(f"{_HERE}.query:command", "images by label, seed, size, hash and what else is known of them"),
+    "find": LazyCommand(f"{_HERE}.find:command", "which data set and which model an image comes from"),
     "verify": LazyCommand(f"{_HERE}.verify:command", "are the files the ones that were recorded?"),
 }
 ACT = {
