@@ -21,8 +21,8 @@ class Found:
 
     @property
     def model(self) -> str | None:
-        """What made it, as its job names it."""
-        return model_of(self.output.spec)
+        """What made it: its version, or as its job names it."""
+        return self.output.result.get("model") or model_of(self.output.spec)
 
 
 @dataclass

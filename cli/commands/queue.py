@@ -103,7 +103,7 @@ def drain(workspace: Workspace, name: str, reason: str, now: bool, wait: bool, t
 @click.argument("name", type=QUEUE)
 @removal_options
 @pass_workspace
-def purge(workspace: Workspace, name: str, **flags: Any) -> None:
+def purge(workspace: Workspace, /, name: str, **flags: Any) -> None:
     """Cancel all jobs of a queue of which nothing runs: those that are pending, queued or held.
 
     What runs goes on, and so does what begins meanwhile. Cancelled jobs keep what they have made, and `pixmill job

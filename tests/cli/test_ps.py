@@ -2,11 +2,13 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from db.control import cancel_job, drain_device, requeue_job
 from db.dispatch import queue_ready_tasks
@@ -397,7 +399,7 @@ def test_what_failed_tonight_is_chosen_by_its_end(run: Runner, world: World) -> 
     moments = {failed[0]: {"submitted_at": long_ago, "finished_at": long_ago}, failed[1]: {"submitted_at": long_ago}}
     for job_id, values in moments.items():
         changed = update(Job).where(Job.id == job_id).values(**values)
-        world.database.transact(lambda session, changed=changed: session.execute(changed))
+        world.database.transact(partial(Session.execute, statement=changed))
     world.train()
     assert run("ps", "--ended-since", "1h", "-o", "ids").out == f"{failed[1]}\n"
     assert run("ps", "--all", "--state", "failed", "--since", "1h", "-o", "ids").out == ""

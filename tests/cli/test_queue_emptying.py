@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import cli.removing
 from pixmill.states import State
 from tests.cli.running import Runner, Terminal
 from tests.cli.world import World
@@ -82,17 +83,15 @@ def test_a_purge_asks_for_the_name_of_the_queue(run: Runner, world: World) -> No
 
 def test_what_began_meanwhile_goes_on(run: Runner, world: World, monkeypatch: Any) -> None:
     """The worker claims the job between the question and the answer."""
-    from cli import queueacting
-
     first, second = world.train(queue="bulk", priority=5), world.train(queue="bulk")
-    worker, agreed = world.worker(), queueacting.agreed
+    worker, agreed = world.worker(), cli.removing.agreed
 
     def agreed_late(*args: Any) -> bool:
         answer = agreed(*args)
         world.claim(worker)
         return answer
 
-    monkeypatch.setattr(queueacting, "agreed", agreed_late)
+    monkeypatch.setattr("cli.queueacting.agreed", agreed_late)
     found = run("queue", "purge", "bulk", "-y")
     assert found.code == 1
     assert "1 job of queue bulk cancelled" in found.err
