@@ -8,7 +8,7 @@ from cli.output import say
 from cli.removing import Removal, agreed
 from cli.waiting import say_waiting
 from client.acts import Actor, perform_all, purge
-from client.queues import watch_drain
+from client.waiting import watch_drain
 from client.wording import plural
 from pixmill.errors import JobNotFinished, PixmillError
 from pixmill.states import State

@@ -1,11 +1,8 @@
 """Queues as people look at them: what waits and runs in each, and what it may."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-
-from client.waiting import Note, quietly, reads, until
-from client.workspace import Workspace
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -24,16 +21,6 @@ def read_queues(session: "Session", active: Mapping[tuple[str, str], int] | None
     for (queue, _user), count in (active_tasks(session) if active is None else active).items():
         tasks[queue] += count
     return [_queue_json(line, tasks[line.queue.name]) for line in list_queues(session)]
-
-
-def watch_drain(
-    workspace: Workspace, name: str, *, timeout_seconds: float | None, note: Note = quietly
-) -> Iterator[int]:
-    """How many tasks of the queue run, again and again, until none does or the time is up.  Raises NotFound."""
-    from db.queues import running_tasks
-
-    counts = reads(workspace, lambda session: running_tasks(session, name), note)
-    return until(counts, lambda count: count == 0, timeout_seconds)
 
 
 def _queue_json(line: "QueueLine", tasks: int) -> dict[str, Any]:

@@ -56,6 +56,16 @@ def watch_run(
     return until(views, lambda view: view.run.state is not PipelineState.RUNNING, timeout_seconds)
 
 
+def watch_drain(
+    workspace: Workspace, name: str, *, timeout_seconds: float | None, note: Note = quietly
+) -> Iterator[int]:
+    """How many tasks of the queue run, again and again, until none does or the time is up.  Raises NotFound."""
+    from db.queues import running_tasks
+
+    counts = reads(workspace, lambda session: running_tasks(session, name), note)
+    return until(counts, lambda count: count == 0, timeout_seconds)
+
+
 def until(found: Iterator[T], is_over: Callable[[T], bool], timeout_seconds: float | None) -> Iterator[T]:
     """What is found, with a pause after each, up to the first that is over, or until the time is up."""
     started = looked = time.monotonic()

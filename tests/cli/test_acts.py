@@ -28,7 +28,7 @@ def order(world: World, *job_ids: int) -> list[int]:
 def test_an_act_on_no_jobs_is_an_error_that_names_the_selectors(verb: str, run: Runner) -> None:
     found = run("job", verb)
     assert (found.code, found.out) == (2, "")
-    assert "--state, --kind, -l, --queue, --user, --array, --since or --until" in found.err
+    assert "--state, --kind, -l, --queue, --user, --array, --since, --until or --ended-since" in found.err
 
 
 def test_ids_and_a_filter_at_once_are_an_error(run: Runner, world: World) -> None:
