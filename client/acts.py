@@ -94,7 +94,7 @@ def purge(actor: Actor) -> Act:
     """Cancel jobs of which nothing runs; what has begun meanwhile is left as it is."""
 
     def do(session: "Session", job_id: int) -> str:
-        from db.queues import purge_job
+        from db.emptying import purge_job
 
         purge_job(session, job_id, actor=actor.name, why=actor.why)
         return "is cancelled"

@@ -60,7 +60,7 @@ def watch_drain(
     workspace: Workspace, name: str, *, timeout_seconds: float | None, note: Note = quietly
 ) -> Iterator[int]:
     """How many tasks of the queue run, again and again, until none does or the time is up.  Raises NotFound."""
-    from db.queues import running_tasks
+    from db.emptying import running_tasks
 
     counts = reads(workspace, lambda session: running_tasks(session, name), note)
     return until(counts, lambda count: count == 0, timeout_seconds)

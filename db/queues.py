@@ -2,15 +2,13 @@
 
 from enum import Enum
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.control import cancel_job, requeue_running
-from db.moves import WAITING, add_event, lock_job
-from db.tables import Queue, Task
-from pixmill.errors import InvalidMove, NotFound
+from db.moves import add_event
+from db.tables import Queue
+from pixmill.errors import NotFound
 from pixmill.names import suggestion
-from pixmill.states import State
 
 
 class Unchanged(Enum):
@@ -30,32 +28,6 @@ def pause_queue(session: Session, name: str, *, actor: str, why: str | None) -> 
 def resume_queue(session: Session, name: str, *, actor: str, why: str | None = None) -> bool:
     """Let the queue's jobs start again; False if it was not paused.  Raises NotFound."""
     return _set_paused(session, name, paused=False, actor=actor, why=why)
-
-
-def drain_queue(session: Session, name: str, *, actor: str, why: str, now: bool = False) -> bool:
-    """Pause the queue; with `now` what runs of it stops at its next checkpoint.  False if it was paused before.
-
-    Raises NotFound.
-    """
-    changed = _set_paused(session, name, paused=True, actor=actor, why=why)
-    if now:
-        requeue_running(session, Task.queue == name, actor=actor, why=why)
-    return changed
-
-
-def running_tasks(session: Session, name: str) -> int:
-    """How many tasks of the queue run.  Raises NotFound."""
-    get_queue(session, name)
-    counted = select(func.count()).where(Task.queue == name, Task.state == State.RUNNING)
-    return session.scalars(counted).one()
-
-
-def purge_job(session: Session, job_id: int, *, actor: str, why: str | None) -> State:
-    """Cancel the job if nothing of it has begun; gives its state.  Raises InvalidMove if something has."""
-    job = lock_job(session, job_id)
-    if job.state not in WAITING:
-        raise InvalidMove(f"job {job_id} is {job.state} by now; it is left as it is")
-    return cancel_job(session, job_id, actor=actor, why=why)
 
 
 def get_queue(session: Session, name: str, *, locked: bool = False) -> Queue:

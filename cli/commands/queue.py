@@ -81,7 +81,7 @@ def drain(workspace: Workspace, name: str, reason: str, now: bool, wait: bool, t
 
     Jobs may still be submitted to it, and wait. Ctrl-C during --wait leaves it paused.
     """
-    from db.queues import drain_queue, running_tasks
+    from db.emptying import drain_queue, running_tasks
 
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait")
