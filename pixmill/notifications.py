@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pixmill.addresses import is_never_allowed, why_not
+
 VERSION: Literal[1] = 1  # of the body; fields are only ever added to one
 
 _PLAIN_URL = re.compile(r"[!-~]+")  # nothing that could end a line of a request
@@ -93,15 +95,21 @@ def told(name: str, subject: str, facts: Mapping[str, Any], count: int = 1) -> s
     return " ".join(": ".join(parts).split()) + times
 
 
-def check_url(text: str, *, allow_http: bool) -> None:
+def check_url(text: str, *, allow_http: bool, allow_private: bool) -> None:
     """Raise ValueError unless requests may be sent there: by https, or by http to this machine.
 
-    >>> check_url("https://hooks.example.org/T0/B1", allow_http=False)
-    >>> check_url("http://127.0.0.1:8080/", allow_http=False)
-    >>> check_url("http://hooks.internal/", allow_http=False)
+    What a name stands for is looked at with each request; an address is looked at here too.
+
+    >>> check_url("https://hooks.example.org/T0/B1", allow_http=False, allow_private=False)
+    >>> check_url("http://127.0.0.1:8080/", allow_http=False, allow_private=True)
+    >>> check_url("http://hooks.internal/", allow_http=False, allow_private=False)
     Traceback (most recent call last):
         ...
     ValueError: http is allowed to this machine alone; use https, or set notify.allow_http
+    >>> check_url("https://10.0.0.7/", allow_http=False, allow_private=False)
+    Traceback (most recent call last):
+        ...
+    ValueError: it is a private address; set notify.allow_private if requests shall go there
     """
     parts = urlsplit(text)
     if not _PLAIN_URL.fullmatch(text) or parts.scheme not in {"http", "https"} or not parts.hostname or parts.fragment:
@@ -111,6 +119,10 @@ def check_url(text: str, *, allow_http: bool) -> None:
     _ = parts.port  # raises ValueError for what is no port
     if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname):
         raise ValueError("http is allowed to this machine alone; use https, or set notify.allow_http")
+    reason = _address_refused("127.0.0.1" if parts.hostname == "localhost" else parts.hostname, allow_private)
+    if reason is not None:
+        way_out = "" if is_never_allowed(reason) else "; set notify.allow_private if requests shall go there"
+        raise ValueError(f"it is {reason}{way_out}")
 
 
 def origin_of(url: str) -> str:
@@ -121,6 +133,14 @@ def origin_of(url: str) -> str:
     """
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _address_refused(host: str, allow_private: bool) -> str | None:
+    """Why nothing is sent to an address; None too for a name, which may stand for anything by then."""
+    try:
+        return why_not(host, allow_private=allow_private)
+    except ValueError:
+        return None
 
 
 def _is_loopback(host: str) -> bool:

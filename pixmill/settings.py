@@ -133,6 +133,7 @@ class NotifySettings(Section):
     """The webhook by which operators are told; the same for every scheduler."""
 
     allow_http: bool = False  # to other machines
+    allow_private: bool = False  # to this machine, and to addresses of a private network
     url: SecretStr | None = None  # default: nobody is told; whoever knows it may write there
     secret_file: Path | None = None  # holds what requests are signed with
     events: tuple[str, ...] = DEFAULT_EVENTS
@@ -146,7 +147,8 @@ class NotifySettings(Section):
     @classmethod
     def _is_url(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if url is not None:
-            check_url(url.get_secret_value(), allow_http=bool(info.data.get("allow_http")))
+            allowed = {name: bool(info.data.get(name)) for name in ("allow_http", "allow_private")}
+            check_url(url.get_secret_value(), **allowed)
         return url
 
     @field_validator("events")

@@ -125,6 +125,7 @@ class PokeListener:
             started = time.monotonic()
             try:
                 if self._client.blpop([POKE_LIST], timeout=look) is not None:
+                    self._client.delete(POKE_LIST)  # one look answers all that were left before it
                     return True
             except (RedisError, OSError):
                 time.sleep(max(0.0, look - (time.monotonic() - started)))

@@ -12,12 +12,17 @@ from kombu import Connection
 from redis.exceptions import OutOfMemoryError
 
 from pixmill.settings import Settings
+from scheduler.transport import StrictTransport
 
 LONGEST_PAUSE = 1.0  # seconds between two tries to reach Redis
 
 
 class PromptConnection(Connection):
     """A connection that comes back soon after Redis does; Celery's own waits longer with every failure."""
+
+    def get_transport_cls(self) -> type[StrictTransport]:
+        """The one that takes nothing from Redis as it stands there."""
+        return StrictTransport
 
     @property
     def connection_errors(self) -> tuple[type[BaseException], ...]:

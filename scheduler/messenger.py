@@ -133,7 +133,8 @@ class Messenger:
             return Answer(None, error.message)
         about = (claimed.token, claimed.kind, claimed.subject, claimed.facts)
         message = make_message(*about, at=claimed.added_at, count=claimed.count)
-        return post(self._settings.url.get_secret_value(), message, key, self._settings.timeout_seconds)
+        url, settings = self._settings.url.get_secret_value(), self._settings
+        return post(url, message, key, settings.timeout_seconds, allow_private=settings.allow_private)
 
     def _note_health(self, answer: Answer) -> None:
         self._failures = self._failures + 1 if answer.is_receiver_ill else 0

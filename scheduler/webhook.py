@@ -2,7 +2,8 @@
 
 Body, headers and signature follow the Standard Webhooks specification, for which receivers have libraries. Nothing is
 followed: an answer outside of 200 to 299 is a failure, a redirect too. Certificates are verified. What the answer says
-is read up to a limit, and the whole exchange takes no longer than its time-out.
+is read up to a limit, and the whole exchange takes no longer than its time-out. The name is looked up once for each
+try, and the line goes to an address of it that pixmill/addresses.py lets pass: a name may stand for another one later.
 """
 
 import base64
@@ -23,6 +24,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pixmill import __version__
+from pixmill.addresses import is_never_allowed, why_not
 from pixmill.errors import ConfigError
 from pixmill.notifications import VERSION, Body, told
 from pixmill.times import write_time
@@ -116,11 +118,33 @@ def signed_headers(message: Message, key: bytes | None, at: int) -> dict[str, st
     return headers
 
 
-def post(url: str, message: Message, key: bytes | None, timeout_seconds: float) -> Answer:
-    """Send a message once."""
+class _NotAllowed(Exception):
+    """The name of the webhook stands for addresses where nothing is sent; the message says which."""
+
+
+class _PlainLine(http.client.HTTPConnection):
+    """A line to an address that was looked at, instead of one to whatever the name stands for by then."""
+
+    allow_private = False
+
+    def connect(self) -> None:
+        """Raises _NotAllowed, or OSError."""
+        self.sock = _connected(self.host, self.port, float(self.timeout or 1.0), allow_private=self.allow_private)
+
+
+class _SecureLine(http.client.HTTPSConnection, _PlainLine):
+    """The same with TLS, for which the name counts as before."""
+
+
+def post(
+    url: str, message: Message, key: bytes | None, timeout_seconds: float, *, allow_private: bool = False
+) -> Answer:
+    """Send a message once; to this machine and to a private network only where that is allowed."""
     headers = signed_headers(message, key, int(time.time()))
     try:
-        return _exchange(url, message.body, headers, time.monotonic() + timeout_seconds)
+        return _exchange(url, message.body, headers, time.monotonic() + timeout_seconds, allow_private=allow_private)
+    except _NotAllowed as error:
+        return Answer(None, str(error))
     except TimeoutError:
         return Answer(None, f"no answer within {timeout_seconds:g} seconds")
     except ssl.SSLCertVerificationError as error:
@@ -134,10 +158,11 @@ def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {text}"[:SHOWN_LETTERS]
 
 
-def _exchange(url: str, body: bytes, headers: Mapping[str, str], deadline: float) -> Answer:
+def _exchange(url: str, body: bytes, headers: Mapping[str, str], deadline: float, *, allow_private: bool) -> Answer:
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = _connection(parts.scheme, parts.hostname or "", parts.port, max(0.001, deadline - time.monotonic()))
+    connection.allow_private = allow_private
     try:
         connection.connect()
         with _cut_off(connection.sock, deadline) as is_cut:
@@ -154,11 +179,39 @@ def _exchange(url: str, body: bytes, headers: Mapping[str, str], deadline: float
         connection.close()
 
 
-def _connection(scheme: str, host: str, port: int | None, timeout_seconds: float) -> http.client.HTTPConnection:
+def _connection(scheme: str, host: str, port: int | None, timeout_seconds: float) -> _PlainLine:
     if scheme == "https":
-        context = ssl.create_default_context()
-        return http.client.HTTPSConnection(host, port, timeout=timeout_seconds, context=context)
-    return http.client.HTTPConnection(host, port, timeout=timeout_seconds)
+        return _SecureLine(host, port, timeout=timeout_seconds, context=ssl.create_default_context())
+    return _PlainLine(host, port, timeout=timeout_seconds)
+
+
+def _connected(host: str, port: int, timeout_seconds: float, *, allow_private: bool) -> socket.socket:
+    """A line to the first address of a host that may be used and answers.  Raises _NotAllowed, or OSError."""
+    refused: str | None = None
+    failure: OSError = OSError("it has no address")
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # a part of the name is empty, or longer than names may be
+        raise OSError(f"{host} is no name of a host") from error
+    for family, _kind, _protocol, _name, address in found:
+        reason = why_not(str(address[0]), allow_private=allow_private)
+        if reason is not None:
+            way_out = "" if is_never_allowed(reason) else "; notify.allow_private lets requests go there"
+            refused = refused or f"nothing is sent to {host} at {address[0]}, {reason}{way_out}"
+            continue
+        line = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            line.settimeout(timeout_seconds)
+            line.connect(address)
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            line.close()
+            failure, refused = error, None
+            continue
+        return line
+    if refused is not None:
+        raise _NotAllowed(refused)
+    raise failure
 
 
 @contextmanager
@@ -185,9 +238,13 @@ def _judged(response: http.client.HTTPResponse) -> Answer:
         return Answer(response.status)
     said = response.read(ANSWER_BYTES).decode("utf-8", errors="replace")
     redirect = " (redirects are not followed)" if 300 <= response.status < 400 else ""
-    answered = f"it answers {response.status} {response.reason}{redirect}"
-    words = "".join(letter for letter in " ".join(said.split()) if letter.isprintable())[:SHOWN_LETTERS]
+    answered = f"it answers {response.status} {_shown(response.reason)}{redirect}"
+    words = _shown(said)
     return Answer(response.status, f"{answered}: {words}" if words else answered, _retry_after(response))
+
+
+def _shown(text: str) -> str:
+    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())[:SHOWN_LETTERS]
 
 
 def _retry_after(response: http.client.HTTPResponse) -> float:

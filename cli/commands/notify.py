@@ -93,7 +93,8 @@ def _send_test(settings: "NotifySettings") -> "tuple[str, Answer]":
     key = read_key(settings.secret_file)
     who, at = user_name(), datetime.now(UTC)
     message = make_message(uuid.uuid4().hex, TEST, f"asked for by {who}", {"user": who}, at=at)
-    return message.token, post(settings.url.get_secret_value(), message, key, settings.timeout_seconds)
+    url, is_private = settings.url.get_secret_value(), settings.allow_private
+    return message.token, post(url, message, key, settings.timeout_seconds, allow_private=is_private)
 
 
 def _origin(settings: "NotifySettings") -> str:

@@ -63,6 +63,7 @@ def server_command(binary: Path, socket: Path) -> tuple[str, ...]:
         "--save": "",
         "--appendonly": "no",
         "--maxmemory-policy": "noeviction",
+        "--proto-max-bulk-len": "1mb",  # ours have a kilobyte; whatever is larger would fill a worker's memory
         "--databases": "1",
         "--daemonize": "no",
         "--dir": str(socket.parent),

@@ -27,6 +27,7 @@ LINE = re.compile(r'[a-z_]+(\{[a-z]+="(?:[^"\\\n]|\\.)*"(,[a-z]+="(?:[^"\\\n]|\\
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     with receiving() as server:
         monkeypatch.setenv("PIXMILL_NOTIFY_URL", server.url)
+        monkeypatch.setenv("PIXMILL_NOTIFY_ALLOW_PRIVATE", "true")
         yield server
 
 
@@ -81,6 +82,10 @@ def test_without_a_webhook_or_its_secret_a_test_says_what_is_missing(run: Runner
     assert (found.code, found.out) == (78, "")
     assert "notify.url is not set" in found.err
     variables = {"PIXMILL_NOTIFY_URL": "http://127.0.0.1:1/", "PIXMILL_NOTIFY_SECRET_FILE": str(tmp_path / "none")}
+    found = run("notify", "test", **variables)
+    assert found.code == 78
+    assert "it is this machine; set notify.allow_private if requests shall go there" in found.err
+    variables["PIXMILL_NOTIFY_ALLOW_PRIVATE"] = "true"
     found = run("notify", "test", **variables)
     assert found.code == 78
     assert "none cannot be read: No such file or directory" in found.err

@@ -282,6 +282,10 @@ def test_credentials_in_the_address_of_an_s3_server_are_not_repeated(
         ("https://olga:a-secret@hooks.example.org/", "a user and a password in it are not sent"),
         ("https://hooks.example.org/a-secret\r\nHost: x", "write it like https://HOST/PATH"),
         ("https://hooks.example.org:99999/a-secret", "Port out of range"),
+        ("https://10.0.0.7/a-secret", "it is a private address; set notify.allow_private"),
+        ("http://localhost:8080/a-secret", "it is this machine; set notify.allow_private"),
+        ("https://[::ffff:192.168.1.1]/a-secret", "it is a private address; set notify.allow_private"),
+        ("https://169.254.169.254/a-secret", "it is an address of a cloud's metadata (found"),
     ],
 )
 def test_a_webhook_that_must_not_be_is_refused_and_not_shown(url: str, words: str) -> None:
@@ -291,12 +295,15 @@ def test_a_webhook_that_must_not_be_is_refused_and_not_shown(url: str, words: st
     assert "a-secret" not in caught.value.message
 
 
+PLAIN = {"notify.url": "http://10.0.0.7/x", "notify.allow_http": True, "notify.allow_private": True}
+
+
 def test_a_webhook_on_this_machine_or_by_permission_may_be_plain(monkeypatch: pytest.MonkeyPatch) -> None:
     for url in ("https://10.0.0.7/x", "http://localhost:8080/x", "http://[::1]/x", "http://127.8.8.8/"):
-        found = load_settings(flags={"notify.url": url})
+        found = load_settings(flags={"notify.url": url, "notify.allow_private": True})
         assert found.notify.url is not None
         assert url not in str(setting_origins(found))
-    assert load_settings(flags={"notify.url": "http://10.0.0.7/x", "notify.allow_http": True}).notify.allow_http
+    assert load_settings(flags=PLAIN).notify.allow_http
     monkeypatch.setenv("PIXMILL_NOTIFY_EVENTS", '["job.failed"]')
     assert load_settings().notify.events == ("job.failed",)
     with pytest.raises(ConfigError, match=r"there is no event 'job.fialed'; did you mean 'job.failed'"):

@@ -40,7 +40,7 @@ def receiver() -> Iterator[Receiver]:
 
 def messenger(database: Database, receiver: Receiver | None, **settings: Any) -> Messenger:
     """It may try again at once, unless it is told otherwise."""
-    chosen = {"retry_seconds": 1e-6, "url": receiver.url if receiver else None} | settings
+    chosen = {"retry_seconds": 1e-6, "url": receiver.url if receiver else None, "allow_private": True} | settings
     flags = {f"notify.{key}": value for key, value in chosen.items() if value is not None}
     return Messenger(database, load_settings(flags=flags).notify)
 
@@ -200,6 +200,7 @@ def test_a_scheduler_killed_between_send_and_mark_sends_again_with_the_same_id(
         "PIXMILL_DATABASE_URL": sqlite_url,
         "PIXMILL_BROKER_URL": own_valkey.url,
         "PIXMILL_NOTIFY_URL": receiver.url,
+        "PIXMILL_NOTIFY_ALLOW_PRIVATE": "true",
         "PIXMILL_NOTIFY_TIMEOUT_SECONDS": "20",
     }
     command = [sys.executable, "-m", "cli", "scheduler", "run"]

@@ -3,9 +3,11 @@
 import base64
 import json
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ FACTS = {"job_id": 12, "name": "Nacht – 夜", "reason": "OOM", "message": 'a "
 AT = datetime(2026, 11, 22, 2, tzinfo=UTC)
 SHORT = 0.3  # seconds that a try may take where it shall not succeed
 LONG = 20.0
+send = partial(post, allow_private=True)  # the receiver is on this machine
 
 
 def message(token: str = "0" * 32) -> Message:
@@ -47,7 +50,7 @@ def is_genuine() -> Callable[..., bool]:
 
 
 def test_it_arrives_signed_as_the_documentation_says(receiver: Receiver, is_genuine: Callable[..., bool]) -> None:
-    found = post(receiver.url, message(), SECRET.encode(), LONG)
+    found = send(receiver.url, message(), SECRET.encode(), LONG)
     assert (found.status, found.error, found.is_delivered) == (200, None, True)
     (request,) = receiver.got
     assert request.path == "/hook?team=night"
@@ -99,7 +102,7 @@ def test_whatever_else_it_answers_is_a_failure(
 ) -> None:
     receiver.will(behaviour)
     began = time.monotonic()
-    found = post(receiver.url, message(), None, SHORT if status is None and behaviour is not drop else LONG)
+    found = send(receiver.url, message(), None, SHORT if status is None and behaviour is not drop else LONG)
     assert time.monotonic() - began < LONG
     assert (found.status, found.error, found.is_receiver_ill) == (status, words, is_ill)
     assert found.retry_after_seconds == (7.0 if status == 429 else 0.0)
@@ -110,13 +113,13 @@ def test_whatever_else_it_answers_is_a_failure(
 def test_headers_without_end_do_not_take_longer_than_a_try_may(receiver: Receiver) -> None:
     receiver.drips_lines = True
     receiver.will(drip)
-    found = post(receiver.url, message(), None, SHORT)
+    found = send(receiver.url, message(), None, SHORT)
     assert found.error == "no answer within 0.3 seconds"
 
 
 def test_of_a_flood_no_more_than_a_little_is_read(receiver: Receiver) -> None:
     receiver.will(flood)
-    found = post(receiver.url, message(), None, LONG)
+    found = send(receiver.url, message(), None, LONG)
     assert found.status == 500
     assert len(found.error or "") < SHOWN_LETTERS + 50 < ANSWER_BYTES
 
@@ -124,20 +127,20 @@ def test_of_a_flood_no_more_than_a_little_is_read(receiver: Receiver) -> None:
 def test_where_nobody_listens_that_is_said() -> None:
     with receiving() as gone:
         pass
-    found = post(gone.url, message(), None, LONG)
+    found = send(gone.url, message(), None, LONG)
     assert (found.status, found.error) == (None, "ConnectionRefusedError: Connection refused")
 
 
 def test_certificates_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
     with receiving(CERTIFICATE) as receiver:
-        found = post(receiver.url, message(), None, LONG)
+        found = send(receiver.url, message(), None, LONG)
         assert found.error == "its certificate is not accepted: self-signed certificate"
         monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
-        assert post(receiver.url, message(), None, LONG).is_delivered
-        elsewhere = post(receiver.url.replace("127.0.0.1", "localhost"), message(), None, LONG)
+        assert send(receiver.url, message(), None, LONG).is_delivered
+        elsewhere = send(receiver.url.replace("127.0.0.1", "localhost"), message(), None, LONG)
         assert "certificate is not valid for 'localhost'" in (elsewhere.error or "")
         receiver.will(drip)
-        assert post(receiver.url, message(), None, SHORT).error == "no answer within 0.3 seconds"
+        assert send(receiver.url, message(), None, SHORT).error == "no answer within 0.3 seconds"
 
 
 def test_a_secret_is_read_from_its_file_and_never_shown(tmp_path: Path) -> None:
@@ -157,3 +160,83 @@ def test_a_secret_is_read_from_its_file_and_never_shown(tmp_path: Path) -> None:
         assert "hunter" not in caught.value.message
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         read_key(tmp_path / "none")
+
+
+def test_a_reason_in_the_status_line_cannot_write_on_a_terminal(receiver: Receiver) -> None:
+    receiver.will(lambda handler: void(handler.wfile.write(b"HTTP/1.1 500 \x1b[2Jgone" + b"!" * 9000 + b"\r\n\r\n")))
+    found = send(receiver.url, message(), None, LONG)
+    assert (found.error or "").startswith("it answers 500 [2Jgone!!!")
+    assert len(found.error or "") < SHOWN_LETTERS + 50
+
+
+def void(_value: object) -> None:
+    """For a lambda that shall give nothing."""
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("127.0.0.1", "this machine"),
+        ("::1", "this machine"),
+        ("::ffff:127.0.0.1", "this machine"),
+        ("10.1.2.3", "a private address"),
+        ("100.64.0.1", "a private address"),
+        ("fd12::1", "a private address"),
+        ("64:ff9b::192.168.0.1", "a private address"),
+        ("2002:c0a8:1::1", "a private address"),
+        ("0.1.2.3", "a private address"),
+        ("169.254.169.254", "an address of a cloud's metadata"),
+        ("::ffff:169.254.169.254", "an address of a cloud's metadata"),
+        ("fd00:ec2::254", "an address of a cloud's metadata"),
+        ("169.254.1.1", "a link-local address"),
+        ("fe80::1%lo", "a link-local address"),
+        ("0.0.0.0", "no address of one machine"),
+        ("224.0.0.1", "no address of one machine"),
+    ],
+)
+def test_a_name_that_stands_for_what_is_not_public_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch, address: str, reason: str
+) -> None:
+    names = Names(address)
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    found = post("https://hooks.example.org/x", message(), None, SHORT)
+    assert found.status is None
+    assert (found.error or "").startswith(f"nothing is sent to hooks.example.org at {address}, {reason}")
+    is_by_setting = reason in ("this machine", "a private address")
+    assert ("notify.allow_private" in (found.error or "")) is is_by_setting
+    if not is_by_setting:
+        assert send("https://hooks.example.org/x", message(), None, SHORT).error == found.error
+
+
+def test_a_name_that_is_none_is_a_try_that_failed() -> None:
+    assert "is no name of a host" in (post(f"https://{'x' * 80}.org/", message(), None, SHORT).error or "")
+
+
+def test_a_name_is_looked_up_once_a_try_and_what_was_looked_at_is_asked(
+    monkeypatch: pytest.MonkeyPatch, receiver: Receiver
+) -> None:
+    names = Names("169.254.169.254", "127.0.0.1")
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    url = receiver.url.replace("127.0.0.1", "hooks.example.org")
+    assert send(url, message(), None, LONG).is_delivered, "one of its addresses may be used"
+    assert names.asked == 1
+    assert receiver.got[0].headers["Host"] == f"hooks.example.org:{receiver.server_port}"
+    assert "nothing is sent" in (post(url, message(), None, LONG).error or "")
+    names.addresses = ("169.254.169.254",)
+    assert "metadata" in (send(url, message(), None, LONG).error or ""), "looked at again with each try"
+    assert len(receiver.got) == 1
+
+
+class Names:
+    """A name service that says the same of every name."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = addresses
+        self.asked = 0
+
+    def __call__(self, _host: str, port: int, **_wanted: Any) -> list[Any]:
+        self.asked += 1
+        return [
+            (socket.AF_INET6 if ":" in each else socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port))
+            for each in self.addresses
+        ]
