@@ -14,6 +14,7 @@ from pixmill.errors import PixmillError
 from pixmill.names import did_you_mean
 
 INTERRUPTED = 130  # as a shell reports SIGINT
+LONGEST_MESSAGE = 4000  # characters; it may repeat what was given
 _ROOT_OPTIONS = ("--config", "--home", "--debug", "--utc")
 
 
@@ -94,6 +95,7 @@ def _quiet_pipe() -> int:
 
 
 def _print(message: str, hint: str | None) -> None:
+    message = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
     colored = has_colors(sys.stderr)
     label = click.style("error:", fg="red", bold=True) if colored else "error:"
     click.echo(f"{label} {printable(message)}", err=True, color=True)

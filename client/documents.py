@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pixmill.specs import Spec
 
 MAX_BYTES = 1_000_000  # a spec has some hundred; whatever is larger is another file
+MAX_VALUES = 50_000  # of a document, those that an alias of YAML repeats counted each time
+LONGEST_REASON = 500  # characters of what a decoder says
+MAX_DEPTH = 32  # of lists and mappings in each other
 
 ARRAY_KEYS = ("array", "array_limit", "sweep")  # of documents that ask for many jobs
 
@@ -34,14 +37,27 @@ _CIRCUMSTANCES = ("key", "after", "after_policy", "hold", "begin")
 class _SpecLoader(yaml.SafeLoader):
     """YAML as its version 1.2 reads it: 1e-4 is a number, `no` a word, and a time stays as it was written."""
 
+    met = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Give up early: this reader needs ten seconds for a megabyte of commas."""
+        self.met += 1
+        if self.met > MAX_VALUES:
+            raise RecursionError
+        return super().compose_node(parent, index)
+
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  as the base class declares it
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuse a key that is there twice: one of them would be lost without a word."""
-        keys = [self.construct_object(key, deep=True) for key, _value in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
+        met = set()
+        for key_node, _value in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is no plain word", key_node.start_mark)
+            key = self.construct_object(key_node, deep=True)
+            if key in met:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is there twice", node.start_mark)
+            met.add(key)
         return super().construct_mapping(node, deep)
 
 
@@ -51,6 +67,12 @@ def _construct_int(_loader: _SpecLoader, node: yaml.ScalarNode) -> int:
 
 
 _SpecLoader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+# Tags for what JSON has no word for are not known: times, bytes, sets and pairs.
+_SpecLoader.yaml_constructors = {
+    tag: constructor
+    for tag, constructor in _SpecLoader.yaml_constructors.items()
+    if tag is None or tag.rpartition(":")[2] in ("null", "bool", "int", "float", "str", "seq", "map")
+}
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("int", r"[-+]?[0-9][0-9_]*", "-+0123456789"),
@@ -75,6 +97,9 @@ def text_documents(text: str, name: str = "the text", suffix: str = ".yaml") -> 
 
     Raises SpecError.
     """
+    limit = SpecError(
+        f"{name} holds more than {MAX_VALUES:,} values, or more than {MAX_DEPTH} lists and mappings in each other"
+    )
     try:
         if suffix == ".toml":
             found: list[Any] = [tomllib.loads(text)]
@@ -82,9 +107,29 @@ def text_documents(text: str, name: str = "the text", suffix: str = ".yaml") -> 
             found = [json.loads(text)]
         else:
             found = read_yaml_documents(text)
-    except (ValueError, yaml.YAMLError) as error:  # both decoders' errors are ValueErrors
-        raise SpecError(f"{name} cannot be read: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise limit from None
+    except (ValueError, LookupError, yaml.YAMLError) as error:  # both decoders' errors are ValueErrors
+        raise SpecError(f"{name} cannot be read: {' '.join(str(error).split())[:LONGEST_REASON]}") from None
+    if not _is_small(found):
+        raise limit
     return [_keys(document, number, name) for number, document in enumerate(found, start=1)]
+
+
+def _is_small(value: Any) -> bool:
+    """Whether a value is within the limits; of one that is not, no more is looked at than the limits allow.
+
+    An alias of YAML is the same object in many places: nine lines can stand for a thousand million values.
+    """
+    waiting, met = [(value, 0)], 0
+    while waiting:
+        found, depth = waiting.pop()
+        inner = list(found.values()) if isinstance(found, dict) else found if isinstance(found, list) else []
+        met += 1
+        if depth > MAX_DEPTH or met + len(waiting) + len(inner) > MAX_VALUES:
+            return False
+        waiting += [(each, depth + 1) for each in inner]
+    return True
 
 
 def read_gates(source: str) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class ModelCard:
             metadata = dict(values.pop("metadata"))
             metadata["class_names"] = tuple(metadata["class_names"])
             return cls(metadata=Metadata(**metadata), **values)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise CorruptCheckpoint(f"{CARD_FILE} is not the card of a model: {error!r}") from error
 
 

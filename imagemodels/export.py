@@ -1,10 +1,12 @@
 """Trained models as files: weights in safetensors, everything else in ``model.json``. No code is ever stored."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
+from torch import Tensor
 
 from imagemodels.card import CARD_FILE, WEIGHTS_FILE, Metadata, ModelCard, read_card
 from imagemodels.digest import weights_bytes
@@ -91,9 +93,18 @@ def _empty_network(card: ModelCard) -> Network:
         raise CorruptCheckpoint(f"{CARD_FILE} describes no network: {error}") from error
 
 
+def _require_kinds(network: Network, weights: Mapping[str, Tensor]) -> None:
+    """Raise CorruptCheckpoint for numbers of another kind than the network's own, which would be taken as they are."""
+    for name, own in network.state_dict().items():
+        if name in weights and weights[name].dtype != own.dtype:
+            raise CorruptCheckpoint(f"{WEIGHTS_FILE} holds {name} as {weights[name].dtype}, not {own.dtype}")
+
+
 def _filled(network: Network, content: bytes) -> Network:
     try:
-        network.load_state_dict(load(content), assign=True)
+        weights = load(content)
+        _require_kinds(network, weights)
+        network.load_state_dict(weights, assign=True)
     except (SafetensorError, RuntimeError) as error:
         raise CorruptCheckpoint(f"{WEIGHTS_FILE} does not fit {CARD_FILE}: {error}") from error
     return network

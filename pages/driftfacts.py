@@ -23,7 +23,7 @@ def read_drift(folders: Sequence[Path]) -> dict[str, Any]:
     try:
         values: dict[str, Any] = json.loads(found[-1].read_bytes())
         drift_fields(values)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptFile(f"{found[-1]} does not say how the data have changed: {error}") from error
     return values
 

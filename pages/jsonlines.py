@@ -26,7 +26,7 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         found = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptFile(f"{path}, line {number}: {error}") from error
     if not isinstance(found, dict):
         raise CorruptFile(f"{path}, line {number} is no JSON object")

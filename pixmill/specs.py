@@ -5,6 +5,7 @@ A spec says *what* to compute and is hashed; how it is queued (name, priority, d
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -354,6 +355,9 @@ Spec = (
     | PingSpec
 )
 
+MAX_DEPTH = 40  # of lists and mappings in each other, in what is asked for
+LONGEST_SHOWN = 200  # characters of a value that cannot be
+_HALF = re.compile(r"[\ud800-\udfff]")
 _UNION_TAGS = {"bool", "int", "float", "str"}  # pydantic appends the member of a union that it tried
 
 KINDS: dict[str, type[Spec]] = {
@@ -458,23 +462,30 @@ def spec_error(error: ValidationError, known: Iterable[str], where: str) -> Spec
         message = "input should be true, false, a finite number or a string"
     message = message[:1].lower() + message[1:]
     hint = f"give another value for '{dotted}'"
-    return SpecError(f"{where}: '{dotted}' is {problem.get('input')!r}: {message}", hint=hint)
+    found = repr(problem.get("input"))
+    shown = found if len(found) <= LONGEST_SHOWN else f"{found[:LONGEST_SHOWN]}…"
+    return SpecError(f"{where}: '{dotted}' is {shown}: {message}", hint=hint)
 
 
 def refuse_nul(values: object, where: str) -> None:
-    """Raise SpecError for a text that no database takes."""
-    # PostgreSQL stores no NUL, neither in text nor in JSON.
-    if any("\0" in text for text in _texts(values)):
-        raise SpecError(f"{where}: a text holds the character NUL", hint="remove it")
+    """Raise SpecError for a text that no database takes, and for more than any spec holds."""
+    for text in _texts(values, where):
+        # PostgreSQL stores no NUL, neither in text nor in JSON.
+        if "\0" in text:
+            raise SpecError(f"{where}: a text holds the character NUL", hint="remove it")
+        if _HALF.search(text):
+            raise SpecError(f"{where}: a text holds half a character, which is no UTF-8", hint="remove it")
 
 
-def _texts(values: object) -> Iterator[str]:
+def _texts(values: object, where: str, depth: int = 0) -> Iterator[str]:
+    if depth > MAX_DEPTH:
+        raise SpecError(f"{where}: more than {MAX_DEPTH} lists and mappings in each other")
     if isinstance(values, str):
         yield values
     elif isinstance(values, Mapping):
         for key, value in values.items():
-            yield from _texts(key)
-            yield from _texts(value)
+            yield from _texts(key, where, depth + 1)
+            yield from _texts(value, where, depth + 1)
     elif isinstance(values, list | tuple):
         for value in values:
-            yield from _texts(value)
+            yield from _texts(value, where, depth + 1)

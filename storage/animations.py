@@ -110,7 +110,7 @@ def read_animation_index(folder: Path) -> list[AnimationRecord]:
         if (values["format"], values["version"]) != (FORMAT, VERSION):
             raise CorruptFile(f"{path} is no {FORMAT} index of version {VERSION}")
         return [AnimationRecord(**entry) for entry in values["animations"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptFile(f"{path} is damaged: {error!r}") from error
 
 

@@ -111,7 +111,7 @@ def read_manifest(path: Path) -> FileSet:
         content = path.read_bytes()
     try:
         return FileSet.from_json(json.loads(content))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CorruptFile(f"{path} is no manifest of image files: {error}") from error
 
 

@@ -121,7 +121,7 @@ def read_dataset_index(output_folder: Path) -> DatasetIndex:
         text = path.read_bytes()
     try:
         return DatasetIndex.from_json(json.loads(text))
-    except (ValueError, TypeError, CorruptFile) as error:
+    except (ValueError, TypeError, RecursionError, CorruptFile) as error:
         raise CorruptFile(f"{path}: {error}") from error
 
 

@@ -131,7 +131,7 @@ def find_markers(folder: Path) -> list[ShardMarker]:
 def _object(text: bytes) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptFile(f"the marker is no JSON: {error}") from error
     if not isinstance(value, dict):
         raise CorruptFile("the marker is no JSON object")

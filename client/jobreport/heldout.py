@@ -16,7 +16,7 @@ def read_confusion(path: Path) -> Confusion:
             classes=[str(name) for name in document["classes"]],
             counts=[[int(count) for count in row] for row in document["confusion"]],
         )
-    except (OSError, ValueError, KeyError, TypeError, ReportError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ReportError) as error:
         raise CorruptFile(f"{path} is no table of held-out images: {error}", hint="train again") from error
 
 

@@ -22,7 +22,7 @@ def fidelity_table(path: Path) -> "FidelityTable":
         lines = lines_of(found)
         images = "held-out images" if found["held_out"] else "images of the training: none is held out"
         note = f"Means over {found['n']:,} {images}; damage: {found['damage']}."
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptFile(f"{path} holds no figures of restored images: {error!r}") from error
     return FidelityTable(lines=lines, note=note)
 

@@ -28,6 +28,6 @@ def step_tables(path: Path) -> dict[str, Any]:
             for key, (title, better) in MEASURES.items()
         ]
         note = f"On {found['sequences']:,} held-out sequences, after {found['given_frames']} given frames."
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptFile(f"{path} holds no figures of predicted frames: {error!r}") from error
     return {"steps": tables, "steps_note": note}

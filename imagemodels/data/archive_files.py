@@ -1,18 +1,27 @@
 """Image files in a zip archive, and what all kinds of archive share: names are sorted out, nothing is ever written."""
 
 import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from imagemodels.data.columns import TextColumn
 from imagemodels.data.decoding import MAX_FILE_BYTES
 from imagemodels.data.errors import BadImage, DatasetMissing
 from imagemodels.data.picture_files import PictureFiles, Progress, file_stamp, is_hidden, is_picture, not_empty
 
-DAMAGED_ZIP = (zipfile.BadZipFile, EOFError, OSError, zlib.error, lzma.LZMAError)
+DAMAGED_ZIP = (
+    zipfile.BadZipFile, EOFError, OSError, zlib.error, lzma.LZMAError, struct.error, ValueError, OverflowError,
+    LookupError, NotImplementedError,
+)  # fmt: skip
+MAX_LISTING_BYTES = 1_000_000_000  # of the list of members at the archive's end: some ten million
+PLAIN_BYTES = 64_000_000  # up to which a member may be packed however well
+MOST_PACKED = 200  # times that a larger one may be longer than what lies in the archive
+LISTING_FIELD = 5  # of what zipfile reads at the end of an archive
 OUTSIDE_NAME = "a name that leads out of the archive"
 
 
@@ -25,6 +34,7 @@ class ZipFiles(PictureFiles):
         if not self._archive.is_file():
             raise DatasetMissing(f"data set {self.place}: there is no such file")
         try:
+            _check_listing(self._archive)
             self._zip = zipfile.ZipFile(self._archive)
         except DAMAGED_ZIP as error:
             raise damaged(self.place, error) from error
@@ -35,6 +45,8 @@ class ZipFiles(PictureFiles):
         member = self._members[number]
         if member.file_size > MAX_FILE_BYTES:
             raise BadImage(f"too large: {member.file_size:,} bytes is more than {MAX_FILE_BYTES:,}")
+        if member.file_size > max(PLAIN_BYTES, MOST_PACKED * member.compress_size):
+            raise BadImage(f"too large: {member.compress_size:,} bytes that unpack to {member.file_size:,}")
         try:
             content = self._zip.read(member)  # no more than it promised: zipfile stops there
         except (*DAMAGED_ZIP, RuntimeError) as error:  # encrypted; NotImplementedError: of an unknown method
@@ -66,6 +78,14 @@ class ZipFiles(PictureFiles):
         self._members = [members[number] for number in order]
         self.paths = TextColumn(without_top([names[number] for number in order]))
         self.refused = tuple((path, OUTSIDE_NAME) for path in sorted(outside))
+
+
+def _check_listing(archive: Path) -> None:
+    """Raise BadZipFile where the list of members, all of which is read at once, is longer than any data set's."""
+    with archive.open("rb") as file:
+        end: Any = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+    if end and end[LISTING_FIELD] > MAX_LISTING_BYTES:
+        raise zipfile.BadZipFile(f"its list of members has {end[LISTING_FIELD]:,} bytes")
 
 
 def damaged(place: str, error: Exception) -> BadImage:

@@ -1,8 +1,8 @@
 """One image file or array to square uint8 pixels: the only place where data is decoded and resized."""
 
 import stat
-import struct
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import IO
@@ -18,6 +18,7 @@ MIN_IMAGE_SIZE = 8  # pixels
 MAX_IMAGE_SIZE = 256  # pixels
 MAX_PIXELS = 64_000_000  # width × height; a larger header is refused before a byte of it is decoded
 MAX_FILE_BYTES = 512_000_000
+LONGEST_REASON = 200  # characters of what a decoder says
 MAX_DATASET_BYTES = 4_000_000_000  # decoded pixels of a whole data set, which is kept in memory
 # The formats are named so that a file cannot choose a decoder that runs an outside program (EPS and its kin).
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
@@ -26,11 +27,6 @@ SUFFIXES = frozenset(
 )
 # Changes whenever the same file would give other pixels: it is part of every fingerprint.
 DECODE_RULE = "centre crop, lanczos down, bicubic up, alpha on white, exif upright, 1"
-DECODER_ERRORS = (
-    OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, OverflowError, LookupError, TypeError,
-    AttributeError,
-)  # fmt: skip  # what Pillow's decoders let through on damaged files
-
 PixelArray = npt.NDArray[np.uint8]
 
 
@@ -83,18 +79,32 @@ def open_image(file: IO[bytes]) -> Image.Image:
 
     Raises BadImage with a reason when it is of no known format, or larger than MAX_PIXELS.
     """
-    try:
-        image = Image.open(file, formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
-        raise BadImage(f"too large: more than {MAX_PIXELS:,} pixels") from bomb
-    except UnidentifiedImageError as unknown:
-        raise BadImage(f"not an image of a known format ({', '.join(FORMATS)})") from unknown
-    except DECODER_ERRORS as broken:
-        raise BadImage(f"unreadable header: {broken}") from broken
+    with _refused("unreadable header"):
+        try:
+            image = Image.open(file, formats=FORMATS)
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
+            raise BadImage(f"too large: more than {MAX_PIXELS:,} pixels") from bomb
+        except UnidentifiedImageError as unknown:
+            raise BadImage(f"not an image of a known format ({', '.join(FORMATS)})") from unknown
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise BadImage(f"too large: {width} × {height} is more than {MAX_PIXELS:,} pixels")
     return image
+
+
+@contextmanager
+def _refused(what: str) -> Iterator[None]:
+    """Whatever a decoder of Pillow raises over a file is a reason to refuse it; which errors those are it never says.
+
+    Memory that is short says nothing of the file.
+    """
+    try:
+        yield
+    except (BadImage, MemoryError):
+        raise
+    except Exception as broken:
+        told = " ".join(str(broken).split())[:LONGEST_REASON]
+        raise BadImage(f"{what}: {told or type(broken).__name__}") from broken
 
 
 def is_gray(image: Image.Image) -> bool:
@@ -108,22 +118,16 @@ def decode_bytes(content: bytes, image_size: int, channels: int) -> PixelArray:
     EXIF orientation is applied, transparency is laid on white, CMYK and palettes become RGB, 16-bit gray is scaled
     to 8 bits, and the first frame of an animation is taken. Raises BadImage with a reason.
     """
-    try:
-        with open_image(BytesIO(content)) as image:
-            upright = ImageOps.exif_transpose(image)
-            return square_pixels(_to_mode(upright, channels), image_size)
-    except DECODER_ERRORS as broken:
-        raise BadImage(f"damaged or truncated: {broken}") from broken
+    with _refused("damaged or truncated"), open_image(BytesIO(content)) as image:
+        upright = ImageOps.exif_transpose(image)
+        return square_pixels(_to_mode(upright, channels), image_size)
 
 
 def decode_whole(content: bytes, channels: int) -> PixelArray:
     """Decode one file's bytes to uint8 (H, W, channels) as `decode_bytes` does, at its own size.  Raises BadImage."""
-    try:
-        with open_image(BytesIO(content)) as image:
-            upright = ImageOps.exif_transpose(image)
-            return np.asarray(_to_mode(upright, channels)).reshape(upright.height, upright.width, channels)
-    except DECODER_ERRORS as broken:
-        raise BadImage(f"damaged or truncated: {broken}") from broken
+    with _refused("damaged or truncated"), open_image(BytesIO(content)) as image:
+        upright = ImageOps.exif_transpose(image)
+        return np.asarray(_to_mode(upright, channels)).reshape(upright.height, upright.width, channels)
 
 
 def _to_mode(image: Image.Image, channels: int) -> Image.Image:

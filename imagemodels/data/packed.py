@@ -44,7 +44,7 @@ PIXELS, LABELS, HELD_OUT, HEADER = "pixels.u8", "labels.npy", "held_out.npy", "p
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
-_BROKEN = (OSError, ValueError, KeyError, TypeError)  # what a damaged file of JSON may lead to
+_BROKEN = (OSError, ValueError, KeyError, TypeError, RecursionError)  # what a damaged file of JSON may lead to
 
 
 @dataclass(frozen=True)

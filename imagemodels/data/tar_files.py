@@ -39,6 +39,7 @@ from imagemodels.data.webdataset import (
 from imagemodels.errors import DataError
 
 UNLABELLED = -1
+MAX_SPARSE_BYTES = 64_000_000  # of a file whose zeros take no room in the archive
 
 
 class TarFiles(PictureFiles):
@@ -182,6 +183,8 @@ class _Members:
 
     def add(self, name: str, archive: int, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         """Note an image.  Raises BadImage when too much would have to be kept in memory."""
+        if member.issparse() and member.size > MAX_SPARSE_BYTES:
+            raise BadImage(f"data set tar:{tar.name!s}: {name} is a sparse file of {member.size:,} bytes")
         if not is_plain(tar) or member.issparse():  # the bytes of a sparse file do not lie in one piece
             self._keep(tar, member)
         self.names.append(name)

@@ -18,6 +18,8 @@ Label = int | str
 JSON_KEYS = ("cls", "label", "class", "class_name")  # the first of them that a sample's JSON has is its label
 LABEL_ENDINGS = ("cls", "json")
 MAX_LABEL_BYTES = 1_000_000
+MAX_TABLE_ROWS = 10_000_000  # of one shard; pixmill's have a million at most
+MAX_TABLE_BYTES = 4_000_000_000
 LONGEST_NAME = 100  # characters of a class
 NO_LABEL = "no label: no .cls beside it holds a class, and no .json names one"
 
@@ -71,7 +73,7 @@ def _label_of_name(text: str) -> Label | None:
 def _label_of_json(content: bytes) -> Label | None:
     try:
         values = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # a description of another kind: the image counts as one without label
     found = next((values[name] for name in JSON_KEYS if name in values), None) if isinstance(values, dict) else None
     if isinstance(found, int) and not isinstance(found, bool) and 0 <= found < 10**9:
@@ -101,14 +103,32 @@ def read_table(archive: Path) -> ShardTable | None:
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
-            if not {"key", "label"} <= set(schema.names):
+            if not _has_labels(schema):
                 return None
+            _require_small(file.metadata)
             columns = file.read(columns=["key", "label"], use_threads=False).to_pydict()
         names = json.loads((schema.metadata or {}).get(b"pixmill.class_names", b"[]"))
-    except (pa.ArrowException, OSError, ValueError) as error:
+        if not isinstance(names, list):
+            raise ValueError("its classes are no list")
+    except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
         raise BadImage(f"{path}: the table of the shard cannot be read: {error}") from error
     labels = {key: label for key, label in zip(columns["key"], columns["label"], strict=True) if label is not None}
     return ShardTable(labels, tuple(map(str, names)))
+
+
+def _has_labels(schema: Any) -> bool:
+    import pyarrow as pa
+
+    if any(schema.names.count(name) != 1 for name in ("key", "label")):
+        return False
+    return bool(pa.types.is_string(schema.field("key").type) and pa.types.is_integer(schema.field("label").type))
+
+
+def _require_small(metadata: Any) -> None:
+    """Raise ValueError for a table that would take more memory than that of any shard, as far as it says so itself."""
+    unpacked = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    if metadata.num_rows > MAX_TABLE_ROWS or unpacked > MAX_TABLE_BYTES:
+        raise ValueError(f"it has {metadata.num_rows:,} rows and unpacks to {unpacked:,} bytes")
 
 
 def name_classes(labels: Iterable[Label], class_names: tuple[str, ...]) -> dict[Label, str]:
@@ -130,7 +150,7 @@ def promised_images(folder: Path) -> int | None:
     path = folder / "dataset.json"
     try:
         index: Any = json.loads(path.read_bytes()) if path.is_file() else None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadImage(f"{path}: the index of the data set cannot be read: {error}") from error
     if not isinstance(index, dict) or index.get("format") != "pixmill-dataset":
         return None

@@ -3,6 +3,8 @@
 Shapes: N images, H pixels a side, C channels, T the side of a thumbnail.
 """
 
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, Self
@@ -88,7 +90,10 @@ class DataTraces:
                 images = SeenImages(arrays["keys"].astype(np.uint64))
                 thumbnails, features = (_spread(arrays, name) for name in ("thumbnails", "features"))
                 return cls(size, channels, images, thumbnails, features, net=arrays["net"].tobytes().decode())
-        except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, BadZipFile) as error:
+        except (
+            OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, BadZipFile, OverflowError, MemoryError,
+            SyntaxError, RecursionError, NotImplementedError, RuntimeError, zlib.error, struct.error,
+        ) as error:  # fmt: skip  # what NumPy and the zip reader let through on damaged archives
             raise CorruptCheckpoint(f"what was kept of the data cannot be read: {error}") from error
 
 

@@ -78,7 +78,7 @@ def find_features(cache_dir: Path, identity: Mapping[str, object]) -> FeatureRec
             scale=document["scale"],
             weights=weights,
         )
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as broken:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as broken:
         raise CorruptCheckpoint(f"feature net {path}: {broken}; delete {path} to have it made again") from broken
 
 

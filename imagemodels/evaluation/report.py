@@ -159,7 +159,7 @@ class EvaluationReport:
             if document["version"] != REPORT_VERSION:
                 raise DataError(f"evaluation report of version {document['version']}; this reads {REPORT_VERSION}")
             return cls(**{**document, **_parts(document)})
-        except (ValueError, KeyError, TypeError) as broken:
+        except (ValueError, KeyError, TypeError, RecursionError) as broken:
             raise DataError(f"not an evaluation report: {broken}") from broken
 
 

@@ -93,7 +93,7 @@ class TrainConfig:
         """Return what ``to_json`` wrote; raises ConfigError when it is no such text."""
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"a training configuration is JSON: {error}") from error
         if not isinstance(values, dict):
             raise ConfigError(f"a training configuration is a JSON object, got {type(values).__name__}")

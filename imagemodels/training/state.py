@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any
+from zipfile import ZipFile
 
 import torch
 from torch import Tensor
@@ -157,7 +158,9 @@ def begin(run: "Run", file: IO[bytes]) -> None:
 
 def _stored(file: IO[bytes], device: torch.device) -> dict[str, Any]:
     try:
+        _require_plain(file)
         stored = torch.load(file, map_location=device, weights_only=True)
+        _require_own_memory(stored)
     except Exception as error:  # the unpickler, the zip reader and torch each have errors of their own
         if is_out_of_memory(error):  # the file may be as good as ever
             raise
@@ -165,6 +168,30 @@ def _stored(file: IO[bytes], device: torch.device) -> dict[str, Any]:
     if not isinstance(stored, dict) or stored.get("format_version") not in READABLE_VERSIONS:
         raise CorruptCheckpoint(f"the file is not a training state of format {FORMAT_VERSION}")
     return stored
+
+
+def _require_plain(file: IO[bytes]) -> None:
+    """Raise ValueError for an archive of which torch would unpack more than lies in it; its own are not packed."""
+    with ZipFile(file) as archive:
+        packed = [member for member in archive.infolist() if member.file_size > member.compress_size]
+    if packed:
+        raise ValueError(f"{packed[0].filename} is packed")
+    file.seek(0)
+
+
+def _require_own_memory(value: Any) -> None:
+    """Raise ValueError for a tensor that is more than what was read for it: a few bytes can be a view of terabytes."""
+    if isinstance(value, Tensor):
+        if value.layout != torch.strided or value.is_quantized:
+            raise ValueError(f"it holds a tensor of layout {value.layout}")
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise ValueError(f"it holds a tensor {tuple(value.shape)} that is larger than its bytes")
+    elif isinstance(value, Mapping):
+        for entry in value.values():
+            _require_own_memory(entry)
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            _require_own_memory(entry)
 
 
 def _require_same_run(run: "Run", stored: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from client.documents import (
     read_documents,
     read_yaml_documents,
     spec_document,
+    text_documents,
     yaml_text,
 )
 from pixmill.errors import SpecError, UserError
@@ -153,3 +154,58 @@ def test_what_is_no_time_span_is_refused(text: str) -> None:
 def test_a_begin_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="has no time zone"):
         parse_begin("2026-11-21T02:00:00")
+
+
+NINE = "[" + ",".join(["*a"] * 9) + "]"
+BOMBS = {
+    "aliases of aliases": "x: &a 1\n" + "".join(f"{k}: &a {NINE}\n" for k in "bcdefghij"),
+    "an alias of itself": "a: &a [*a]\n",
+    "lists in lists": "a: " + "[" * 3000,
+    "mappings in mappings": "{a: " * 3000,
+    "too many values": "a: [" + "1," * 2_000 + "1]",
+}
+
+
+@pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS.keys())
+@pytest.mark.parametrize("suffix", [".yaml", ".json", ".toml"])
+def test_a_small_text_that_stands_for_much_is_refused(text: str, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("client.documents.MAX_VALUES", 1000)
+    with pytest.raises(SpecError) as caught:
+        text_documents(text, "the spec", suffix)
+    assert len(caught.value.message) < 600
+
+
+def test_json_may_not_be_deep_or_long_either() -> None:
+    for text in ("[" * 100_000, '{"a":' * 40 + "1" + "}" * 40, '{"a": [' + "1," * 60_000 + "1]}"):
+        with pytest.raises(SpecError, match="holds more than 50,000 values, or more than 32 lists"):
+            text_documents(text, "the spec", ".json")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: !!python/object/apply:os.system [id]",
+        "a: !!binary aGVsbG8=",
+        "a: !!timestamp 2026-11-22",
+        "a: !!timestamp never",
+        "a: !!bool perhaps",
+        "a: !!set {x, y}",
+        "? [1, 2]\n: 3",
+        "a: " + "9" * 5000,
+    ],
+)
+def test_what_json_has_no_word_for_is_no_value(text: str) -> None:
+    with pytest.raises(SpecError, match="the spec cannot be read"):
+        text_documents(text, "the spec")
+
+
+def test_half_a_character_is_refused_and_a_long_value_is_told_in_part() -> None:
+    with pytest.raises(SpecError, match="half a character"):
+        parse_document({"kind": "train", "model": "vae", "dataset": "\ud800"})
+    with pytest.raises(SpecError) as caught:
+        parse_document({"kind": "train", "model": "vae", "dataset": "digits", "seed": "x" * 100_000})
+    assert len(caught.value.message) < 500
+    deep: list[Any] = []
+    deep.append(deep)
+    with pytest.raises(SpecError, match="lists and mappings in each other"):
+        parse_document({"kind": "train", "model": "vae", "dataset": deep})

@@ -3,13 +3,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from imagemodels.card import Metadata, ModelCard, read_card
 from imagemodels.classifier import Classifier
 from imagemodels.errors import CorruptCheckpoint
 from imagemodels.export import load_model, save_model
-from imagemodels.identity import sha256_hex
+from imagemodels.identity import identity, sha256_hex
 from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.networks.encoder import ConvEncoder
 from imagemodels.networks.specs import ConvDecoderSpec, ConvEncoderSpec
@@ -85,6 +86,18 @@ def test_altered_weights_are_refused(tmp_path: Path) -> None:
     content[-1] ^= 1
     (tmp_path / "weights.safetensors").write_bytes(content)
     with pytest.raises(CorruptCheckpoint, match="was altered"):
+        load_model(tmp_path, RUNTIME)
+
+
+def test_weights_of_another_kind_are_refused_and_not_taken_as_they_are(tmp_path: Path) -> None:
+    save_model(tmp_path, new_generator(), METADATA)
+    weights = safetensors.torch.load_file(tmp_path / "weights.safetensors")
+    content = safetensors.torch.save({name: value.double() for name, value in weights.items()})
+    (tmp_path / "weights.safetensors").write_bytes(content)
+    card = read_card(tmp_path)
+    sha256 = sha256_hex(content)
+    rewritten_card(tmp_path, weights_sha256=sha256, digest=identity(card.architecture, dict(card.spec), sha256))
+    with pytest.raises(CorruptCheckpoint, match=r"as torch.float64, not torch.float32"):
         load_model(tmp_path, RUNTIME)
 
 

@@ -1,6 +1,7 @@
 """Training that begins with the weights of another run."""
 
 import io
+import zipfile
 from dataclasses import replace
 from functools import cache
 from itertools import islice
@@ -110,6 +111,41 @@ def test_networks_of_another_make_are_refused_in_one_line() -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(CorruptCheckpoint, match="cannot be read"):
         begun(child("vae"), b"no state")
+
+
+def test_a_state_of_a_few_bytes_cannot_stand_for_terabytes() -> None:
+    stored = torch.load(io.BytesIO(parent("vae")), weights_only=True)
+    name = next(key for key, value in stored["averaged"].items() if value.ndim)
+    for tensor in (torch.ones(1).expand(10**12), torch.ones(1, 1).to_sparse(), torch.ones(4)[1:].expand(10**6, 3)):
+        with pytest.raises(CorruptCheckpoint, match="it holds a tensor"):
+            begun(child("vae"), saved({**stored, "averaged": {**stored["averaged"], name: tensor}}))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(parent("vae"))) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+        for member in old.namelist():
+            new.writestr(member, old.read(member))
+    with pytest.raises(CorruptCheckpoint, match="is packed"):
+        begun(child("vae"), packed.getvalue())
+
+
+def test_a_state_is_never_run() -> None:
+    with pytest.raises(CorruptCheckpoint, match="cannot be read"):
+        begun(child("vae"), saved({"format_version": 3, "config": Evil()}))
+    assert not Evil.was_run
+
+
+class Evil:
+    """What an unpickler without limits would run."""
+
+    was_run = False
+
+    def __reduce__(self) -> Any:
+        return (setattr, (Evil, "was_run", True))
+
+
+def saved(state: dict[str, Any]) -> bytes:
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.getvalue()
 
 
 def test_a_forest_begins_with_no_other_model() -> None:
