@@ -24,7 +24,7 @@ PATIENT := nice -n 19
 UNTIMED := $(addprefix tests/faults/,test_broken.py test_checker.py test_matrix_files.py)
 
 # From npm, for the tests in a browser alone; nothing of them is part of pixmill.
-BROWSER_PACKAGES := playwright-core@1.65.1 axe-core@4.14.1
+BROWSER_PACKAGES := playwright-core@1.65.1 axe-core@4.14.1 html-validate@9.7.1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -58,14 +58,14 @@ def needs_of(session: Session, versions: Sequence[ModelVersion]) -> dict[int, li
         ]
         for version in versions
     }
-    called = {name: version.id for version in versions for name in _names(version)}
+    called = {name: version.id for version in versions for name in names_of(version)}
     for named, need in (*_jobs(session, versions), *_pipelines(session), *_schedules(session)):
         for version_id in {called[text] for text in texts(named) if text in called}:
             needs[version_id].append(need)
     return needs
 
 
-def _names(version: ModelVersion) -> tuple[str, str]:
+def names_of(version: ModelVersion) -> tuple[str, str]:
     """How a spec names a version: by its number, or by the job that trained it."""
     return version.reference, f"job:{version.job_id}"
 
@@ -77,7 +77,7 @@ def _jobs(session: Session, versions: Sequence[ModelVersion]) -> Iterator[tuple[
     is_active = Job.state.in_(ACTIVE)
     statement = (
         select(Job.id, Job.kind, Job.state, Job.spec)
-        .where(or_(is_active, and_(Job.kind.in_(NEEDS_MODEL), or_(is_whole, has_shards))), _may_name(versions))
+        .where(or_(is_active, and_(Job.kind.in_(NEEDS_MODEL), or_(is_whole, has_shards))), may_name(versions))
         .order_by(is_active.desc(), Job.id)
     )
     for job_id, kind, state, spec in session.execute(statement):
@@ -93,7 +93,7 @@ def _ended(state: State) -> str:
     return "was cancelled" if state is State.CANCELLED else "failed"
 
 
-def _may_name(versions: Sequence[ModelVersion]) -> ColumnElement[bool]:
+def may_name(versions: Sequence[ModelVersion]) -> ColumnElement[bool]:
     """Whether a job's spec may name one of these: what the database can tell without taking it apart."""
     spec = cast(Job.spec, Text)
     starts = {f'"{version.model.name}@' for version in versions} | {'"job:'}

@@ -7,7 +7,7 @@ from pixmill.gates.measures import DEFAULT_PRIMARY, MEASURES
 from pixmill.pipelines import GATE
 from pixmill.runfacts import LineFacts, Measured, RunFacts
 from reports.data import Series
-from reports.levels import Level
+from reports.levels import Level, gate_levels
 from reports.night import LinePart
 
 MOST_NETS = 6  # of which a chart has a line for each
@@ -58,9 +58,7 @@ def _series(points: list[Measured]) -> list[Series]:
 def _levels(judged: Mapping[str, Any], measure: str, better: str) -> Iterator[Level]:
     """What the gate holds the measure against: its own limit, and how much worse than the champion it may be."""
     limits = (judged.get("spec", {}).get("gates") or {}).get(measure) or {}
-    for rule in ("max", "min"):
-        if limits.get(rule) is not None:
-            yield Level(name=f"gate: {rule}", value=limits[rule])
+    yield from gate_levels(limits)
     champion = (judged.get("primary") or {}).get("champion")
     if champion and limits.get("worse_by") is not None:
         sign = 1 if better == "lower" else -1

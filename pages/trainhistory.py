@@ -53,6 +53,12 @@ def read_history(folders: Sequence[Path], metric_name: str | None) -> TrainHisto
     )
 
 
+def last_grid(folders: Sequence[Path]) -> Path | None:
+    """The last of the grids of such attempts."""
+    grids = _joined([sorted(folder.glob(SAMPLES)) for folder in folders], _grid_images)
+    return grids[-1] if grids else None
+
+
 def _collapses(entries: Iterable[dict[str, Any]]) -> list[str]:
     """One sentence for each; an attempt that repeats what an earlier one did notes the same once more."""
     return list(dict.fromkeys(_collapse(entry) for entry in entries))

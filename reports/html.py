@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from reports import bars, numbers, summary
 from reports.data import Confusion, Grid, ImageSource, JobReport
@@ -16,11 +15,8 @@ from reports.panels import line_panels
 MAX_FRAMES = 12  # sample grids over time
 SMALL_FRAME = 166  # CSS pixels, six in a row
 LARGE_FRAME = 256  # CSS pixels, four in a row
-MAX_ROWS = 500  # of attempts, events and manifest rows
 MAX_CONFUSION_CLASSES = 50
 MAX_SPEC_CHARACTERS = 100_000
-
-Row = TypeVar("Row")
 
 
 def render(report: JobReport, *, max_bytes: int = MAX_BYTES) -> str:
@@ -56,8 +52,6 @@ def _context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
         "compress": _compress_context(report, budget),
         "pictures": [(item.caption, budget.embed(item.image)) for item in report.pictures],
         "spec": _spec_text(report.spec),
-        "max_rows": MAX_ROWS,
-        "first": _first,
     }
 
 
@@ -196,10 +190,6 @@ def _spec_text(spec: Mapping[str, object]) -> str:
     if len(text) <= MAX_SPEC_CHARACTERS:
         return text
     return f"{text[:MAX_SPEC_CHARACTERS]}\n… {len(text) - MAX_SPEC_CHARACTERS:,} more characters"
-
-
-def _first(rows: Sequence[Row]) -> Sequence[Row]:
-    return rows[:MAX_ROWS]
 
 
 def _grid_image(grid: Grid) -> ImageSource:

@@ -1,9 +1,10 @@
 """What all pages share: templates, filters, text without surprises, and files that are whole."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,6 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pixmill import __version__
 from reports import bars, numbers
 from reports.images import LeftOut
+
+MAX_ROWS = 500  # of a table
+
+Row = TypeVar("Row")
 
 # Control characters are no part of HTML, and the bidirectional overrides can make a text read as another.
 _UNPRINTABLE = dict.fromkeys(
@@ -63,6 +68,10 @@ def _environment() -> Environment:
         utc_iso=numbers.utc_iso,
         cell=numbers.cell_text,
     )
-    environment.globals.update(strip=bars.metric_strip, strip_mark=bars.strip_mark)
+    environment.globals.update(strip=bars.metric_strip, strip_mark=bars.strip_mark, first=_first, max_rows=MAX_ROWS)
     environment.tests["left_out"] = lambda picture: isinstance(picture, LeftOut)
     return environment
+
+
+def _first(rows: Sequence[Row]) -> Sequence[Row]:
+    return rows[:MAX_ROWS]

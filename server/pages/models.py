@@ -13,7 +13,7 @@ from client.values import value_text
 from client.wording import age, count
 from reports.charts import line_chart
 from reports.data import Better, Series
-from reports.levels import Level
+from reports.levels import gate_levels, gate_words
 from reports.numbers import number_text
 from server.cells import Cell, columns, job_link, model_link, rows
 from server.pages.common import facts
@@ -151,27 +151,14 @@ def metric_chart(
     """One metric over versions, beside the lines that the gates of `limits` draw."""
     at = sorted(values)
     series = [Series(name=name, images_seen=at, values=[values[version] for version in at], better=better)]
-    gate = limits.get(name.partition("@")[0]) or {}
-    bounds = (("max", "gate: at most"), ("min", "gate: at least"))
-    levels = [Level(name=words, value=float(gate[bound])) for bound, words in bounds if gate.get(bound) is not None]
+    gate = limits.get(name.partition("@")[0])
+    levels = gate_levels(gate)
     chart = line_chart(f"metric-{place}", series, title=name, levels=levels, along="version", whole=True)
     return {
         "title": name,
         "chart": chart,
-        "note": _gate_note(gate),
+        "note": gate_words(gate),
     }
-
-
-def _gate_note(gate: Mapping[str, Any]) -> str:
-    """What the last gate asks of this measure."""
-    words = [f"at most {gate['max']:g}"] if gate.get("max") is not None else []
-    words += [f"at least {gate['min']:g}"] if gate.get("min") is not None else []
-    words += (
-        [f"worse than the champion by no more than {gate['worse_by']:g}"] if gate.get("worse_by") is not None else []
-    )
-    if gate.get("worse_by_share") is not None:
-        words.append(f"worse than the champion by no more than {gate['worse_by_share']:.0%}")
-    return f"The last gate asks: {'; '.join(words)}." if words else "No gate asks for it."
 
 
 routes = [Route("/models", models), Route("/models/{name}", model)]

@@ -43,7 +43,7 @@ def test_a_good_night_on_one_page(tmp_path: Path) -> None:
         "kid regression passed kid 0.012 against 0.015 … passed",
         "coverage min failed",
         "Challenger digits@7 Champion digits@6",
-        "gate: max 0.0500",
+        "gate: at most 0.0500",
         "gate: worst beside the champion 0.0200",
         "champion digits@6 0.0200",
         "exchanged 60 added, 10 removed",

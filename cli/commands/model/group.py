@@ -14,6 +14,7 @@ LOOK = {
     "compare": LazyCommand(f"{_HERE}.compare:command", "what was measured of two versions, side by side"),
     "history": LazyCommand(f"{_HERE}.history:command", "which version was champion when, who moved it, and why"),
     "card": LazyCommand(f"{_HERE}.card:command", "one version as a document for others"),
+    "report": LazyCommand(f"{_HERE}.report:command", "all versions on one HTML page: measures, verdicts, pictures"),
     "presets": LazyCommand(f"{_HERE}.presets:command", "what can be trained"),
 }
 ACT = {
