@@ -192,6 +192,12 @@ def latest_scheduler(session: Session) -> Scheduler | None:
     return session.scalars(select(Scheduler).order_by(Scheduler.seen_at.desc()).limit(1)).one_or_none()
 
 
+def scheduler_on(session: Session, host: str) -> Scheduler | None:
+    """The scheduler of this host that was seen last, of those that have not ended in order."""
+    here = (Scheduler.host == host, Scheduler.stopped_at.is_(None))
+    return session.scalars(select(Scheduler).where(*here).order_by(Scheduler.seen_at.desc()).limit(1)).one_or_none()
+
+
 def database_time(session: Session) -> datetime:
     """What the database's clock says."""
     return session.scalars(select(now())).one()

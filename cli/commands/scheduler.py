@@ -1,13 +1,17 @@
 """`pixmill scheduler`: the process that decides what runs when."""
 
+import socket
+
 import click
 
 from cli.context import Workspace, pass_workspace
 from cli.lazy import NamedGroup
-from cli.params import examples
+from cli.output import say
+from cli.params import SPAN, examples
+from client.wording import age
 
 
-@click.group("scheduler", cls=NamedGroup, epilog=examples("pixmill scheduler run"))
+@click.group("scheduler", cls=NamedGroup, epilog=examples("pixmill scheduler run", "pixmill scheduler check"))
 def command() -> None:
     """The process that decides what runs when."""
 
@@ -24,3 +28,25 @@ def run(workspace: Workspace) -> None:
 
     log_to_stderr()
     run_scheduler(workspace.settings)
+
+
+@command.command("check", epilog=examples("pixmill scheduler check", "pixmill scheduler check --max-age 30s"))
+@click.option("--max-age", type=SPAN, default="60", show_default=True, help="Longest time since a tick.")
+@click.pass_context
+def check(ctx: click.Context, max_age: float) -> None:
+    """Check that the scheduler of this host ticks: rc 0 if it does, 1 if it does not or none is there.
+
+    Made for health checks of containers and services, as `pixmill worker check` is. A broker that is away is no fault
+    of the scheduler's, and does not count; `pixmill status` tells it.
+    """
+    from db.workers import database_time, scheduler_on
+
+    host = socket.gethostname()
+    with ctx.ensure_object(Workspace).database.read() as session:
+        scheduler, at = scheduler_on(session, host), database_time(session)
+    if scheduler is None:
+        say(f"no scheduler runs on {host}")
+        ctx.exit(1)
+    if (at - scheduler.seen_at).total_seconds() > max_age:
+        say(f"the scheduler of {host}, process {scheduler.pid}, last ticked {age(scheduler.seen_at, at)} ago")
+        ctx.exit(1)

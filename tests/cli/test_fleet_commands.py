@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from db.schema import HEAD
-from db.tables import DeviceKind, Worker
+from db.tables import DeviceKind, Scheduler, Worker
 from db.workers import stop_worker
 from tests.cli.running import Runner, in_subprocess
 from tests.cli.world import World
@@ -342,3 +342,22 @@ def test_the_schema_is_shown_and_upgraded(run: Runner, tmp_path: Path) -> None:
 @pytest.mark.parametrize("args", [("queue", "pause"), ("output", "verify"), ("completion", "tcsh")])
 def test_incomplete_requests_are_usage_errors(args: tuple[str, ...], run: Runner) -> None:
     assert run(*args).code == 2
+
+
+def test_the_health_check_of_a_scheduler_is_green_while_that_of_this_host_ticks(run: Runner, world: World) -> None:
+    found = run("scheduler", "check")
+    assert (found.code, found.err) == (1, f"no scheduler runs on {socket.gethostname()}\n")
+    world.scheduler()
+    found = run("scheduler", "check")
+    assert (found.code, found.out, found.err) == (0, "", "")
+
+    minute_ago = datetime.now(UTC) - timedelta(seconds=60)
+    world.database.transact(lambda session: session.execute(update(Scheduler).values(seen_at=minute_ago)))
+    found = run("scheduler", "check", "--max-age", "30s")
+    assert (found.code, found.err) == (
+        1, f"the scheduler of {socket.gethostname()}, process 4712, last ticked 1m ago\n"
+    )  # fmt: skip
+    assert run("scheduler", "check", "--max-age", "5m").code == 0
+
+    world.database.transact(lambda session: session.execute(update(Scheduler).values(host="elsewhere")))
+    assert run("scheduler", "check", "--max-age", "5m").code == 1

@@ -1,7 +1,6 @@
 """What a device process finds out about its device, and about itself."""
 
 import hashlib
-import os
 import platform
 from collections import Counter
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 
 from pixmill.errors import UserError
+from worker.allotment import memory_bytes
 from worker.device.slots import parse_slot
 
 REPOSITORY = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ def device_facts(name: str) -> dict[str, Any]:
     """Kind, model and memory of the pinned devices.  Raises UserError when one is not there."""
     kind, numbers = parse_slot(name)
     if kind == "cpu":
-        return {"device": name, "kind": kind, "model": _cpu_model(), "memory_bytes": _memory_bytes()}
+        return {"device": name, "kind": kind, "model": _cpu_model(), "memory_bytes": memory_bytes()}
     if not torch.cuda.is_available():
         raise UserError(
             f"device {name} was asked for, but torch finds no CUDA device here",
@@ -62,7 +62,3 @@ def _cpu_model() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
-
-
-def _memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -8,6 +8,7 @@ from typing import Any, Self
 from pixmill.errors import Unavailable
 from pixmill.interpreter import python_command, with_our_code
 from pixmill.settings import Settings
+from worker.allotment import cores
 from worker.device.slots import parse_slot, slot_name
 
 AUTO = "auto"
@@ -61,7 +62,7 @@ class DeviceProbe:
 
 def threads_of(settings: Settings) -> int:
     """How many CPU threads a device process may use."""
-    return settings.worker.threads or len(os.sched_getaffinity(0))
+    return settings.worker.threads or cores()
 
 
 def encoders_of(settings: Settings, device: str) -> int:
@@ -69,7 +70,7 @@ def encoders_of(settings: Settings, device: str) -> int:
     if settings.worker.encoders is not None:
         return settings.worker.encoders
     kind, _ = parse_slot(device)
-    return 0 if kind == "cpu" else min(MOST_ENCODERS, max(1, len(os.sched_getaffinity(0)) - 1))
+    return 0 if kind == "cpu" else min(MOST_ENCODERS, max(1, cores() - 1))
 
 
 def choose_device(name: str) -> str:

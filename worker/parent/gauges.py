@@ -1,6 +1,7 @@
 """How busy a worker's devices are, and how much of their memory is taken, by whoever it is: the host's own figures.
 
-Of NVIDIA devices the driver's library (NVML) tells it, which needs no CUDA context and no torch.
+A worker whose memory is limited tells of that. Of NVIDIA devices the driver's library (NVML) tells it, which needs no
+CUDA context and no torch.
 """
 
 import logging
@@ -10,6 +11,7 @@ from statistics import fmean
 import psutil
 
 from db.workers import Reading
+from worker.allotment import memory_used_bytes
 from worker.device.pinning import visible_devices
 from worker.device.slots import parse_slot
 
@@ -32,8 +34,11 @@ def gauge_of(device: str) -> Gauge | None:
 
 
 def _read_cpu() -> Reading:
-    memory = psutil.virtual_memory()
-    return Reading(psutil.cpu_percent() / 100, memory.total - memory.available)
+    taken = memory_used_bytes()
+    if taken is None:
+        memory = psutil.virtual_memory()
+        taken = memory.total - memory.available
+    return Reading(psutil.cpu_percent() / 100, taken)
 
 
 def _nvidia_gauge(names: Sequence[str]) -> Gauge:
