@@ -28,6 +28,12 @@ WRITE = "pixmill_write"
 MIGRATE = "pixmill_migrate"
 # PostgreSQL took neither side's change and asks the client to run the transaction again.
 _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})
+_NOT_ALLOWED = "42501"
+_TLS_WORDS = ("SSL", "certificate")  # of libpq, which tells no numbers
+RIGHTS_HINT = "the schema is the owner's: database.app_role and `pixmill db upgrade` in his name, see docs/hosts.md"
+TLS_HINT = (
+    "sslrootcert in database.url names the authority's file, and the host is named as it certifies: docs/hosts.md"
+)
 _ATTEMPTS = 10
 READ_ONLY_MILLISECONDS = 10_000  # of one statement, for those who only look
 KEEPALIVE_SECONDS = 10  # a peer that vanished without a word is noticed after three of these
@@ -113,14 +119,25 @@ class Database:
             # sqlite3 says no more than DatabaseError of a file that is no database, or a broken one.
             if error.connection_invalidated or type(error.orig) is sqlite3.DatabaseError:
                 raise self._unreachable(error) from error
+            if getattr(error.orig, "sqlstate", None) == _NOT_ALLOWED:
+                raise PermissionDenied(
+                    f"database {self.label} does not allow this role to do that: {_first_line(error)}", hint=RIGHTS_HINT
+                ) from error
             raise
 
     def _unreachable(self, error: DBAPIError) -> DatabaseUnreachable:
-        reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+        reason = _first_line(error)
         hint = "check that the server runs and that database.url is right: pixmill config show --sources"
+        if not self.is_sqlite and any(word in reason for word in _TLS_WORDS):
+            return DatabaseUnreachable(f"no TLS with database {self.label}: {reason}", hint=TLS_HINT)
         if self.is_sqlite:
             hint = "it may be held by another process for long, broken or no database, or its disk full: pixmill status"
         return DatabaseUnreachable(f"database {self.label} does not answer: {reason}", hint=hint)
+
+
+def _first_line(error: DBAPIError) -> str:
+    text = str(error.orig).strip()
+    return text.splitlines()[0] if text else type(error.orig).__name__
 
 
 def insert_absent(session: Session, table: type[DeclarativeBase], values: Mapping[str, Any]) -> bool:
@@ -141,13 +158,17 @@ def open_database(settings: Settings, *, read_only: bool = False) -> Database:
     if url.get_backend_name() == "sqlite":
         return Database(_sqlite_engine(url, settings, read_only=read_only), f"{url.database}")
     if url.get_backend_name() == "postgresql":
-        return Database(
-            _postgresql_engine(url, settings, read_only=read_only), url.render_as_string(hide_password=True)
-        )
+        return Database(_postgresql_engine(url, settings, read_only=read_only), _label(url))
     raise ConfigError(
         f"database.url names {url.get_backend_name()!r}; pixmill knows sqlite and postgresql",
         hint="postgresql+psycopg://user@host/name, or leave it out for SQLite in the home",
     )
+
+
+def _label(url: URL) -> str:
+    """The URL without what a message about it need not say: the password, and which files TLS takes."""
+    files = [name for name in url.query if name.startswith("ssl")]
+    return url.difference_update_query(files).render_as_string(hide_password=True)
 
 
 def _parse_url(text: str) -> URL:

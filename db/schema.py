@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, inspect, text
 
 from db.engine import Database
+from db.roles import grant_rows
 from pixmill.errors import SchemaMismatch
 
 if TYPE_CHECKING:
@@ -71,11 +72,13 @@ def prepare_schema(database: Database) -> None:
     require_current_schema(database)
 
 
-def upgrade_schema(database: Database) -> tuple[SchemaState, Path | None]:
+def upgrade_schema(database: Database, *, app_role: str | None = None) -> tuple[SchemaState, Path | None]:
     """Bring the schema to HEAD; gives the state found before and the path of SQLite's backup copy, if one was made.
 
-    Any number of processes may call it at once: one migrates, the others wait and find nothing to do.
-    Raises SchemaMismatch when the database is ahead, DatabaseUnreachable.
+    On PostgreSQL the application role, if there is one, may work on the rows then. Any number of processes may call it
+    at once: one migrates, the others wait and find nothing to do.
+    Raises SchemaMismatch when the database is ahead, DatabaseUnreachable, PermissionDenied for one who is not the
+    tables' owner, ConfigError for a role that does not exist.
     """
     with database.migrate() as connection:
         if not database.is_sqlite:
@@ -89,6 +92,8 @@ def upgrade_schema(database: Database) -> tuple[SchemaState, Path | None]:
         backup = _copy_sqlite(database, before)
         if before.status is not SchemaStatus.OK:
             _run_migrations(connection)
+        if app_role is not None and not database.is_sqlite:
+            grant_rows(connection, app_role, VERSION_TABLE)
         return before, backup
 
 

@@ -19,6 +19,7 @@
     ├── Unavailable                 69
     │   ├── DatabaseUnreachable
     │   ├── BrokerUnreachable
+    │   │   └── BrokerRefuses            a certificate, a password or an ACL that does not fit
     │   └── StoreUnreachable             the S3 server, or what it needs
     ├── PermissionDenied            77   a folder that cannot be written
     ├── ConfigError                 78   a settings file or variable
@@ -123,6 +124,10 @@ class DatabaseUnreachable(Unavailable):
 
 class BrokerUnreachable(Unavailable):
     """The Redis server does not answer."""
+
+
+class BrokerRefuses(BrokerUnreachable):
+    """The Redis server answers, but it is not trusted, or does not let us in."""
 
 
 class StoreUnreachable(Unavailable):

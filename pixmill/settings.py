@@ -45,7 +45,14 @@ from pixmill.quantities import parse_count
 from pixmill.retention import Policy, check_kept, check_span
 
 PROJECT_FILE = "pixmill.toml"
-_PATHS = (("storage", "root"), ("notify", "secret_file"))  # settings of sections that are paths
+# Settings of sections that are paths.
+_PATHS = (
+    ("broker", "ca_file"),
+    ("broker", "cert_file"),
+    ("broker", "key_file"),
+    ("notify", "secret_file"),
+    ("storage", "root"),
+)
 SOCKET_PATH_BYTES = 107  # the kernel's limit for a Unix socket's path, without its closing zero
 
 _BUCKET_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_=][A-Za-z0-9._=-]*)*")
@@ -68,6 +75,7 @@ def _bytes(value: object) -> object:
     return parse_count(value) if isinstance(value, str) else value
 
 
+RoleName = Annotated[str, Field(min_length=1, max_length=63)]  # of PostgreSQL
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BucketUrl = Annotated[str, AfterValidator(_bucket_url)]
 EndpointUrl = Annotated[str, AfterValidator(_endpoint_url)]
@@ -88,6 +96,7 @@ class DatabaseSettings(Section):
     url: SecretStr | None = None  # SQLAlchemy URL; default: SQLite in the home
     busy_timeout_seconds: Seconds = 15.0  # how long a writer waits for another's lock
     connect_timeout_seconds: Seconds = 1.0  # until PostgreSQL first answers a command; those that stay wait for 2
+    app_role: RoleName | None = None  # whom `db upgrade` lets work on the rows; default: the tables' owner alone
 
 
 class BrokerSettings(Section):
@@ -95,6 +104,11 @@ class BrokerSettings(Section):
 
     url: SecretStr | None = None  # redis://, rediss:// or redis+socket://; default: the embedded server
     timeout_seconds: Seconds = 1.0  # connect and read, for commands that a person waits for
+    ca_file: Path | None = (
+        None  # certificates of authorities that may vouch for a rediss:// server; default: the host's
+    )
+    cert_file: Path | None = None  # what this host shows to a server that asks for a certificate
+    key_file: Path | None = None  # its key, where that is in a file of its own
 
 
 class StorageSettings(Section):
@@ -320,7 +334,7 @@ def _with_absolute_paths(settings: Settings) -> Settings:
     # A worker must not look elsewhere than the command that was typed in another folder.
     changes: dict[str, Any] = {"home": settings.home.expanduser().absolute()}
     for name, key in _PATHS:
-        section = getattr(settings, name)
+        section = changes.get(name, getattr(settings, name))
         if (path := getattr(section, key)) is not None:
             changes[name] = section.model_copy(update={key: path.expanduser().absolute()})
     return settings.model_copy(update=changes)

@@ -4,30 +4,18 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import redis
 from redis.exceptions import RedisError
 
 from db.dispatch import WakeUp
-from pixmill.errors import BrokerUnreachable
 from pixmill.settings import Settings
-from scheduler.names import HEAR_CANARY, POKE_LIST, RUN_TASK, canary_queue, celery_queue, redis_url
+from scheduler.connecting import connect, unreachable
+from scheduler.names import HEAR_CANARY, POKE_LIST, RUN_TASK, canary_queue, celery_queue
 
 if TYPE_CHECKING:
     from celery import Celery
 
 LOOK_SECONDS = 1.0  # between two looks whether the scheduler is to end
 SHORTEST_WAIT = 0.01  # seconds; Redis waits for ever where it is asked to wait for less than a millisecond
-
-
-def connect(settings: Settings, *, read_seconds: float | None = None) -> "redis.Redis":
-    """A Redis client with short time-outs; nothing is connected yet."""
-    timeout = settings.broker.timeout_seconds
-    return redis.Redis.from_url(
-        redis_url(settings.broker_url),
-        socket_connect_timeout=timeout,
-        socket_timeout=read_seconds or timeout,
-        retry=None,
-    )
 
 
 def poke(settings: Settings) -> None:
@@ -65,24 +53,17 @@ def broker_facts(settings: Settings) -> dict[str, str]:
     """Server, version and eviction policy of the broker.  Raises BrokerUnreachable."""
     client = connect(settings)
     try:
-        facts: dict[str, str] = {key: str(value) for key, value in client.info("server").items()}
-        policy = client.config_get("maxmemory-policy")
+        found = dict(client.info("server")) | dict(client.info("memory"))
+        facts = {key: str(value) for key, value in found.items()}
         return {
             "server": facts.get("server_name", "redis"),
             "version": facts.get("valkey_version") or facts.get("redis_version", "?"),
-            "maxmemory_policy": str(policy.get("maxmemory-policy", "?")),
+            "maxmemory_policy": facts.get("maxmemory_policy", "?"),
         }
     except (RedisError, OSError) as error:
         raise unreachable(settings, error) from error
     finally:
         client.close()
-
-
-def unreachable(settings: Settings, error: Exception) -> BrokerUnreachable:
-    """The one message about a Redis that does not answer."""
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    hint = "pixmill up" if settings.broker_is_embedded else "check that the server runs and that broker.url is right"
-    return BrokerUnreachable(f"Redis does not answer: {reason}", hint=hint)
 
 
 class WakeUpSender:

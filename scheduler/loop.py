@@ -13,6 +13,7 @@ from db.workers import beat_scheduler, register_scheduler, stop_scheduler
 from pixmill.errors import DatabaseUnreachable
 from pixmill.settings import Settings
 from scheduler.broker import SHORTEST_WAIT, PokeListener, WakeUpSender
+from scheduler.connecting import require_welcome
 from scheduler.messages import make_celery
 from scheduler.messenger import Messenger
 from scheduler.pipelines import Conductor
@@ -25,8 +26,12 @@ OUTAGE_PAUSE = 1.0  # seconds between two tries while the database is away
 
 
 def run_scheduler(settings: Settings) -> None:
-    """Schedule until SIGTERM, SIGINT or SIGHUP.  Raises SchemaMismatch or DatabaseUnreachable at the start."""
+    """Schedule until SIGTERM, SIGINT or SIGHUP.
+
+    Raises SchemaMismatch, DatabaseUnreachable or BrokerRefuses at the start; a Redis that is away is waited for.
+    """
     stop = _stop_on_signals()
+    require_welcome(settings)
     database = open_database(settings)
     require_current_schema(database)
     row = database.transact(lambda session: register_scheduler(session, socket.gethostname(), os.getpid()))

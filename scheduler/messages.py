@@ -12,6 +12,7 @@ from kombu import Connection
 from redis.exceptions import OutOfMemoryError
 
 from pixmill.settings import Settings
+from scheduler.certificates import tls_options
 from scheduler.transport import StrictTransport
 
 LONGEST_PAUSE = 1.0  # seconds between two tries to reach Redis
@@ -59,6 +60,7 @@ def make_celery(settings: Settings) -> Celery:
     """A Celery application bound to the configured broker; nothing is connected yet."""
     timeout = settings.broker.timeout_seconds
     app = Celery("pixmill", broker=settings.broker_url, amqp=PromptAMQP, set_as_current=False)
+    tls = tls_options(settings)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
@@ -68,7 +70,9 @@ def make_celery(settings: Settings) -> Celery:
         task_acks_late=False,  # never after the task: a repeated wake-up would start a job twice
         task_publish_retry=False,  # the next tick tries again
         task_create_missing_queues=True,
+        broker_use_ssl=tls or None,  # without it Celery would trust every certificate
         broker_transport_options={
+            "ack_emulation": False,  # no message waits for an acknowledgement, so none is kept or given back
             "socket_connect_timeout": timeout,
             "socket_timeout": max(timeout, 5.0),  # must exceed the consumer's blocking pop
             "socket_keepalive": True,

@@ -1,6 +1,6 @@
 """The names that scheduler and workers share over Redis."""
 
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pixmill.errors import ConfigError
 
@@ -52,6 +52,11 @@ def redis_url(celery_url: str) -> str:
     )
 
 
+def uses_tls(celery_url: str) -> bool:
+    """Whether connections to this server are encrypted."""
+    return celery_url.startswith("rediss://")
+
+
 def _check_address(url: str) -> None:
     # The URL may hold a password: it is not repeated.
     parts = urlsplit(url)
@@ -62,3 +67,9 @@ def _check_address(url: str) -> None:
         has_address = False
     if not has_address:
         raise ConfigError("broker.url has a wrong port or database number", hint="write it like redis://host:6379/0")
+    for name in parse_qs(parts.query, keep_blank_values=True):
+        if name.startswith("ssl_"):
+            raise ConfigError(
+                f"broker.url sets {name}; certificates are always verified, against names as well",
+                hint="leave it out, and name the authority's certificate: broker.ca_file",
+            )

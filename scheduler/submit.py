@@ -24,10 +24,10 @@ from pixmill.specs import JobOptions, Spec
 from pixmill.states import State
 from pixmill.times import parse_time
 from scheduler.aliases import aliases_param, submit_note
+from scheduler.certificates import tls_options
 from scheduler.groups import Group, Request, as_array, refuse_too_many_edges
 from scheduler.keys import present_jobs, refuse_repeated_keys
 from scheduler.kinds import kind_of
-from scheduler.names import redis_url
 from scheduler.pace import pace_of
 from scheduler.pinning import Parents
 from scheduler.registered import pin_datasets
@@ -65,7 +65,7 @@ def submit_groups(database: Database, settings: Settings, groups: Sequence[Group
     checked = [check_group(group) for group in groups]
     for spec, _options in (request for group in checked for request in group.requests):
         check_outputs(spec, settings.storage.outputs)
-    redis_url(settings.broker_url)  # a Redis that is away is no obstacle, an address that can never work is
+    tls_options(settings)  # a Redis that is away is no obstacle, an address or a file that can never work is
     added = _add_once(database, checked, user)
     reach(CrashPoint.SUBMIT_COMMITTED)
     broker_error = _tell_scheduler(settings) if any(is_new for _job_id, is_new in added) else None

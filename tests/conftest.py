@@ -1,7 +1,7 @@
 """What all tests share: a clean environment, a real Valkey, and a fresh database on SQLite and on PostgreSQL.
 
 A server that cannot start fails the test; nothing is skipped. `PIXMILL_TEST_REDIS_URL` and
-`PIXMILL_TEST_POSTGRES_URL` (of a user who may create databases) name servers to use instead of our own.
+`PIXMILL_TEST_POSTGRES_URL` (of a user who may create databases and roles) name servers to use instead of our own.
 """
 
 import gc
@@ -31,12 +31,14 @@ from storage.s3.bucket import Bucket
 from tests.databases import (
     TEMPLATE,
     administrate,
+    as_application,
     cloned_postgresql,
     copied_sqlite,
     drop_postgresql,
     make_template,
     migrate,
 )
+from tests.rights import broker_rules
 from tests.s3 import S3Server, running_s3
 from tests.servers import Postgres, Valkey, running_valkey
 
@@ -157,9 +159,14 @@ def own_valkey() -> Iterator[Valkey]:
 
 @pytest.fixture(scope="session")
 def line_broker(short_folder: Path) -> Iterator[Valkey]:
-    """A server for lines of processes, each with a part of its own, that nobody empties or kills."""
+    """A server for lines of processes, each with a part of its own, that nobody empties or kills.
+
+    It allows no more than what is documented, and in the end nobody may have asked for more.
+    """
     with running_valkey(short_folder / "line") as server:
+        server.restrict([*broker_rules(), "+select"])  # parts are databases
         yield server
+        assert server.denied == []
 
 
 @pytest.fixture(scope="session")
@@ -234,7 +241,7 @@ def _cloned(server: URL, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url(cloned_postgres_url: str) -> str:
-    """A migrated PostgreSQL database without a row, whose ids begin at 1."""
+    """A migrated PostgreSQL database without a row, whose ids begin at 1, for the application role."""
     url = make_url(cloned_postgres_url)
     others = "pid <> pg_backend_pid() AND datname = current_database()"
     administrate(
@@ -243,7 +250,7 @@ def postgres_url(cloned_postgres_url: str) -> str:
         *(f"DELETE FROM {table.name}" for table in reversed(Table.metadata.sorted_tables)),
         "SELECT setval(seqrelid::regclass, 1, false) FROM pg_sequence",
     )
-    return cloned_postgres_url
+    return as_application(cloned_postgres_url)
 
 
 @pytest.fixture(scope="session")

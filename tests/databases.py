@@ -6,13 +6,14 @@ import shutil
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import URL, text
+from sqlalchemy import URL, make_url, text
 
 from db.engine import Database, open_database
 from db.schema import upgrade_schema
 from pixmill.settings import load_settings
 
 TEMPLATE = "pixmill_template"
+APP_ROLE = "pixmill_tests_app"
 _numbers = itertools.count()
 
 
@@ -20,7 +21,7 @@ def migrate(url: URL, home: Path) -> None:
     """Bring a database to the newest schema."""
     text = url.render_as_string(hide_password=False)
     database = open_database(load_settings(flags={"home": home, "database.url": text}))
-    upgrade_schema(database)
+    upgrade_schema(database, app_role=None if database.is_sqlite else APP_ROLE)
     database.dispose()
 
 
@@ -32,8 +33,21 @@ def administrate(url: URL, *statements: str) -> None:
             connection.execute(statement.encode())
 
 
+def make_role(server: URL, name: str) -> None:
+    """A role who may log in, with its name as its password, unless there is one; roles belong to a whole server."""
+    role, password = name.replace('"', '""'), name.replace("'", "''")
+    create = f"CREATE ROLE \"{role}\" LOGIN PASSWORD '{password}'"
+    administrate(server, f"DO $$ BEGIN {create}; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+
+
+def as_application(url: str) -> str:
+    """The same database for the application role, which is how the product uses it."""
+    return make_url(url).set(username=APP_ROLE, password=APP_ROLE).render_as_string(hide_password=False)
+
+
 def make_template(server: URL, home: Path) -> None:
     """Put the migrated database on the server from which others are cloned."""
+    make_role(server, APP_ROLE)
     administrate(server, f"DROP DATABASE IF EXISTS {TEMPLATE}", f"CREATE DATABASE {TEMPLATE}")
     migrate(server.set(database=TEMPLATE), home)
 

@@ -9,7 +9,7 @@ import pwd
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,24 +23,28 @@ PR_SET_PDEATHSIG = 1
 USER = "postgres"
 
 
+ADMIN = "tests"  # a user of a Valkey that restricts others
 PARTS = 1024  # databases of a Valkey, numbered from 0
 
 
 class Valkey:
     """One server of our own; `kill` and `start` make an outage."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, users: Path | None = None) -> None:
+        """`users` is a file of them, one of whom has to log in; without it everybody may do everything."""
         self._parts = itertools.count()
+        self._users = users
         self.folder = folder
         self.socket = folder / "valkey.sock"
         self.url = f"redis+socket://{self.socket}?virtual_host=0"
         self._process: subprocess.Popen[bytes] | None = None
+        self._user: str | None = None  # as whom the tests themselves connect
 
     def start(self) -> None:
         self.socket.unlink(missing_ok=True)
         command = [str(_valkey_binary()), "--port", "0", "--unixsocket", str(self.socket), "--save", ""]
         command += ["--appendonly", "no", "--maxmemory-policy", "noeviction", "--dir", str(self.folder)]
-        command += ["--databases", str(PARTS)]
+        command += ["--databases", str(PARTS), *(["--aclfile", str(self._users)] if self._users else [])]
         with (self.folder / "valkey.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -56,6 +60,8 @@ class Valkey:
         try:
             with self.client() as client:
                 return bool(client.ping())
+        except redis.AuthenticationError:
+            return self._users is not None
         except redis.ConnectionError:
             return False
 
@@ -64,7 +70,22 @@ class Valkey:
         return self.url.replace("virtual_host=0", f"virtual_host={next(self._parts)}")
 
     def client(self) -> "redis.Redis":
-        return redis.Redis(unix_socket_path=str(self.socket))
+        return redis.Redis(unix_socket_path=str(self.socket), username=self._user, password=self._user)
+
+    def restrict(self, rules: Iterable[str]) -> None:
+        """Allow those who do not say who they are no more than this from now on; the tests may do everything."""
+        with self.client() as client:
+            client.execute_command("ACL", "SETUSER", ADMIN, "reset", "on", f">{ADMIN}", "~*", "&*", "+@all")
+        self._user = ADMIN
+        with self.client() as client:
+            client.execute_command("ACL", "SETUSER", "default", "reset", "on", "nopass", *rules)
+            client.acl_log_reset()
+
+    @property
+    def denied(self) -> list[str]:
+        """Commands and keys that were asked for and not allowed since."""
+        with self.client() as client:
+            return [f"{entry['reason']} {entry['object']}" for entry in client.acl_log()]
 
     def signal(self, number: signal.Signals) -> None:
         """Stop it, or end it; `kill` ends it in either case."""
@@ -79,10 +100,10 @@ class Valkey:
 
 
 @contextmanager
-def running_valkey(folder: Path | None = None) -> Iterator[Valkey]:
+def running_valkey(folder: Path | None = None, users: Path | None = None) -> Iterator[Valkey]:
     """A server, in a temporary folder unless one is given, that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="pixmill-", dir="/tmp") as temporary:
-        server = Valkey(folder or Path(temporary))
+        server = Valkey(folder or Path(temporary), users)
         server.folder.mkdir(exist_ok=True)
         server.start()
         try:

@@ -38,12 +38,16 @@ def status(ctx: click.Context, output_format: str) -> None:
 def upgrade(workspace: Workspace) -> None:
     """Bring the database to the schema of this pixmill; an embedded database is copied first.
 
-    Any number of hosts may do this at once: one of them does the work.
+    Any number of hosts may do this at once: one of them does the work. PostgreSQL's tables belong to the role that does
+    it; database.app_role names another one that may work on their rows afterwards, and no more.
     """
     from db.schema import SchemaStatus, upgrade_schema
 
     database = workspace.unchecked_database
-    before, backup = upgrade_schema(database)
+    app_role = workspace.settings.database.app_role
+    before, backup = upgrade_schema(database, app_role=app_role)
+    if app_role is not None and not database.is_sqlite:
+        say(f"role {app_role} may read and write rows, and nothing else")
     if before.status is SchemaStatus.OK:
         say(f"database {database.label} is at revision {before.head} already")
         return

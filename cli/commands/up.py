@@ -12,6 +12,7 @@ from cli.local.stopping import patience_seconds, stop_leftovers
 from cli.output import say
 from cli.params import examples
 from pixmill.settings import Settings
+from scheduler.connecting import require_welcome
 from worker.parent.devices import DeviceProbe
 
 
@@ -46,11 +47,13 @@ def command(workspace: Workspace, devices: tuple[str, ...], foreground: bool) ->
 def prepare(workspace: Workspace, devices: Sequence[str]) -> tuple[str, ...]:
     """Check everything that can be wrong before a process is started; gives the devices to use.
 
-    Raises UserError, AlreadyRunning, PermissionDenied, DiskFull, SchemaMismatch or DatabaseUnreachable.
+    Raises UserError, AlreadyRunning, PermissionDenied, DiskFull, SchemaMismatch, DatabaseUnreachable or BrokerRefuses.
     """
     asked = parse_devices(devices)
     settings = workspace.settings
     check_home(settings)
+    if not settings.broker_is_embedded:
+        require_welcome(settings)
     if not needs_probe(asked):
         _prepare_database(workspace)
         return asked

@@ -176,7 +176,7 @@ def ask_broker(settings: "Settings") -> BrokerAnswer:
     """Connect and ask.  Raises BrokerUnreachable."""
     from redis.exceptions import RedisError
 
-    from scheduler.broker import connect, unreachable
+    from scheduler.connecting import connect, unreachable
 
     client = connect(settings)
     try:

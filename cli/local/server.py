@@ -18,7 +18,7 @@ from cli.local.processes import spawn_bound
 from cli.local.service_logs import open_log
 from pixmill.errors import AlreadyRunning, ConfigError, PermissionDenied
 from pixmill.settings import Settings
-from scheduler.broker import connect
+from scheduler.connecting import connect, refuse_refusal
 from storage.faults import named_faults
 
 SYSTEM_BINARIES = ("valkey-server", "redis-server")
@@ -110,11 +110,12 @@ def _make_private(folder: Path, *, inside_home: bool) -> None:
 
 
 def answers(settings: Settings) -> bool:
-    """Whether the broker answers PING now."""
+    """Whether the broker answers PING now.  Raises BrokerRefuses for one that will not have us."""
     client = connect(settings)
     try:
         return bool(client.ping())
-    except (RedisError, OSError):
+    except (RedisError, OSError) as error:
+        refuse_refusal(settings, error)
         return False
     finally:
         client.close()

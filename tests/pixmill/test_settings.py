@@ -211,6 +211,15 @@ def test_relative_paths_in_variables_become_absolute(tmp_path: Path, monkeypatch
     assert settings.storage_root == Path("~/files").expanduser()
 
 
+def test_all_paths_of_a_section_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("CA", "CERT", "KEY"):
+        monkeypatch.setenv(f"PIXMILL_BROKER_{name}_FILE", f"{name}.pem")
+    broker = load_settings().broker
+    assert (broker.ca_file, broker.cert_file) == (tmp_path / "CA.pem", tmp_path / "CERT.pem")
+    assert broker.key_file == tmp_path / "KEY.pem"
+
+
 def test_files_are_kept_in_the_home_unless_told_otherwise(tmp_path: Path) -> None:
     settings = load_settings(flags={"home": tmp_path})
     assert settings.storage_root == tmp_path

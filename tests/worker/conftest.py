@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from sqlalchemy import URL
 
 from pixmill.specs import GenerateSpec, TrainSpec
-from tests.databases import cloned_postgresql, copied_sqlite
+from tests.databases import as_application, cloned_postgresql, copied_sqlite
 from tests.servers import Valkey
 from tests.worker.line import Line
 
@@ -34,7 +34,7 @@ def standing_postgresql(
     postgres_server_url: URL, line_broker: Valkey, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Line]:
     """One line for many tests, on PostgreSQL."""
-    url = cloned_postgresql(postgres_server_url).render_as_string(hide_password=False)
+    url = as_application(cloned_postgresql(postgres_server_url).render_as_string(hide_password=False))
     line = Line(tmp_path_factory.mktemp("home"), url, line_broker.own_part())
     yield line
     line.stop()

@@ -19,6 +19,7 @@ from db.workers import DeviceFacts, note_canary_heard, register_worker, stop_wor
 from pixmill.errors import BrokerUnreachable, DatabaseUnreachable, Unavailable
 from pixmill.settings import Settings
 from scheduler.broker import Poker
+from scheduler.connecting import require_welcome
 from scheduler.messages import make_celery
 from scheduler.names import HEAR_CANARY, RUN_TASK, canary_queue, celery_queue
 from worker.device.slots import parse_slot
@@ -39,8 +40,10 @@ def run_worker(settings: Settings, device: str) -> None:
 
     A running task is stopped at a checkpoint then, and given back.
     `device` is "cpu", "cuda:N", "cuda:0-3" or "auto": the first GPU, else the CPU. Raises UserError,
-    DeviceProcessRefused or Unavailable for a device that cannot be had, SchemaMismatch, DatabaseUnreachable.
+    DeviceProcessRefused or Unavailable for a device that cannot be had, SchemaMismatch, DatabaseUnreachable,
+    BrokerRefuses.
     """
+    require_welcome(settings)
     database = open_database(settings)
     require_current_schema(database)
     threads = threads_of(settings)
