@@ -106,7 +106,7 @@ class PokeListener:
             started = time.monotonic()
             try:
                 if self._client.blpop([POKE_LIST], timeout=look) is not None:
-                    self._client.delete(POKE_LIST)  # one look answers all that were left before it
+                    self._client.ltrim(POKE_LIST, 1, 0)  # all: one look answers all that were left before it
                     return True
             except (RedisError, OSError):
                 time.sleep(max(0.0, look - (time.monotonic() - started)))

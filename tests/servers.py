@@ -69,8 +69,8 @@ class Valkey:
         """The URL of the same server, but with keys that nobody else uses."""
         return self.url.replace("virtual_host=0", f"virtual_host={next(self._parts)}")
 
-    def client(self) -> "redis.Redis":
-        return redis.Redis(unix_socket_path=str(self.socket), username=self._user, password=self._user)
+    def client(self, part: int = 0) -> "redis.Redis":
+        return redis.Redis(unix_socket_path=str(self.socket), db=part, username=self._user, password=self._user)
 
     def restrict(self, rules: Iterable[str]) -> None:
         """Allow those who do not say who they are no more than this from now on; the tests may do everything."""

@@ -82,7 +82,7 @@ def try_all(settings: Settings, server: Valkey) -> list[str]:
     for act in ACTS:
         try:
             act(settings)
-        except (PixmillError, NoPermissionError):
+        except (PixmillError, NoPermissionError, TimeoutError):
             break  # the first refusal will do
     return server.denied
 

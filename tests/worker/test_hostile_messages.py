@@ -3,22 +3,22 @@
 import base64
 import json
 
-import redis
-
 from pixmill.specs import PingSpec
-from scheduler.names import POKE_LIST, RUN_TASK, canary_queue, celery_queue, redis_url
+from scheduler.names import POKE_LIST, RUN_TASK, canary_queue, celery_queue
 from tests.scheduler.test_transport import HOSTILE, message
+from tests.servers import Valkey
 from tests.waiting import wait_until
 from tests.worker.line import Line
 
 
-def test_messages_of_all_kinds_neither_end_a_worker_nor_a_scheduler(sqlite_line: Line) -> None:
+def test_messages_of_all_kinds_neither_end_a_worker_nor_a_scheduler(sqlite_line: Line, line_broker: Valkey) -> None:
     line = sqlite_line
     assert line.worker is not None
     assert line.scheduler is not None
     queue = celery_queue("cpu")
     raws = [*HOSTILE.values(), message(numbers=[2**62, 1]), message(numbers=[0, 0]), bomb()]
-    with redis.Redis.from_url(redis_url(line.settings.broker_url)) as client:
+    part = int(line.settings.broker_url.rpartition("=")[2])
+    with line_broker.client(part) as client:  # who may do more than pixmill may
         for raw in raws:
             client.lpush(queue, raw)
             client.lpush(POKE_LIST, raw)
