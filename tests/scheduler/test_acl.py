@@ -15,7 +15,7 @@ from redis.exceptions import NoPermissionError
 
 from cli.doctor.servers import ask_broker
 from db.dispatch import WakeUp
-from db.order import Slot
+from db.lanes import Slot
 from db.tables import DeviceKind
 from pixmill.errors import BrokerRefuses, PixmillError
 from pixmill.settings import Settings, load_settings

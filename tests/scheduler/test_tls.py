@@ -16,7 +16,7 @@ from redis import Redis
 from cli.commands.up import prepare
 from cli.context import Workspace
 from db.dispatch import WakeUp
-from db.order import Slot
+from db.lanes import Slot
 from db.tables import DeviceKind
 from pixmill.errors import BrokerRefuses, BrokerUnreachable, ConfigError
 from pixmill.settings import Settings, load_settings
