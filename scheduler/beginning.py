@@ -80,5 +80,13 @@ def compared_with(session: Session, spec: TrainSpec, name: str) -> Mapping[str, 
     """The champion of the model that is trained, unless training begins with a version: data are compared with its."""
     if spec.start_from is not None:
         return {}
-    champion = aliased_version(session, name, CHAMPION)
+    champion = _champion(session, name)
     return {} if champion is None else {AGAINST_KEY: f"{name}@{champion}"}
+
+
+def _champion(session: Session, name: str) -> int | None:
+    """The version, asked for once in a transaction: thousands of jobs of one name may be submitted in it."""
+    asked: dict[str, int | None] = session.info.setdefault("champions", {})
+    if name not in asked:
+        asked[name] = aliased_version(session, name, CHAMPION)
+    return asked[name]
