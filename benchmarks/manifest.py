@@ -31,7 +31,7 @@ from cli.main import command
 from db.engine import Database, open_database
 from db.leases import Lease, publish_shard
 from db.schema import upgrade_schema
-from db.tables import Attempt, Event, Job, Outcome, Role, Shard, Task, Worker
+from db.tables import Attempt, Event, Job, Outcome, Shard, Task, Worker
 from db.views import job_line
 from pixmill.settings import load_settings
 from pixmill.specs import GenerateSpec
@@ -214,9 +214,7 @@ def _simulate(here: House, job: int, images: int) -> int:
         tasks = list(session.scalars(select(Task).where(Task.job_id == job).order_by(Task.number)))
         worker = session.scalars(select(Worker.id)).first()
         ends = {"state": State.SUCCEEDED, "started_at": now, "finished_at": now, "lease_epoch": 1, "worker_id": None}
-        made = (Task.job_id == job, Task.role == Role.GENERATE)
-        session.execute(update(Task).where(Task.job_id == job).values(**ends))
-        session.execute(update(Task).where(*made).values(result=TASK_RESULT))
+        session.execute(update(Task).where(Task.job_id == job).values(**ends, result=TASK_RESULT))
         session.execute(update(Job).where(Job.id == job).values(state=State.SUCCEEDED, started_at=now, finished_at=now))
         session.execute(delete(Attempt))
         shards, attempts, events = [], [], []
