@@ -48,10 +48,10 @@ class Desk:
 def measure(kind: str, jobs: int) -> Desk:
     """Fill a database and ask for it."""
     with house(kind) as here:
-        samples = _samples(here)
+        samples = samples_of(here)
         before = here.size_bytes()
         for name, share in SHARES.items():
-            act(here.database, _copy, samples[name], round(jobs * share))
+            act(here.database, copy_job, samples[name], round(jobs * share))
         with here.database.write() as session:
             session.execute(text("ANALYZE"))
         grown = here.size_bytes() - before
@@ -69,7 +69,7 @@ def measure(kind: str, jobs: int) -> Desk:
     return Desk(kind, jobs, round(grown / 1e6, 1), seconds)
 
 
-def _samples(here: House) -> dict[str, int]:
+def samples_of(here: House) -> dict[str, int]:
     """The job of each state that is copied."""
     worker = add_worker(here.database)
     ends: Mapping[str, Mapping[str, Any]] = {
@@ -93,7 +93,7 @@ def _samples(here: House) -> dict[str, int]:
     return found
 
 
-def _copy(session: Session, job_id: int, count: int) -> None:
+def copy_job(session: Session, job_id: int, count: int) -> None:
     """Add so many copies of a job of one task, and of all its rows."""
     last = int(session.scalars(select(func.max(Job.id))).one() or 0)
     number = select(literal(1).label("value")).cte("number", recursive=True)

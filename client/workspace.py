@@ -25,13 +25,14 @@ class Workspace:
     ) -> None:
         self.config = config
         self.home = home
+        self.more_flags: dict[str, Any] = {}  # of one command, before it asks for the settings
         self._given = settings
         self._is_left = False  # whether a question to the database was given up, which still goes on
 
     @property
     def flags(self) -> dict[str, Any]:
         """Settings that go before all others."""
-        return {} if self.home is None else {"home": self.home}
+        return self.more_flags if self.home is None else {"home": self.home, **self.more_flags}
 
     @cached_property
     def settings(self) -> "Settings":

@@ -30,6 +30,11 @@ def resume_queue(session: Session, name: str, *, actor: str, why: str | None = N
     return _set_paused(session, name, paused=False, actor=actor, why=why)
 
 
+def queue_names(session: Session) -> dict[str, bool]:
+    """Queue → whether it is paused."""
+    return dict(iter(session.execute(select(Queue.name, Queue.paused))))
+
+
 def get_queue(session: Session, name: str, *, locked: bool = False) -> Queue:
     """The queue of that name, with its row locked if wanted.  Raises NotFound."""
     queue = session.get(Queue, name, with_for_update={"key_share": True} if locked else None)

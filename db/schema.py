@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 VERSION_TABLE = "pixmill_schema_version"  # our own, so that Alembic projects can share a database
-HEAD = "0014"  # the revision that this code works with; a test compares it with the migrations
+HEAD = "0015"  # the revision that this code works with; a test compares it with the migrations
 REVISIONS = tuple(f"{number:04}" for number in range(1, int(HEAD) + 1))  # oldest first
 _UPGRADE_LOCK = 0x7078_6D6C  # any number, the same in every pixmill
 

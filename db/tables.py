@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -173,6 +174,7 @@ class Job(Table):
     progress_total: Mapped[int]  # images; what is done stands in the tasks
     reason: Mapped[str | None] = mapped_column(String(64))  # FailureReason, once failed
     message: Mapped[str | None] = mapped_column(Text)
+    trace_parent: Mapped[str | None] = mapped_column(String(55))  # W3C traceparent: the trace that it is part of
     submitted_at: Mapped[datetime] = mapped_column(default=now())
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -208,6 +210,12 @@ class Task(Table):
         UniqueConstraint("job_id", "number"),
         # What the scheduler asks at every tick, in the order in which it dispatches.
         Index("ix_tasks_waiting", "state", "blocked", "queue", "user_name", "limited_by", "rank", "id"),
+        Index(
+            "ix_tasks_available_at",
+            "available_at",
+            sqlite_where=text("available_at IS NOT NULL"),
+            postgresql_where=text("available_at IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -651,3 +659,26 @@ class PipelineStep(Table):
     reason: Mapped[str | None] = mapped_column(String(64))  # SkipCause, FailureReason, the sort of error …
     message: Mapped[str | None] = mapped_column(Text)
     finished_at: Mapped[datetime | None]
+
+
+class Total(Table):
+    """A count that only ever grows, whatever becomes of the rows that were counted; or how far these are counted."""
+
+    __tablename__ = "totals"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    labels: Mapped[str] = mapped_column(String(400), primary_key=True)  # a JSON object, its keys in order
+    value: Mapped[int]
+
+
+class LogPiece(Table):
+    """A part of the log of an attempt, for those who do not see its file."""
+
+    __tablename__ = "log_pieces"
+    __table_args__ = (Index("ix_log_pieces_written_at", "written_at"),)
+
+    task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True)
+    lease_epoch: Mapped[int] = mapped_column(primary_key=True)
+    start: Mapped[int] = mapped_column(primary_key=True)  # its first byte's place in all that was written
+    text: Mapped[str] = mapped_column(Text)
+    written_at: Mapped[datetime] = mapped_column(default=now())

@@ -56,6 +56,8 @@ _PATHS = (
 SOCKET_PATH_BYTES = 107  # the kernel's limit for a Unix socket's path, without its closing zero
 
 _BUCKET_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_=][A-Za-z0-9._=-]*)*")
+_ADDRESS = re.compile(r"(?:([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])?:)?([0-9]{1,5})")
+_LAST_PORT = 65_535
 _ENDPOINT_URL = re.compile(r"https?://[^/@?#\s]+")
 
 
@@ -71,6 +73,18 @@ def _endpoint_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _listen_address(text: str) -> str:
+    """HOST:PORT; a port alone is one of this machine.
+
+    >>> _listen_address("9108"), _listen_address("[::]:9108")
+    ('127.0.0.1:9108', '[::]:9108')
+    """
+    host, port = (found[1] or "127.0.0.1", found[2]) if (found := _ADDRESS.fullmatch(text.strip())) else ("", "0")
+    if not host or int(port) > _LAST_PORT:
+        raise ValueError("write it like 127.0.0.1:9108, or 0.0.0.0:9108 for other machines")
+    return f"{host}:{port}"
+
+
 def _bytes(value: object) -> object:
     return parse_count(value) if isinstance(value, str) else value
 
@@ -79,6 +93,7 @@ RoleName = Annotated[str, Field(min_length=1, max_length=63)]  # of PostgreSQL
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BucketUrl = Annotated[str, AfterValidator(_bucket_url)]
 EndpointUrl = Annotated[str, AfterValidator(_endpoint_url)]
+ListenAddress = Annotated[str, AfterValidator(_listen_address)]
 SpanText = Annotated[str, AfterValidator(check_span)]  # "30d"
 Kept = Annotated[int, AfterValidator(check_kept)]
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=1)]
@@ -127,6 +142,7 @@ class SchedulerSettings(Section):
     lease_seconds: Seconds = 30.0  # a worker silent for this long has lost its task
     max_lost_leases: Annotated[int, Field(ge=1)] = 3  # a task that takes down this many workers is poison
     canary_seconds: Seconds = 60.0  # between two messages that show that an idle worker still hears
+    metrics: ListenAddress | None = None  # HOST:PORT where Prometheus finds metrics; a PORT alone is of this machine
 
 
 class WorkerSettings(Section):

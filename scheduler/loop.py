@@ -12,6 +12,7 @@ from db.schema import require_current_schema
 from db.workers import beat_scheduler, register_scheduler, stop_scheduler
 from pixmill.errors import DatabaseUnreachable
 from pixmill.settings import Settings
+from scheduler.bookkeeper import Bookkeeper
 from scheduler.broker import SHORTEST_WAIT, PokeListener, WakeUpSender
 from scheduler.connecting import require_welcome
 from scheduler.messages import make_celery
@@ -38,8 +39,10 @@ def run_scheduler(settings: Settings) -> None:
     ticker = Ticker(database, WakeUpSender(make_celery(settings), settings), settings.scheduler)
     outputs = settings.storage.outputs
     planner, conductor = Planner(database, outputs=outputs), Conductor(database, outputs=outputs)
-    listener, messenger = PokeListener(settings), Messenger(database, settings.notify)
+    listener = PokeListener(settings)
+    messenger, bookkeeper = Messenger(database, settings.notify), Bookkeeper(database)
     messenger.start()
+    bookkeeper.start()
     log.info("scheduler started", extra={"action": "start", "scheduler": row.id})
     while not stop.is_set():
         if _tick(database, ticker, planner, conductor, row.id):
@@ -47,6 +50,7 @@ def run_scheduler(settings: Settings) -> None:
         else:
             stop.wait(OUTAGE_PAUSE)
     messenger.stop()
+    bookkeeper.stop()
     _say_goodbye(database, row.id)
 
 

@@ -18,11 +18,17 @@ def free_bytes(path: Path) -> int:
 
     Raises StorageError if no folder above `path` can be examined.
     """
+    return file_system(path)[0]
+
+
+def file_system(path: Path) -> tuple[int, int]:
+    """Free bytes and size of the file system of `path`, which need not exist yet.  Raises as `free_bytes`."""
     nearest = path.absolute()
     while not nearest.exists():
         nearest = nearest.parent
     with named_faults(nearest, "examine"):
-        return shutil.disk_usage(nearest).free
+        usage = shutil.disk_usage(nearest)
+    return usage.free, usage.total
 
 
 def check_writable(root: Path, *, needed_bytes: int = 0) -> None:

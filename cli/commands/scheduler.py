@@ -16,9 +16,17 @@ def command() -> None:
     """The process that decides what runs when."""
 
 
-@command.command("run", epilog=examples("pixmill scheduler run", "pixmill --config /etc/pixmill/a.toml scheduler run"))
+@command.command(
+    "run",
+    epilog=examples(
+        "pixmill scheduler run",
+        "pixmill --config /etc/pixmill/a.toml scheduler run",
+        "pixmill scheduler run --metrics 9108",
+    ),
+)
+@click.option("--metrics", metavar="HOST:PORT", help="Serve metrics to Prometheus; a PORT alone: to this machine.")
 @pass_workspace
-def run(workspace: Workspace) -> None:
+def run(workspace: Workspace, metrics: str | None) -> None:
     """Schedule jobs until SIGTERM or Ctrl-C; any number of schedulers may run at once.
 
     `pixmill up` starts one; run it yourself where a service manager looks after processes. Logs go to stderr.
@@ -26,8 +34,18 @@ def run(workspace: Workspace) -> None:
     from pixmill.logs import log_to_stderr
     from scheduler.loop import run_scheduler
 
+    workspace.more_flags = {} if metrics is None else {"scheduler.metrics": metrics}
+    settings = workspace.settings
     log_to_stderr()
-    run_scheduler(workspace.settings)
+    if settings.scheduler.metrics is None:
+        run_scheduler(settings)
+        return
+    from client.monitoring.exporter import Exporter
+
+    exporter = Exporter(settings)
+    exporter.start()
+    run_scheduler(settings)
+    exporter.stop()
 
 
 @command.command("check", epilog=examples("pixmill scheduler check", "pixmill scheduler check --max-age 30s"))

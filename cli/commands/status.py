@@ -29,17 +29,16 @@ DEVICE_COLUMNS = [
 
 @click.command(
     "status",
-    epilog=examples("pixmill status", "pixmill status -o json", "pixmill status -o prometheus > pixmill.prom.new"),
+    epilog=examples("pixmill status", "pixmill status -o json"),
 )
 @watchable
-@output_option("text", "json", "prometheus")
+@output_option("text", "json")
 @utc_option
 @click.pass_context
 def command(ctx: click.Context, output_format: str) -> None:
     """Show database, broker, scheduler, workers, queues and disk; rc 1 when something needs attention.
 
-    Answers within two seconds, also when a server does not, and changes nothing. `-o prometheus` prints metrics: parts,
-    jobs, schedules and notifications.
+    Answers within two seconds, also when a server does not, and changes nothing.
     """
     from client.health import look
 
@@ -47,10 +46,6 @@ def command(ctx: click.Context, output_format: str) -> None:
     health = look(workspace)
     if output_format == "json":
         print_item("status", health.to_json())
-    elif output_format == "prometheus":
-        from cli.prometheus import exposition, read_metrics
-
-        click.echo(exposition(read_metrics(workspace, health)), nl=False)
     else:
         _print_screen(workspace, health)
     if not health.is_ok:

@@ -1,6 +1,5 @@
-"""`pixmill notify`, what `status` and `doctor` say of notifications, and the metrics."""
+"""`pixmill notify`, and what `status` and `doctor` say of notifications."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +8,6 @@ from sqlalchemy import select
 
 from cli.doctor.findings import Level
 from cli.doctor.notifications import examine_notifications
-from cli.prometheus import exposition
 from db.notifications import claim_next, give_up, mark_sent, try_again
 from db.tables import Event
 from db.telling import tell
@@ -19,8 +17,6 @@ from tests.cli.running import Runner
 from tests.cli.world import World
 from tests.receiver import Receiver, answer, receiving
 from tests.rows import act
-
-LINE = re.compile(r'[a-z_]+(\{[a-z]+="(?:[^"\\\n]|\\.)*"(,[a-z]+="(?:[^"\\\n]|\\.)*")*\})? -?[0-9.e+]+')
 
 
 @pytest.fixture
@@ -35,7 +31,6 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is told is tried here, not how soon: a busy machine may take more than a second."""
     monkeypatch.setattr("client.health.ANSWER_SECONDS", 60.0)
-    monkeypatch.setattr("cli.prometheus.ANSWER_SECONDS", 60.0)
 
 
 def add(world: World, *kinds: str) -> None:
@@ -145,46 +140,3 @@ def test_doctor_looks_at_the_secret(
         key.chmod(0o644)
         ((_detail, (level, remedy)),) = wrong(examine_notifications(session, load_settings())).items()
     assert (level, remedy) == (Level.WARNING, f"chmod 600 {key}")
-
-
-def test_metrics_tell_jobs_schedules_and_notifications(run: Runner, world: World, tmp_path: Path) -> None:
-    file = tmp_path / "ping.yaml"
-    file.write_text("kind: ping\n")
-    assert run("schedule", "add", "nightly", "--cron", "0 2 * * *", "-f", file).code == 0
-    assert run("schedule", "run", "nightly").code == 0
-    file.write_text("{kind: pipeline, name: night, steps: {one: {kind: ping}}}")
-    assert run("schedule", "add", "weekly", "--cron", "0 2 * * 0", "-f", file).code == 0
-    assert run("schedule", "run", "weekly").code == 0
-    world.train()
-    add(world, "job.failed", "job.failed", "job.failed")
-    settle(world)
-    found = run("status", "-o", "prometheus")
-    assert found.code == 1, "as status says it"
-    samples = [line for line in found.lines if not line.startswith("#")]
-    assert [line for line in samples if not LINE.fullmatch(line)] == []
-    assert found.out.endswith("\n")
-    told = dict(line.rsplit(" ", 1) for line in samples)
-    expected = {
-        'pixmill_check_ok{part="database"}': "1",
-        'pixmill_check_ok{part="notifications"}': "0",
-        'pixmill_jobs{state="pending"}': "2",
-        'pixmill_jobs{state="failed"}': "0",
-        "pixmill_jobs_failed_last_day": "0",
-        'pixmill_schedule_last_run{schedule="nightly",result="running"}': "1",
-        'pixmill_schedule_last_run{schedule="weekly",result="running"}': "1",
-        'pixmill_pipeline_last_run{pipeline="night",result="running"}': "1",
-        'pixmill_notifications{state="failed"}': "1",
-        "pixmill_notifications_undelivered": "2",
-    }
-    assert {name: told.get(name) for name in expected} == expected
-    assert 0 <= float(told['pixmill_schedule_last_run_age_seconds{schedule="nightly"}']) < 600
-    page = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text(encoding="utf-8")
-    assert [name for name in {each.partition("{")[0] for each in told} if f"`{name}`" not in page] == []
-
-
-def test_metrics_without_a_database_tell_that_alone(run: Runner, tmp_path: Path) -> None:
-    found = run("--home", tmp_path / "fresh", "status", "-o", "prometheus")
-    assert found.code == 1
-    assert 'pixmill_check_ok{part="database"} 0' in found.lines
-    assert "pixmill_jobs" not in found.out
-    assert exposition([]) == ""

@@ -30,13 +30,14 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def scheduling(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def scheduling(settings: Settings, log: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
     environment = os.environ | {
         "PIXMILL_HOME": str(settings.home),
         "PIXMILL_DATABASE_URL": settings.database_url,
         "PIXMILL_BROKER_URL": settings.broker_url,
         "PIXMILL_SCHEDULER_REDISPATCH_SECONDS": "0.2",
         "PIXMILL_SCHEDULER_TICK_SECONDS": str(settings.scheduler.tick_seconds),
+        **more,
     }
     command = [sys.executable, "-m", "cli", "scheduler", "run"]
     with log.open("ab") as output:

@@ -1,0 +1,75 @@
+"""Keeps the counts of `db.totals` up to date, in a thread of the scheduler that keeps nothing else waiting.
+
+Any number of schedulers may do this: what one has counted, the others do not.
+"""
+
+import logging
+import threading
+
+from db.engine import Database
+from db.totals import SOURCES, Horizon, Source, count_up_to, horizon, is_settled, set_complete
+from pixmill.errors import DatabaseUnreachable
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+OUTAGE_SECONDS = 5.0
+STOP_SECONDS = 1.0
+
+
+class Bookkeeper:
+    """Counts what has ended since it last looked."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._seen: dict[str, Horizon] = {}  # by source; not counted yet
+        self._is_complete = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="bookkeeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._thread.start()
+
+    def stop(self) -> bool:
+        """Count no more, and wait a little for what is on its way; False if that does not come to an end."""
+        self._stop.set()
+        self._thread.join(STOP_SECONDS)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._stop.wait(pause):
+            pause = self._look()
+
+    def _look(self) -> float:
+        """Count what is new; gives how long to wait before the next look."""
+        try:
+            self.count()
+        except DatabaseUnreachable as error:
+            log.warning("the database is away", extra={"action": "count", "reason": error.message})
+            return OUTAGE_SECONDS
+        except Exception:  # metrics would stand still where this thread ends
+            log.exception("nothing is counted", extra={"action": "count"})
+            return OUTAGE_SECONDS
+        return LOOK_SECONDS
+
+    def count(self) -> int:
+        """Count all that is sure to be whole; gives how many rows it went on by.  Raises DatabaseUnreachable."""
+        counted = [self._count(source) for source in SOURCES]
+        if not self._is_complete and None not in counted:
+            self._database.transact(set_complete)
+            self._is_complete = True
+        return sum(rows or 0 for rows in counted)
+
+    def _count(self, source: Source) -> int | None:
+        """Count what was seen at an earlier look once nothing can come to stand in front of it; None: not yet."""
+        seen = self._seen.get(source.name)
+        now, is_whole = self._database.consult(
+            lambda session: (horizon(session, source), seen is not None and is_settled(session, seen))
+        )
+        if now.transaction == 0:  # of a database where what is seen is whole
+            return count_up_to(self._database, source, now)
+        if seen is None or is_whole:
+            self._seen[source.name] = now
+        return count_up_to(self._database, source, seen) if seen is not None and is_whole else None
