@@ -13,15 +13,16 @@ from client.situation import Situation
 from pixmill.states import State
 
 if TYPE_CHECKING:
+    from db.engine import Database
     from db.views import JobLine
 
 
 class LogPrinter:
     """Prints what each log has gained since it was last looked at: whole lines, with a title when the log changes."""
 
-    def __init__(self, *, titles: bool) -> None:
+    def __init__(self, database: "Database", *, titles: bool) -> None:
         self._titles = titles
-        self._reader = LogReader()
+        self._reader = LogReader(database)
         self._current: int | None = None
 
     def print_new(self, source: LogSource, *, whole: bool = False) -> None:
@@ -32,6 +33,10 @@ class LogPrinter:
         """Print the last `count` lines, and take the rest for printed."""
         self._print(source, self._reader.last_lines(source, count))
 
+    def is_shared(self, source: LogSource) -> bool:
+        """Whether what was printed came out of the database."""
+        return self._reader.is_shared(source)
+
     def _print(self, source: LogSource, lines: Iterable[str]) -> None:
         for line in lines:
             if self._titles and source.number != self._current:
@@ -40,17 +45,19 @@ class LogPrinter:
             click.echo(line)
 
 
-def print_logs(sources: Sequence[LogSource], tail: int | None) -> None:
+def print_logs(workspace: Workspace, sources: Sequence[LogSource], tail: int | None) -> None:
     """Print logs from their beginning, or their last lines."""
-    printer = LogPrinter(titles=len(sources) > 1)
+    printer = LogPrinter(workspace.database, titles=len(sources) > 1)
     for source in sources:
         if tail is None:
             printer.print_new(source, whole=True)
         else:
             printer.print_tail(source, tail)
-    missing = [source for source in sources if not source.path.is_file()]
-    for source in missing:
-        say(f"{source.title}: no log at {source.path}; is it on another host?")
+    for source in sources:
+        if printer.is_shared(source):
+            say(f"{source.title}: its end, as its worker told; the whole is on its host: {source.path}")
+        elif not source.is_here:
+            say(f"{source.title}: no log at {source.path}; is it on another host?")
 
 
 def follow(workspace: Workspace, job_id: int, number: int | None, tail: int | None) -> State:
@@ -58,7 +65,7 @@ def follow(workspace: Workspace, job_id: int, number: int | None, tail: int | No
     from cli.waiting import say_waiting
     from client.waiting import ending
 
-    printer = LogPrinter(titles=True)
+    printer = LogPrinter(workspace.database, titles=True)
     said: str | None = None
     begun = False
     for look in log_looks(workspace, job_id, number, say_waiting):

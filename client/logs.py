@@ -1,4 +1,8 @@
-"""The log files of a job's attempts: whole, their last lines, and as they grow."""
+"""The logs of a job's attempts: whole, their last lines, and as they grow.
+
+They are read from the attempt's folder; where that cannot be seen from here, what its worker has brought into the
+database stands for it.
+"""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -10,14 +14,14 @@ from client.situation import Situation
 from client.waiting import Note, quietly, watch
 from client.workspace import Workspace
 from pixmill.errors import NotFound
+from storage.joblogs import FIRST, pieces
 from storage.paths import Layout
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from db.engine import Database
     from db.views import JobLine
-
-FILE_NAME = "log.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +30,20 @@ class LogSource:
 
     number: int  # of the attempt, from 1
     title: str
-    path: Path
+    folder: Path
+    task_id: int
+    epoch: int
+    is_over: bool
+
+    @property
+    def path(self) -> Path:
+        """Its first file."""
+        return self.folder / FIRST
+
+    @property
+    def is_here(self) -> bool:
+        """Whether any of its files can be seen."""
+        return bool(pieces(self.folder))
 
 
 @dataclass(frozen=True)
@@ -57,7 +74,10 @@ def log_sources(session: "Session", storage_root: Path, job_id: int, attempt: in
         LogSource(
             number=number,
             title=f"attempt {number}: task {task.number} ({task.role.value}) on {worker.name}",
-            path=layout.resolve(attempt.folder) / FILE_NAME,
+            folder=layout.resolve(attempt.folder),
+            task_id=task.id,
+            epoch=attempt.lease_epoch,
+            is_over=attempt.finished_at is not None,
         )
         for number, (attempt, task, worker) in enumerate(job_attempts(session, job_id), start=1)
     ]
@@ -88,12 +108,21 @@ def log_looks(workspace: Workspace, job_id: int, attempt: int | None = None, not
 class LogReader:
     """Gives what each log has gained since it was last looked at, line by line."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: "Database") -> None:
+        self._database = database
         self._offsets: dict[Path, int] = {}
+        self._shared: dict[Path, int] = {}  # folder → the first byte of the last part that was read
+        self._ended: set[Path] = set()  # folders of logs that were read to their end from the database
 
     def new_lines(self, source: LogSource, *, whole: bool = False) -> Iterator[str]:
-        """The new lines; with `whole`, also a last one that has no end yet. None of a log on another host."""
-        path = source.path
+        """The new lines; with `whole`, also a last one that has no end yet.  Raises DatabaseUnreachable."""
+        found = pieces(source.folder)
+        for piece in found:
+            yield from self._lines_of(piece.path, whole=whole)
+        if not found:
+            yield from self._shared_lines(source)
+
+    def _lines_of(self, path: Path, *, whole: bool) -> Iterator[str]:
         try:
             with path.open("rb") as file:
                 file.seek(self._offsets.get(path, 0))
@@ -103,7 +132,26 @@ class LogReader:
                     self._offsets[path] = self._offsets.get(path, 0) + len(line)
                     yield _readable(line.rstrip(b"\n").decode(errors="replace"))
         except FileNotFoundError:
-            return  # not begun yet, or on another host
+            return  # an older piece, which had to go meanwhile
+
+    def _shared_lines(self, source: LogSource) -> Iterator[str]:
+        """What its worker has brought into the database: whole lines, and of long logs the end."""
+        from db.joblogs import shared_log
+
+        if source.folder in self._ended:
+            return
+        after = self._shared.get(source.folder, -1)
+        parts = self._database.consult(lambda session: shared_log(session, source.task_id, source.epoch, after))
+        text = "".join(part.text for part in parts)
+        if parts:
+            self._shared[source.folder] = parts[-1].start
+        if source.is_over:
+            self._ended.add(source.folder)
+        yield from map(_readable, text.splitlines())
+
+    def is_shared(self, source: LogSource) -> bool:
+        """Whether lines of it were found in the database."""
+        return source.folder in self._shared
 
     def last_lines(self, source: LogSource, count: int) -> list[str]:
         """The last `count` of the new lines; the others count as read."""

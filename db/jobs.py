@@ -58,6 +58,7 @@ class NewJob:
     array: NewArray | None = None  # the same object for all jobs of an array
     array_index: int | None = None
     note: str | None = None  # what the event of the submit says
+    trace_parent: str | None = None  # the trace that it is part of, as W3C traceparent
 
     @property
     def state(self) -> State:
@@ -147,6 +148,7 @@ def _job_row(job_id: int, new: NewJob, array_id: int | None, at: datetime) -> di
         "labels": dict(new.labels),
         "user_name": new.user_name,
         "begin_at": new.begin_at,
+        "trace_parent": new.trace_parent,
         "progress_total": new.progress_total,
         "submitted_at": at,
     }

@@ -68,6 +68,7 @@ class Lease:
     time_limit_seconds: float | None  # of this attempt
     checkpoint_floor: int  # checkpoints up to this row are not resumed from
     folder: str  # relative; the only place where this attempt may write
+    trace_parent: str | None = None  # of the job, as W3C traceparent
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -155,9 +155,7 @@ def _count_events(session: Session, after: int, to: int) -> "Counter[Key]":
 def _of_tasks(session: Session, within: tuple[Any, ...]) -> "Counter[Key]":
     found: Counter[Key] = Counter()
     columns = (Task.role, Event.action, Event.from_state, Event.to_state)
-    statement: Select[Any] = select(*columns, func.count(), func.sum(Task.progress_done)).join(
-        Task, Task.id == Event.task_id
-    )
+    statement: Any = select(*columns, func.count(), func.sum(Task.progress_done)).join(Task, Task.id == Event.task_id)
     for role, action, source, target, count, images in session.execute(statement.where(*within).group_by(*columns)):
         if target == State.RUNNING:
             found[key("attempts_started", role=role.value)] += count
@@ -178,7 +176,7 @@ def _outcome(action: str) -> str:
 def _of_jobs(session: Session, within: tuple[Any, ...]) -> "Counter[Key]":
     found: Counter[Key] = Counter()
     columns = (Job.kind, Event.action, Event.to_state, Job.reason)
-    statement: Select[Any] = select(*columns, func.count()).join(Job, Job.id == Event.job_id)
+    statement: Any = select(*columns, func.count()).join(Job, Job.id == Event.job_id)
     of_jobs = (*within, Event.task_id.is_(None), Event.to_state.is_not(None))
     for kind, action, target, reason, count in session.execute(statement.where(*of_jobs).group_by(*columns)):
         if action == "submit":
@@ -192,7 +190,7 @@ def _reason(target: str, reason: str | None) -> str:
     """Why a job ended so; one that was tried again before it was counted does not know any more."""
     if target != State.FAILED:
         return ""
-    return reason if reason in {*FailureReason} else OTHER
+    return reason if reason is not None and reason in {*FailureReason} else OTHER
 
 
 def _of_others(session: Session, within: tuple[Any, ...]) -> "Counter[Key]":
@@ -203,7 +201,7 @@ def _of_others(session: Session, within: tuple[Any, ...]) -> "Counter[Key]":
 
 def _count_runs(session: Session, after: int, to: int) -> "Counter[Key]":
     columns = (Schedule.name, ScheduleRun.outcome)
-    statement: Select[Any] = select(*columns, func.count()).join(Schedule, Schedule.id == ScheduleRun.schedule_id)
+    statement: Any = select(*columns, func.count()).join(Schedule, Schedule.id == ScheduleRun.schedule_id)
     within = (ScheduleRun.id > after, ScheduleRun.id <= to)
     rows = session.execute(statement.where(*within).group_by(*columns))
     return Counter({key("schedule_runs", schedule=name, outcome=outcome.value): count for name, outcome, count in rows})

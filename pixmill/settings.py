@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NoReturn, get_args
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, get_args
 from urllib.parse import quote
 
 import platformdirs
@@ -205,6 +205,16 @@ class RetentionSettings(Section):
         return Policy(last=self.last, best=self.best, champions=self.champions, checkpoints=self.checkpoints)
 
 
+class LogSettings(Section):
+    """What processes log, and how much is kept of what jobs log."""
+
+    format: Literal["auto", "text", "json"] = "auto"  # of lines to stderr; auto: json where that is no terminal
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    job_bytes: Bytes = 64_000_000  # that one attempt may keep in its folder: the beginning, and what came last
+    shared_bytes: Annotated[int, BeforeValidator(_bytes), Field(ge=0)] = 65_536  # that its end takes in PostgreSQL
+    keep_days: Seconds = 14.0  # for which that stays there
+
+
 class _Variables(EnvSettingsSource):
     """`PIXMILL_BROKER_URL=redis://…`: all variables but those that name a file."""
 
@@ -242,6 +252,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     notify: NotifySettings = NotifySettings()
     retention: RetentionSettings = RetentionSettings()
+    log: LogSettings = LogSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -5,22 +5,30 @@ Any number of schedulers may do this: what one has counted, the others do not.
 
 import logging
 import threading
+import time
+from functools import partial
 
 from db.engine import Database
+from db.joblogs import prune_logs
 from db.totals import SOURCES, Horizon, Source, count_up_to, horizon, is_settled, set_complete
 from pixmill.errors import DatabaseUnreachable
+from pixmill.settings import LogSettings
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
 OUTAGE_SECONDS = 5.0
 STOP_SECONDS = 1.0
+PRUNE_SECONDS = 3600.0
+PRUNED_AT_ONCE = 500
 
 
 class Bookkeeper:
     """Counts what has ended since it last looked."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, keep_log_days: float = LogSettings().keep_days) -> None:
+        self._keep_log_seconds = 86_400.0 * keep_log_days
+        self._prunes_at = 0.0  # by the monotonic clock
         self._database = database
         self._seen: dict[str, Horizon] = {}  # by source; not counted yet
         self._is_complete = False
@@ -46,6 +54,7 @@ class Bookkeeper:
         """Count what is new; gives how long to wait before the next look."""
         try:
             self.count()
+            self.prune()
         except DatabaseUnreachable as error:
             log.warning("the database is away", extra={"action": "count", "reason": error.message})
             return OUTAGE_SECONDS
@@ -53,6 +62,15 @@ class Bookkeeper:
             log.exception("nothing is counted", extra={"action": "count"})
             return OUTAGE_SECONDS
         return LOOK_SECONDS
+
+    def prune(self) -> None:
+        """Remove old ends of logs, now and then.  Raises DatabaseUnreachable."""
+        if time.monotonic() < self._prunes_at:
+            return
+        act = partial(prune_logs, keep_seconds=self._keep_log_seconds, limit=PRUNED_AT_ONCE)
+        while not self._stop.is_set() and self._database.transact(act):
+            pass
+        self._prunes_at = time.monotonic() + PRUNE_SECONDS
 
     def count(self) -> int:
         """Count all that is sure to be whole; gives how many rows it went on by.  Raises DatabaseUnreachable."""

@@ -40,7 +40,7 @@ def run_scheduler(settings: Settings) -> None:
     outputs = settings.storage.outputs
     planner, conductor = Planner(database, outputs=outputs), Conductor(database, outputs=outputs)
     listener = PokeListener(settings)
-    messenger, bookkeeper = Messenger(database, settings.notify), Bookkeeper(database)
+    messenger, bookkeeper = Messenger(database, settings.notify), Bookkeeper(database, settings.log.keep_days)
     messenger.start()
     bookkeeper.start()
     log.info("scheduler started", extra={"action": "start", "scheduler": row.id})

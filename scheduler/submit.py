@@ -23,6 +23,7 @@ from pixmill.settings import Settings
 from pixmill.specs import JobOptions, Spec
 from pixmill.states import State
 from pixmill.times import parse_time
+from pixmill.traces import given_trace_parent
 from scheduler.aliases import aliases_param, submit_note
 from scheduler.certificates import tls_options
 from scheduler.groups import Group, Request, as_array, refuse_too_many_edges
@@ -116,6 +117,7 @@ def prepare(session: Session, spec: Spec, options: JobOptions, *, user: str) -> 
         retries=options.retries,
         retry_seconds=options.retry_seconds,
         time_limit_seconds=options.time_limit_seconds,
+        trace_parent=given_trace_parent(),
     )
 
 

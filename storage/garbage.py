@@ -24,7 +24,7 @@ from storage.faults import named_faults
 RUNS = "runs"
 TRASH_PREFIX = ".trash-"
 # What `logs` and `report` put together from all attempts of a task, the older ones too.
-HISTORY = ("log.txt", "journal.jsonl", "losses.jsonl", "quality.jsonl", "reals.png", "samples-*.png")
+HISTORY = ("log.txt", "log-*.txt", "journal.jsonl", "losses.jsonl", "quality.jsonl", "reals.png", "samples-*.png")
 # What an attempt writes to be published by a row, and is of no use without one.
 PUBLISHABLE = (
     "state-*.pt",

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from pixmill.kinds import devices_of
+from pixmill.traces import trace_id
 
 # Bump when a field changes its meaning: a device process refuses an assignment of another version.
 VERSION = 1
@@ -90,12 +91,19 @@ class Assignment:
     shards: tuple[ShardInput, ...] = ()
     start: StartInput | None = None
     before: DataInput | None = None
+    log_bytes: int = 64_000_000  # that its log may have
+    trace_parent: str | None = None  # of its attempt, as W3C traceparent
     version: int = field(default=VERSION)
 
     @property
     def devices(self) -> int:
         """How many devices work on it together."""
         return devices_of(self.spec)
+
+    def log_facts(self) -> dict[str, Any]:
+        """What every line that is logged meanwhile tells of it."""
+        trace = trace_id(self.trace_parent)
+        return {"job": self.job_id, "task": self.task_id, "epoch": self.epoch, "trace": trace}
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -36,7 +36,7 @@ def run(workspace: Workspace, metrics: str | None) -> None:
 
     workspace.more_flags = {} if metrics is None else {"scheduler.metrics": metrics}
     settings = workspace.settings
-    log_to_stderr()
+    log_to_stderr(settings.log.format, settings.log.level)
     if settings.scheduler.metrics is None:
         run_scheduler(settings)
         return

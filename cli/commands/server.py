@@ -66,7 +66,7 @@ def command(
         host=host, port=port, token_file=token_file, allow_writes=allow_writes, allowed_hosts=allowed_hosts
     )
     reading = ReadingWorkspace(workspace.config, workspace.home)
-    reading.settings  # noqa: B018  what is wrong with them is told before anything listens
-    log_to_stderr()
+    settings = reading.settings  # what is wrong with them is told before anything listens
+    log_to_stderr(settings.log.format, settings.log.level)
     serve(reading, options, click.echo)
     say("the dashboard has ended")

@@ -57,8 +57,9 @@ def start(workspace: Workspace, device: str) -> None:
     from pixmill.logs import log_to_stderr
     from worker.parent.main import run_worker
 
-    log_to_stderr()
-    run_worker(workspace.settings, device)
+    settings = workspace.settings
+    log_to_stderr(settings.log.format, settings.log.level)
+    run_worker(settings, device)
 
 
 @command.command("ls", epilog=examples("pixmill worker ls", "pixmill worker ls -o json"))

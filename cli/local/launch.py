@@ -17,6 +17,7 @@ from cli.local.supervisor import already_running
 from db.engine import Database
 from pixmill.errors import AlreadyRunning, BrokerUnreachable, PixmillError
 from pixmill.interpreter import python_command, with_our_code
+from pixmill.logs import readable
 from pixmill.settings import Settings
 from storage.disk import check_writable
 
@@ -135,7 +136,7 @@ class Launch:
     def _say_last_lines(self, name: str, log: Path) -> None:
         self._say(f"the end of the log of {name}:")
         for line in last_lines(log, SHOWN_LOG_LINES, since_bytes=self._old_bytes.get(log, 0)) or ["(nothing)"]:
-            self._say(f"  {line}")
+            self._say(f"  {readable(line)}")
 
 
 def become_supervisor(settings: Settings, devices: Sequence[str], config: Path | None) -> None:

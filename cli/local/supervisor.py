@@ -161,6 +161,7 @@ def main() -> None:
     log_to_stderr()
     try:
         settings = load_settings(config=arguments.config, flags={"home": arguments.home})
+        log_to_stderr(settings.log.format, settings.log.level)
         supervise(settings, arguments.device, arguments.config)
     except PixmillError as error:
         log.error("cannot supervise", extra={"action": "start", "reason": error.message})

@@ -87,12 +87,12 @@ class JobCalls(Caller):
     def logs(self, job: JobLike, *, follow: bool = False, attempt: int | None = None) -> Iterator[str]:
         """The lines that its attempts have written, one after the other; with `follow` until it has ended.
 
-        Logs lie where the workers run: below a storage root that this host does not share there are none. Raises
-        NotFound for an attempt that there is not.
+        Logs lie where the workers run; of those below a storage root that this host does not share PostgreSQL has the
+        end. Raises NotFound for an attempt that there is not.
         """
         from client.logs import LogReader, log_looks, log_sources
 
-        job_id, root, reader = id_of(job), self.settings.storage_root, LogReader()
+        job_id, root, reader = id_of(job), self.settings.storage_root, LogReader(self._workspace.database)
         if not follow:
             with self._workspace.database.read() as session:
                 sources = log_sources(session, root, job_id, attempt)

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from client.fleet import STATES, Member, read_fleet
 from client.monitoring.families import FAMILIES, Readings, Sample
@@ -170,7 +170,8 @@ def _of_tasks(session: "Session") -> dict[str, Sequence[Sample]]:
     }
 
 
-def _samples(counts: Mapping[tuple[str, ...], float]) -> list[Sample]:
+def _samples(counts: Mapping[Any, float]) -> list[Sample]:
+    """Of each tuple of labels, in their order."""
     return [Sample(labels, count) for labels, count in sorted(counts.items())]
 
 

@@ -48,11 +48,12 @@ def told(world: World) -> Told:
     """Name and values of the labels → value, parsed as OpenMetrics."""
     registry = CollectorRegistry()
     registry.register(Exposition(world.database, world.settings))
-    return parsed(generate_latest(registry).decode())
+    return parsed(generate_latest(registry).decode())  # type: ignore[no-untyped-call]
 
 
 def parsed(exposed: str) -> Told:
-    samples = [sample for family in text_string_to_metric_families(exposed) for sample in family.samples]
+    families = text_string_to_metric_families(exposed)  # type: ignore[no-untyped-call]
+    samples = [sample for family in families for sample in family.samples]
     return {
         (sample.name.removeprefix("pixmill_"), *(sample.labels[name] for name in sorted(sample.labels))): sample.value
         for sample in samples

@@ -163,7 +163,9 @@ def test_in_the_foreground_ctrl_c_stops_everything(pixmill: Pixmill, settings: S
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 0
-    assert "started action=start child=scheduler" in output
+    events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    assert [each["action"] for each in events if each["message"] == "started"].count("start") == 3
+    assert {each.get("child") for each in events} >= {"server", "scheduler", "worker-cpu"}
 
 
 def test_a_home_of_another_host_is_left_alone(pixmill: Pixmill, settings: Settings) -> None:

@@ -4,14 +4,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import PixmillError
-from pixmill.logs import LineFormatter
+from pixmill.logs import LineFormatter, about
 from pixmill.states import FailureReason
 from storage.faults import named_faults
+from storage.joblogs import PieceHandler
 from worker.assignment import Assignment
 from worker.device.desk import Desk, StopRequested
 from worker.device.failures import explain, is_expected
@@ -20,7 +20,6 @@ from worker.device.warm import WarmModels
 
 log = logging.getLogger("job")
 
-LOG_FILE = "log.txt"
 RESULT_FILE = "result.json"
 
 
@@ -39,6 +38,11 @@ class Ending:
 
 def run_attempt(desk: Desk, warm: WarmModels) -> Ending:
     """Do what the assignment says; whatever it raises is the attempt's failure, not this process's."""
+    with about(**desk.assignment.log_facts()):
+        return _run_attempt(desk, warm)
+
+
+def _run_attempt(desk: Desk, warm: WarmModels) -> Ending:
     try:
         kind = KINDS[desk.assignment.role]
         with _log_of(desk, kind):
@@ -110,7 +114,7 @@ def _end_journal(desk: Desk, how: str, reason: FailureReason | None = None) -> N
 @contextmanager
 def _log_of(desk: Desk, kind: Kind) -> Iterator[None]:
     """Send what is logged meanwhile to the attempt's log.txt, too; of a kind without files only warnings and errors."""
-    handler = _log_file(desk.folder) if kind.has_files else _WarningFile(desk)
+    handler = _log_file(desk) if kind.has_files else _WarningFile(desk)
     root = logging.getLogger()
     root.addHandler(handler)
     try:
@@ -120,10 +124,10 @@ def _log_of(desk: Desk, kind: Kind) -> Iterator[None]:
         handler.close()
 
 
-def _log_file(folder: Path) -> logging.Handler:
-    with named_faults(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(folder / LOG_FILE, encoding="utf-8")
+def _log_file(desk: Desk) -> logging.Handler:
+    with named_faults(desk.folder):
+        desk.folder.mkdir(parents=True, exist_ok=True)
+        handler = PieceHandler(desk.folder, desk.assignment.log_bytes)
     handler.setFormatter(LineFormatter())
     return handler
 
@@ -139,7 +143,7 @@ class _WarningFile(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record."""
         try:
-            self._file = self._file or _log_file(self._desk.folder)
+            self._file = self._file or _log_file(self._desk)
             self._file.emit(record)
         except PixmillError:
             self.handleError(record)  # as every handler of the standard library does: says so on stderr

@@ -15,7 +15,7 @@ from typing import Any
 
 from pixmill.errors import PixmillError
 from pixmill.interpreter import begin_quickly, importing
-from pixmill.logs import log_to_stderr
+from pixmill.logs import log_to_stderr, name_process
 from worker.assignment import Assignment
 from worker.channel import Channel
 from worker.device.orders import RANK_LOST, Orders
@@ -35,6 +35,7 @@ def main() -> None:
     arguments = _arguments()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, and the parent tells this process
     log_to_stderr()
+    name_process(device=arguments.device)
     channel = Channel(socket.socket(fileno=arguments.socket))
     try:
         for lock in arguments.lock:

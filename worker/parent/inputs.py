@@ -14,6 +14,7 @@ from db.tables import CheckpointKind, ModelVersion, Role, Shard
 from db.views import job_shards, job_tasks, task_checkpoints
 from pixmill.errors import Conflict
 from pixmill.settings import Settings
+from pixmill.traces import new_trace_parent, trace_id
 from storage.places import outputs_url
 from storage.s3.bucket import is_url
 from worker.assignment import Assignment, ModelInput, ShardInput
@@ -35,6 +36,8 @@ def build_assignment(session: Session, lease: Lease, settings: Settings, threads
         threads=threads,
         checkpoint_seconds=settings.worker.checkpoint_seconds,
         endpoint=settings.storage.endpoint,
+        log_bytes=settings.log.job_bytes,
+        trace_parent=lease.trace_parent and new_trace_parent(trace_id(lease.trace_parent)),
     )
     return dataclasses.replace(bare, **_inputs(session, lease, settings))
 

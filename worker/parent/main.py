@@ -17,6 +17,7 @@ from db.schema import require_current_schema
 from db.tables import DeviceKind, Worker
 from db.workers import DeviceFacts, note_canary_heard, register_worker, stop_worker
 from pixmill.errors import BrokerUnreachable, DatabaseUnreachable, Unavailable
+from pixmill.logs import name_process
 from pixmill.settings import Settings
 from scheduler.broker import Poker
 from scheduler.connecting import require_welcome
@@ -55,6 +56,7 @@ def run_worker(settings: Settings, device: str) -> None:
     runner = Runner(database, settings, worker, process)
     heart = Heart(database, settings, worker.id, runner, facts.name)
     teller = _Teller(settings)
+    name_process(worker=worker.name, device=facts.name)
     log.info("worker started", extra={"worker": worker.name, "model": facts.model, "threads": threads})
     try:
         heart.start()

@@ -15,8 +15,10 @@ from db.tables import Checkpoint, CheckpointKind, Outcome, Worker
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import DatabaseUnreachable, LeaseLost, PixmillError
 from pixmill.kinds import devices_of
+from pixmill.logs import about
 from pixmill.settings import Settings
 from pixmill.states import FailureReason
+from pixmill.traces import trace_id
 from storage.paths import Layout
 from worker.assignment import Assignment
 from worker.parent.device_process import DeviceProcess, lock_paths
@@ -25,6 +27,7 @@ from worker.parent.holding import Holding, tell_lost
 from worker.parent.inputs import build_assignment, shard_row
 from worker.parent.meter import Meter
 from worker.parent.publishing import publisher
+from worker.parent.sharing import LogSharer
 from worker.parent.stubborn import Stubborn
 from worker.parent.watch import Watch
 
@@ -45,6 +48,7 @@ class Runner:
         grace = settings.worker.stop_grace_seconds
         self._stubborn = Stubborn(database, self._stopping, grace, self._listen)
         self._holding = Holding(database, worker, self._stubborn, self._stopping.is_set)
+        self._sharer = LogSharer(database, settings.log, self._layout)
         self.meter = Meter()
 
     def run_all(self, hint: tuple[int, int], after_each: Callable[[], None]) -> None:
@@ -72,6 +76,10 @@ class Runner:
 
     def _run(self, lease: Lease) -> Lease | None:
         """Run a claimed task to its end; gives the next one, if it is held already.  Raises as `run_all`."""
+        with about(job=lease.job_id, task=lease.task_id, epoch=lease.epoch, trace=trace_id(lease.trace_parent)):
+            return self._run_known(lease)
+
+    def _run_known(self, lease: Lease) -> Lease | None:
         reach(CrashPoint.WORKER_CLAIMED)
         log.info("claimed", extra={"job": lease.job_id, "task": lease.task_id, "epoch": lease.epoch})
         self._next = None
@@ -116,6 +124,7 @@ class Runner:
         except PixmillError as error:
             self._holding.put_down()
             return self._holding.fail(lease, FailureReason.USER_ERROR, error.message)
+        self._sharer.begin()
         self._process.run(assignment)
         reach(CrashPoint.WORKER_ASSIGNED)
         self._follow(lease, Watch(self._settings, lease.time_limit_seconds))
@@ -163,15 +172,18 @@ class Runner:
             case "shard":
                 self._publish_shard(lease, message["record"], message["folder"])
             case "succeeded":
+                self._sharer.end(lease, succeeded=True)
                 self._succeed(lease, watch, message["result"])
                 return True
             case "failed":
+                self._sharer.end(lease, succeeded=False)
                 self._holding.put_down()
                 self._holding.fail(lease, FailureReason(message["reason"]), message["message"])
                 if message.get("ends"):
                     self._process.kill()  # it cannot be trusted any more; the next task gets a new one
                 return True
             case "stopped":
+                self._sharer.end(lease, succeeded=False)
                 self._holding.put_down()
                 self._end_stopped(lease, watch)
                 return True
@@ -182,6 +194,7 @@ class Runner:
             self._holding.put_down()
         if watch.beat_is_due():
             self._beat(lease, watch)
+            self._sharer.look(lease)
         if (watch.wants_stop or self._stopping.is_set()) and not watch.asked_to_stop:
             log.info("asking to stop", extra={"task": lease.task_id, "cancelled": watch.cancelled})
             self._process.ask_to_stop()
@@ -250,6 +263,7 @@ class Runner:
         log.info("stopped", extra={"task": lease.task_id, "cancelled": watch.cancelled})
 
     def _end_dead(self, lease: Lease, watch: Watch) -> None:
+        self._sharer.end(lease, succeeded=False)
         if watch.asked_to_stop:
             return self._end_stopped(lease, watch)
         message = watch.verdict or f"its device process was {self._process.ended_with}"

@@ -30,7 +30,7 @@ def command(workspace: Workspace, job_id: int, follow: bool, attempt: int | None
         sources = log_sources(session, workspace.settings.storage_root, job_id, attempt)
     if not sources:
         say(f"job {job_id} has not begun; pixmill logs -f {job_id} waits for it")
-    print_logs(sources, tail)
+    print_logs(workspace, sources, tail)
 
 
 def _follow(workspace: Workspace, job_id: int, attempt: int | None, tail: int | None) -> None:
