@@ -20,14 +20,17 @@ from benchmarks.machine import store
 from benchmarks.manifest import House, house
 from benchmarks.pickup import DATABASES
 from client.monitoring.exposition import Exposition, text_of
+from db.joblogs import share_log
 from db.leases import finish
 from db.tables import Event, Outcome
 from pixmill.settings import load_settings
 from scheduler.bookkeeper import Bookkeeper
 from tests.rows import act, add, add_worker, claimed, queue
+from worker.parent.sharing import PART_BYTES
 
 SCRAPES = 60
 LOOKS = 20
+BUSY_LOOKS = 5
 NEW_JOBS = 50  # that end between two looks of the bookkeeper
 
 
@@ -44,6 +47,7 @@ class Scrapes:
     first_count_seconds: float
     look_p50: float  # where nothing is new
     look_after_50_jobs_p50: float
+    log_part_p50: float  # 16 KB of a job's log, brought into the database with its fence
 
 
 def measure(kind: str, jobs: int) -> Scrapes:
@@ -56,19 +60,19 @@ def measure(kind: str, jobs: int) -> Scrapes:
             session.execute(text("ANALYZE"))
             events = session.execute(select(func.count()).select_from(Event)).scalar_one()
         keeper = Bookkeeper(here.database)
-        keeper.count()  # PostgreSQL: seen, and counted at the next look
         began = time.perf_counter()
         keeper.count()
+        keeper.count()  # PostgreSQL: what was seen at first is counted at the second look
         first = time.perf_counter() - began
         settings = load_settings(flags={"home": here.home, "database.url": here.url})
         size = len(text_of(Exposition(here.database, settings)))
         scrapes = [_milliseconds(lambda: text_of(Exposition(here.database, settings))) for _ in range(SCRAPES)]
         looks = [_milliseconds(keeper.count) for _ in range(LOOKS)]
-        busy = [_busy_look(here, keeper) for _ in range(LOOKS)]
+        busy = [_busy_look(here, keeper) for _ in range(BUSY_LOOKS)]
+        shared = _sharing(here)
     p95 = quantiles(scrapes, n=20)[-1]
-    figures = (median(scrapes), p95, 1000 * first, median(looks), median(busy))
-    p50, p95, first, look, after = (round(figure, 2) for figure in figures)
-    return Scrapes(kind, jobs, events, size, p50, p95, round(first / 1000, 2), look, after)
+    figures = (median(scrapes), p95, first, median(looks), median(busy), median(shared))
+    return Scrapes(kind, jobs, events, size, *(round(figure, 2) for figure in figures))
 
 
 def _busy_look(here: House, keeper: Bookkeeper) -> float:
@@ -78,6 +82,23 @@ def _busy_look(here: House, keeper: Bookkeeper) -> float:
         queue(here.database, 1)
         act(here.database, finish, claimed(here.database, worker), Outcome.SUCCEEDED)
     return _milliseconds(keeper.count)
+
+
+def _sharing(here: House) -> list[float]:
+    """What it costs a worker to bring a part of a log, the last four of which stay."""
+    add(here.database, priority=2000)
+    queue(here.database, 1)
+    lease = claimed(here.database, add_worker(here.database, number=1, host="sharing"))
+    line = "2026-11-22T02:00:00.000Z INFO    job 64,000 images, loss 0.1234\n"
+    part = (line * (PART_BYTES // len(line) + 1))[:PART_BYTES]
+    return [
+        _milliseconds(
+            lambda start=start: act(  # type: ignore[misc]
+                here.database, share_log, lease, start, part, keep_from=start - 3 * PART_BYTES
+            )
+        )
+        for start in range(0, SCRAPES * PART_BYTES, PART_BYTES)
+    ]
 
 
 def _milliseconds(act_: Callable[[], object]) -> float:
@@ -101,6 +122,7 @@ def main() -> None:
         print(f"  scrape                       {one.scrape_p50:8.1f} ms, p95 {one.scrape_p95:.1f} ms")
         print(f"  bookkeeper, nothing new      {one.look_p50:8.2f} ms")
         print(f"  bookkeeper, {NEW_JOBS} jobs ended    {one.look_after_50_jobs_p50:8.2f} ms")
+        print(f"  16 KB of a log               {one.log_part_p50:8.2f} ms")
         print(f"  bookkeeper, all that there was {one.first_count_seconds:6.1f} s", flush=True)
     store(arguments, ("jobs",), [asdict(each) for each in found])
 

@@ -69,9 +69,11 @@ def send(workspace: Workspace, groups: "Sequence[Group]", *, user: str) -> "list
 
     Raises SpecError, DatasetError, NotFound, Conflict, KeyConflict, ConfigError or DatabaseUnreachable.
     """
+    from scheduler.spans import submit_span
     from scheduler.submit import submit_groups
 
-    return submit_groups(workspace.database, workspace.settings, groups, user=user)
+    with submit_span():
+        return submit_groups(workspace.database, workspace.settings, groups, user=user)
 
 
 def plan(workspace: Workspace, groups: "Sequence[Group]", *, user: str) -> list[list[Plan]]:

@@ -26,7 +26,8 @@ _attempts: Any = Attempt.__table__
 FACTS: tuple[Any, ...] = (
     *(_tasks.c[name] for name in ("job_id", "queue", "user_name", "role", "params", "time_limit_seconds")),
     *(_tasks.c[name] for name in ("checkpoint_floor", "limited_by")),
-    *(_jobs.c[name] for name in ("name", "spec", "spec_digest", "cancel_requested", "trace_parent")),
+    *(_jobs.c[name] for name in ("name", "spec", "spec_digest", "cancel_requested")),
+    *(_jobs.c[name] for name in ("trace_parent", "submitted_at")),
     _jobs.c.state.label("job_state"),
     *(_queues.c[name] for name in ("paused", "max_running", "max_running_per_user")),
 )
@@ -166,6 +167,7 @@ def lease_of(row: Any, worker: Worker, task_id: int, epoch: int, folder: str) ->
         checkpoint_floor=row.checkpoint_floor,
         folder=folder,
         trace_parent=row.trace_parent,
+        submitted_at=row.submitted_at,
     )
 
 

@@ -7,7 +7,7 @@ writes match no row, it gets LeaseLost, and nothing that it made is published.
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -69,6 +69,7 @@ class Lease:
     checkpoint_floor: int  # checkpoints up to this row are not resumed from
     folder: str  # relative; the only place where this attempt may write
     trace_parent: str | None = None  # of the job, as W3C traceparent
+    submitted_at: datetime | None = None
 
 
 @dataclass(frozen=True)

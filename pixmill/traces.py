@@ -3,10 +3,14 @@
 import os
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 VARIABLE = "TRACEPARENT"  # of the environment
 _TRACE_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 _SAMPLED = "01"
+_submitting: ContextVar[str | None] = ContextVar("submitting", default=None)
 
 
 def trace_id(trace_parent: str | None) -> str | None:
@@ -27,13 +31,28 @@ def span_id(trace_parent: str) -> str:
     return match[2]
 
 
-def new_trace_parent(trace: str | None = None) -> str:
-    """A traceparent with a span of its own; of this trace, or of a new one."""
-    return f"00-{trace or secrets.token_hex(16)}-{secrets.token_hex(8)}-{_SAMPLED}"
+def new_trace_parent(parent: str | None = None) -> str:
+    """A traceparent with a span of its own: in the trace of that parent, with its flags, or in a new one."""
+    if parent is None:
+        return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-{_SAMPLED}"
+    return f"00-{trace_id(parent)}-{secrets.token_hex(8)}-{parent[-2:]}"
+
+
+@contextmanager
+def submitting_as(trace_parent: str) -> Iterator[None]:
+    """What is submitted meanwhile has this parent."""
+    token = _submitting.set(trace_parent)
+    try:
+        yield
+    finally:
+        _submitting.reset(token)
 
 
 def given_trace_parent() -> str:
-    """That of the environment, if it is one; else that of a new trace."""
+    """That of the present submit, or of the environment, if it is one; else that of a new trace."""
+    submitting = _submitting.get()
+    if submitting is not None:
+        return submitting
     given = os.environ.get(VARIABLE, "").strip().lower()
     match = _TRACE_PARENT.fullmatch(given)
     # A later version of the standard may append to it; the first four parts stay what they are.

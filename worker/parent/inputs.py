@@ -14,7 +14,7 @@ from db.tables import CheckpointKind, ModelVersion, Role, Shard
 from db.views import job_shards, job_tasks, task_checkpoints
 from pixmill.errors import Conflict
 from pixmill.settings import Settings
-from pixmill.traces import new_trace_parent, trace_id
+from pixmill.traces import new_trace_parent
 from storage.places import outputs_url
 from storage.s3.bucket import is_url
 from worker.assignment import Assignment, ModelInput, ShardInput
@@ -37,7 +37,7 @@ def build_assignment(session: Session, lease: Lease, settings: Settings, threads
         checkpoint_seconds=settings.worker.checkpoint_seconds,
         endpoint=settings.storage.endpoint,
         log_bytes=settings.log.job_bytes,
-        trace_parent=lease.trace_parent and new_trace_parent(trace_id(lease.trace_parent)),
+        trace_parent=lease.trace_parent and new_trace_parent(lease.trace_parent),
     )
     return dataclasses.replace(bare, **_inputs(session, lease, settings))
 

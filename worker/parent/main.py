@@ -19,6 +19,7 @@ from db.workers import DeviceFacts, note_canary_heard, register_worker, stop_wor
 from pixmill.errors import BrokerUnreachable, DatabaseUnreachable, Unavailable
 from pixmill.logs import name_process
 from pixmill.settings import Settings
+from scheduler import spans
 from scheduler.broker import Poker
 from scheduler.connecting import require_welcome
 from scheduler.messages import make_celery
@@ -66,6 +67,7 @@ def run_worker(settings: Settings, device: str) -> None:
         heart.stop()
         runner.close()
         _say_goodbye(database, worker)
+        spans.flush()
 
 
 def _facts(hello: dict[str, Any]) -> DeviceFacts:

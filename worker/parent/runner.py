@@ -28,10 +28,13 @@ from worker.parent.inputs import build_assignment, shard_row
 from worker.parent.meter import Meter
 from worker.parent.publishing import publisher
 from worker.parent.sharing import LogSharer
+from worker.parent.spans import AttemptSpans
 from worker.parent.stubborn import Stubborn
 from worker.parent.watch import Watch
 
 log = logging.getLogger(__name__)
+
+ENDS = ("succeeded", "failed", "stopped")  # what the device process says last of an attempt
 
 
 class Runner:
@@ -48,6 +51,7 @@ class Runner:
         grace = settings.worker.stop_grace_seconds
         self._stubborn = Stubborn(database, self._stopping, grace, self._listen)
         self._holding = Holding(database, worker, self._stubborn, self._stopping.is_set)
+        self._spans = AttemptSpans()
         self._sharer = LogSharer(database, settings.log, self._layout)
         self.meter = Meter()
 
@@ -125,9 +129,12 @@ class Runner:
             self._holding.put_down()
             return self._holding.fail(lease, FailureReason.USER_ERROR, error.message)
         self._sharer.begin()
+        self._spans.begin()
         self._process.run(assignment)
         reach(CrashPoint.WORKER_ASSIGNED)
-        self._follow(lease, Watch(self._settings, lease.time_limit_seconds))
+        watch = Watch(self._settings, lease.time_limit_seconds)
+        self._follow(lease, watch)
+        self._spans.end(lease, assignment, watch)
         return None
 
     def _assignment(self, session: Session, lease: Lease) -> Assignment:
@@ -164,6 +171,9 @@ class Runner:
 
     def _take(self, lease: Lease, watch: Watch, message: dict[str, Any]) -> bool:
         """Act on one message; True when it ended the attempt."""
+        if message["say"] in ENDS:
+            watch.answer = message["say"]
+            self._sharer.end(lease, succeeded=watch.answer == "succeeded")
         match message["say"]:
             case "progress":
                 watch.told(message)
@@ -172,18 +182,16 @@ class Runner:
             case "shard":
                 self._publish_shard(lease, message["record"], message["folder"])
             case "succeeded":
-                self._sharer.end(lease, succeeded=True)
+                self._spans.publish()
                 self._succeed(lease, watch, message["result"])
                 return True
             case "failed":
-                self._sharer.end(lease, succeeded=False)
                 self._holding.put_down()
                 self._holding.fail(lease, FailureReason(message["reason"]), message["message"])
                 if message.get("ends"):
                     self._process.kill()  # it cannot be trusted any more; the next task gets a new one
                 return True
             case "stopped":
-                self._sharer.end(lease, succeeded=False)
                 self._holding.put_down()
                 self._end_stopped(lease, watch)
                 return True

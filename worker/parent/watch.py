@@ -24,6 +24,7 @@ class Watch:
         self.cancelled = False
         self.requeued = False
         self.verdict: str | None = None
+        self.answer = "lost"  # the last thing that the device process said, once that ended the attempt
 
     def seconds(self) -> float:
         """For how long the attempt has run."""
