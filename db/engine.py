@@ -268,6 +268,8 @@ def _postgresql_engine(url: URL, settings: Settings, *, read_only: bool) -> Engi
                 "keepalives_idle": KEEPALIVE_SECONDS,
                 "keepalives_interval": KEEPALIVE_SECONDS,
                 "keepalives_count": 3,
+                # Keepalives are silent while an answer is owed; without this the kernel waits for a quarter of an hour.
+                "tcp_user_timeout": 3 * KEEPALIVE_SECONDS * 1000,
             },
         )
     except ModuleNotFoundError as error:

