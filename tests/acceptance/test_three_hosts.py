@@ -37,7 +37,7 @@ from tests.tls import Authority
 from tests.waiting import wait_until
 
 LEASE_SECONDS = 5.0
-WAIT_SECONDS = 150.0
+WAIT_SECONDS = 300.0  # on a machine that is busy with something else
 LOOK_SECONDS = 0.3
 TRIES = 20
 IMAGES, SHARD = 48_000, 1_000
@@ -50,6 +50,7 @@ SETTINGS = {
     "worker.checkpoint_seconds": 0.5,
     "worker.threads": 1,
     "database.busy_timeout_seconds": 5.0,
+    "database.connect_timeout_seconds": 20.0,  # for commands on a busy machine
 }
 SMALL = {"width": 8, "latent_size": 8, "feature_size": 16}
 TRAIN = {"kind": "train", "model": "vae", "dataset": "digits", "image_size": 16, "conditional": True, "options": SMALL}
@@ -58,7 +59,7 @@ NIGHT = {
     "name": "night",
     "params": {"name": None},  # of the model: a day has one promotion of each
     "steps": {
-        "train": {**TRAIN, "name": "${params.name}", "images": 60_000},
+        "train": {**TRAIN, "name": "${params.name}", "images": 30_000},
         "sample": {"kind": "generate", "model": "${train.model}", "n": 400, "shard_size": 200},
         "evaluate": {"kind": "evaluate", "output": "${sample.job}", "n": 400, "usefulness": False},
         "gate": {
@@ -210,7 +211,7 @@ def made(site: Site, job_id: int | None) -> list[str]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_a_host_that_is_cut_off_for_two_leases_and_returns_loses_and_doubles_nothing(site: Site) -> None:
     lost = site.hosts[1]  # it has a scheduler and a worker
     calm = site.begin_night("calm")
