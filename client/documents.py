@@ -218,9 +218,9 @@ def _readable(key: str, value: Any) -> Any:
 
 def _refuse_unknown(document: Mapping[str, Any]) -> None:
     kind = document.get("kind")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         return  # parse_spec says so
-    known = {*KINDS[str(kind)].model_fields, *JobOptions.model_fields}
+    known = {*KINDS[kind].model_fields, *JobOptions.model_fields}
     for key in document:
         if key in ARRAY_KEYS:
             raise SpecError(f"{kind} spec: '{key}' makes many jobs, and one is wanted here", hint="pixmill submit -f")

@@ -13,6 +13,7 @@ from client.values import value_text
 from client.wording import age, duration
 from client.workspace import Workspace
 from pixmill.errors import SpecError
+from pixmill.homes import expanded
 from pixmill.names import NAME_PATTERN
 from pixmill.pipelines import EVIDENCE, PIPELINE, PipelineSpec, is_pipeline, parse_pipeline
 from pixmill.states import PipelineState, State, StepState
@@ -136,7 +137,7 @@ def find_pipeline(workspace: Workspace, wanted: Mapping[str, Any] | str | Path) 
     if isinstance(wanted, Mapping):
         return only_pipeline([dict(wanted)], "FILE")
     if isinstance(wanted, Path):
-        return only_pipeline(read_documents(str(wanted.expanduser().absolute())), str(wanted))
+        return only_pipeline(read_documents(str(expanded(wanted).absolute())), str(wanted))
     if re.match(NAME_PATTERN, wanted) is None:
         return only_pipeline(text_documents(wanted), "FILE")
     return parse_pipeline(workspace.database.consult(lambda session: known_document(session, wanted)))

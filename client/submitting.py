@@ -9,6 +9,7 @@ from client.documents import merge, read_documents, spec_document, text_document
 from client.sweeps import expanded
 from client.workspace import Workspace
 from pixmill.errors import SpecError
+from pixmill.homes import expanded as expanded_path
 
 if TYPE_CHECKING:
     from db.jobs import NewJob
@@ -31,7 +32,7 @@ def documents_of(wanted: "Spec | Mapping[str, Any] | str | Path") -> list[dict[s
     if isinstance(wanted, str):
         return text_documents(wanted)
     if isinstance(wanted, Path):
-        return read_documents(str(wanted.expanduser().absolute()))
+        return read_documents(str(expanded_path(wanted).absolute()))
     return [dict(wanted) if isinstance(wanted, Mapping) else wanted.model_dump(mode="json", exclude_none=True)]
 
 

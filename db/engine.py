@@ -19,7 +19,8 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from db.statements import translated
-from pixmill.errors import ConfigError, DatabaseUnreachable, PermissionDenied
+from db.types import CORRUPT_HINT
+from pixmill.errors import ConfigError, CorruptRow, DatabaseUnreachable, PermissionDenied
 from pixmill.settings import Settings
 
 T = TypeVar("T")
@@ -35,6 +36,7 @@ TLS_HINT = (
     "sslrootcert in database.url names the authority's file, and the host is named as it certifies: docs/hosts.md"
 )
 _ATTEMPTS = 10
+UNKNOWN_WORD = "is not among the defined enum values"  # as SQLAlchemy says it of a word in a row
 READ_ONLY_MILLISECONDS = 10_000  # of one statement, for those who only look
 KEEPALIVE_SECONDS = 10  # a peer that vanished without a word is noticed after three of these
 
@@ -124,6 +126,13 @@ class Database:
                     f"database {self.label} does not allow this role to do that: {_first_line(error)}", hint=RIGHTS_HINT
                 ) from error
             raise
+        except LookupError as error:
+            if UNKNOWN_WORD not in str(error):
+                raise
+            word = str(error).partition(UNKNOWN_WORD)[0].strip()[:100]
+            raise CorruptRow(
+                f"the database holds {word}, which is one of no words that may stand there", hint=CORRUPT_HINT
+            ) from error
 
     def _unreachable(self, error: DBAPIError) -> DatabaseUnreachable:
         reason = _first_line(error)

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from db.types import Json, UtcTime, enum_by_value, now
+from db.types import UtcTime, enum_by_value, json_of, now
 from pixmill.kinds import OnBadImage
 from pixmill.notifications import NotificationState
 from pixmill.schedules import Catchup, Overlap, RunOutcome
@@ -87,8 +87,8 @@ class Table(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         int: BigInteger,
         datetime: UtcTime,
-        dict[str, Any]: Json,
-        list[Any]: Json,
+        dict[str, Any]: json_of(dict),
+        list[Any]: json_of(list),
         State: enum_by_value(State),
         Role: enum_by_value(Role),
         DeviceKind: enum_by_value(DeviceKind),

@@ -1,7 +1,7 @@
 """Column types and SQL functions that mean the same on SQLite and on PostgreSQL."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Self
@@ -14,12 +14,45 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from pixmill.errors import CorruptRow
+
+CORRUPT_HINT = "somebody else has written there: restore a backup, or remove what the row belongs to"
+SHOWN_LETTERS = 60  # of a value that cannot be
+
+
+Reader = Callable[[Any], Any] | None
+
+
+def _strict(read: Reader, what: str, wanted: type = object) -> Reader:
+    """What reads a value of a row, and raises CorruptRow for one that no pixmill has written."""
+
+    def checked(value: Any) -> Any:
+        try:
+            found = value if read is None else read(value)
+        except (LookupError, ValueError, TypeError, RecursionError):
+            raise _corrupt(value, what) from None
+        if found is not None and not isinstance(found, wanted):
+            raise _corrupt(value, what)
+        return found
+
+    return checked
+
+
+def _corrupt(value: object, what: str) -> CorruptRow:
+    shown = repr(value)
+    shown = shown if len(shown) <= SHOWN_LETTERS else f"{shown[:SHOWN_LETTERS]}…"
+    return CorruptRow(f"the database holds {shown} where {what} belongs", hint=CORRUPT_HINT)
+
 
 class UtcTime(TypeDecorator[datetime]):
     """An aware time in UTC: `timestamptz` on PostgreSQL, text that sorts in order of time on SQLite."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Reader:
+        """As the parent's; what is no time raises CorruptRow."""
+        return _strict(super().result_processor(dialect, coltype), "a time", datetime)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Refuse times without a zone: they would be read as the server's."""
@@ -97,7 +130,35 @@ def _among_sqlite(element: _Among, compiler: SQLCompiler, **options: Any) -> str
     return f"{column} IN (SELECT value FROM json_each({ids}))"  # noqa: S608  made of what SQLAlchemy has compiled
 
 
-Json = JSON().with_variant(JSONB(), "postgresql")
+class _Json(TypeDecorator[Any]):
+    """JSON of one kind, an object or a list: JSONB on PostgreSQL, text on SQLite."""
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self, wanted: type) -> None:
+        super().__init__()
+        self.wanted = wanted
+
+    def load_dialect_impl(self, dialect: Dialect) -> "TypeEngine[Any]":
+        """The type that this kind of database has for it."""
+        return dialect.type_descriptor(JSONB() if dialect.name == "postgresql" else JSON())
+
+    def coerce_compared_value(self, op: OperatorType | None, value: Any) -> "TypeEngine[Any]":
+        """As JSON's own: what is inside is compared as what it is."""
+        return self.impl_instance.coerce_compared_value(op, value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Reader:
+        """As the parent's; what is no such JSON raises CorruptRow."""
+        return _strict(super().result_processor(dialect, coltype), _KIND_OF[self.wanted], self.wanted)
+
+
+_KIND_OF: dict[type, str] = {dict: "an object of JSON", list: "a list of JSON"}
+
+
+def json_of(wanted: type) -> _Json:
+    """The type of a column with objects (dict) or lists of JSON."""
+    return _Json(wanted)
 
 
 def enum_by_value(members: type[StrEnum], *, checked: bool = True) -> Enum:

@@ -21,6 +21,8 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
                 yield _object(path, number, line)
     except FileNotFoundError:
         return
+    except UnicodeDecodeError as error:
+        raise CorruptFile(f"{path} is no text in UTF-8: {error}") from error
 
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:

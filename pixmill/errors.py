@@ -15,6 +15,7 @@
     ├── StorageError                1    files
     │   ├── DiskFull
     │   ├── CorruptFile                  the bytes on disk are not the bytes that were written
+    │   ├── CorruptRow                   a row holds what no pixmill has written
     │   └── PathEscape                   a path leaves the configured root
     ├── Unavailable                 69
     │   ├── DatabaseUnreachable
@@ -106,6 +107,10 @@ class DiskFull(StorageError):
 
 class CorruptFile(StorageError):
     """The bytes on disk differ from the bytes that were written."""
+
+
+class CorruptRow(StorageError):
+    """A row of the database holds what no pixmill has written there."""
 
 
 class PathEscape(StorageError):

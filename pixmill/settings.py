@@ -39,6 +39,7 @@ from pydantic_settings import (
 )
 
 from pixmill.errors import ConfigError
+from pixmill.homes import expanded
 from pixmill.names import suggestion
 from pixmill.notifications import DEFAULT_EVENTS, KINDS, check_url
 from pixmill.quantities import parse_count
@@ -325,11 +326,11 @@ class _TomlFile(TomlConfigSettingsSource):
         values = super().__call__()
         base = self.path.absolute().parent
         if isinstance(values.get("home"), str):
-            values["home"] = base / Path(values["home"]).expanduser()
+            values["home"] = base / expanded(Path(values["home"]))
         for section, key in _PATHS:
             table = values.get(section)
             if isinstance(table, dict) and isinstance(table.get(key), str):
-                table[key] = base / Path(table[key]).expanduser()
+                table[key] = base / expanded(Path(table[key]))
         return values
 
 
@@ -359,11 +360,11 @@ def load_settings(*, config: Path | None = None, flags: Mapping[str, Any] | None
 
 def _with_absolute_paths(settings: Settings) -> Settings:
     # A worker must not look elsewhere than the command that was typed in another folder.
-    changes: dict[str, Any] = {"home": settings.home.expanduser().absolute()}
+    changes: dict[str, Any] = {"home": expanded(settings.home).absolute()}
     for name, key in _PATHS:
         section = changes.get(name, getattr(settings, name))
         if (path := getattr(section, key)) is not None:
-            changes[name] = section.model_copy(update={key: path.expanduser().absolute()})
+            changes[name] = section.model_copy(update={key: expanded(path).absolute()})
     return settings.model_copy(update=changes)
 
 

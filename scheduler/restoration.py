@@ -8,6 +8,7 @@ from imagemodels.networks.restoration_specs import DegradationSpec
 from imagemodels.options import RestorationOptions
 from imagemodels.presets import options_for_pairs, resolve
 from pixmill.errors import DatasetError, SpecError
+from pixmill.homes import expanded
 from pixmill.specs import RestoreSpec, TrainSpec
 from scheduler.validation import check_images
 
@@ -19,12 +20,12 @@ def check_restore(spec: RestoreSpec) -> RestoreSpec:
     """
     if spec.mask is not None and spec.degrade:
         raise SpecError("holes are either drawn, or given by masks", hint="leave out --mask or --degrade")
-    given = Path(spec.input.removeprefix("folder:")).expanduser()
+    given = expanded(Path(spec.input.removeprefix("folder:")))
     if spec.input in BUILT_IN_KINDS or not (spec.input.startswith("folder:") or given.is_dir()):
         return _of_dataset(spec)
     if spec.part is not None:
         raise SpecError(f"{given} is a folder of images, all of which are restored", hint="leave out --part")
-    mask = None if spec.mask is None else _folder(Path(spec.mask).expanduser(), "masks")
+    mask = None if spec.mask is None else _folder(expanded(Path(spec.mask)), "masks")
     return spec.model_copy(update={"input": check_images(f"folder:{given.absolute()}"), "mask": mask})
 
 

@@ -13,6 +13,7 @@ from imagemodels.presets import Preset, options_for_pairs, resolve
 from imagemodels.shares import check_devices
 from pixmill.datasets import DatasetReference
 from pixmill.errors import DatasetError, SpecError
+from pixmill.homes import expanded
 from pixmill.specs import (
     FILES_HINT,
     FILES_REFUSED,
@@ -74,7 +75,7 @@ def check_evaluate(spec: EvaluateSpec) -> EvaluateSpec:
     if spec.dataset is not None:
         changes["dataset"] = check_images(spec.dataset)
     if spec.inception is not None:
-        path = Path(spec.inception).expanduser().absolute()
+        path = expanded(Path(spec.inception)).absolute()
         if not path.is_file():
             raise SpecError(
                 f"there is no file {path}",
@@ -109,7 +110,7 @@ def check_decompress(spec: DecompressSpec) -> DecompressSpec:
         return spec
     if spec.model is None:
         raise SpecError(f"the model that wrote the files in {spec.files} is missing", hint="name it with --model")
-    folder = Path(spec.files).expanduser().absolute()
+    folder = expanded(Path(spec.files)).absolute()
     if not folder.is_dir():
         raise DatasetError(f"there is no folder {folder}", hint="name a folder of compressed images")
     return spec.model_copy(update={"files": str(folder)})

@@ -1,12 +1,15 @@
 """The line between parent and device process: JSON objects, one a line, over a socket pair."""
 
 import json
+import logging
 import select
 import socket
 import threading
 import time
 from contextlib import suppress
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 _PIECE = 65536  # bytes
 
@@ -51,7 +54,12 @@ class Channel:
         end = self._heard.index(b"\n") + 1
         line = bytes(self._heard[:end])
         del self._heard[:end]
-        message: dict[str, Any] = json.loads(line)
+        message = _message(line)
+        if message is None:
+            log.error("what the other end says cannot be read; it is not listened to any more")
+            self._heard.clear()
+            self._end()
+            self.shut()
         return message
 
     def listen(self, seconds: float) -> None:
@@ -103,7 +111,20 @@ class Channel:
         except ConnectionError:
             piece = b""
         if not piece:
-            self.is_at_end = True
-            self._poll.unregister(self._socket)
+            self._end()
         self._heard += piece
         return True
+
+    def _end(self) -> None:
+        if not self.is_at_end:
+            self.is_at_end = True
+            self._poll.unregister(self._socket)
+
+
+def _message(line: bytes) -> dict[str, Any] | None:
+    """What stands in a line; None for what is no object of JSON."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

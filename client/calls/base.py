@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from client.jobs import Job
 from client.workspace import Workspace, user_name
 from pixmill.errors import PixmillError
+from pixmill.homes import expanded
 from pixmill.times import write_time
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Caller:
 
 
 def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given).expanduser().absolute()
+    return None if given is None else expanded(Path(given)).absolute()
 
 
 def id_of(job: JobLike) -> int:

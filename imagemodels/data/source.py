@@ -1,6 +1,7 @@
 """What a data set's name may be, checked without reading an image."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def parse_dataset_name(name: str) -> DatasetSource:
     if not colon and kind in BUILT_IN_KINDS:
         return DatasetSource(kind)
     if kind in (*PATH_KINDS, PAIR_KIND) and path:
-        return DatasetSource(kind, Path(path).expanduser().absolute())
+        return DatasetSource(kind, _expanded(path).absolute())
     raise UnknownDataset(_unknown_message(name, kind, bool(colon)))
 
 
@@ -67,9 +68,18 @@ def _unknown_message(name: str, kind: str, has_colon: bool) -> str:
     if has_colon and kind in BUILT_IN_KINDS:
         return f"data set {name!r}: {kind} takes no path; write {kind} alone, and give its folder as the data root"
     hint = did_you_mean(kind, (*BUILT_IN_KINDS, *PATH_KINDS, SEQUENCE_KIND, PAIR_KIND))
-    if not hint and Path(name).expanduser().exists():
-        hint = f" (did you mean '{_kind_of(Path(name).expanduser())}:{name}'?)"
+    with suppress(OSError):  # a name that is too long, or a folder that may not be looked into
+        if not hint and _expanded(name).exists():
+            hint = f" (did you mean '{_kind_of(_expanded(name))}:{name}'?)"
     return f"unknown data set {name!r}{hint}; known are {', '.join(DATASET_KINDS)}"
+
+
+def _expanded(path: str) -> Path:
+    """The path with the home in place of its tilde; one of an account that there is not stays as it is."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def _kind_of(path: Path) -> str:
@@ -96,6 +106,13 @@ def check_dataset_name(name: str) -> str:
     Raises UnknownDataset for a name of no known kind, DatasetMissing for a path that is absent, empty or of the wrong
     sort.
     """
+    try:
+        return _checked(name)
+    except OSError as error:
+        raise DatasetMissing(f"data set {name}: {error.strerror or error}") from error
+
+
+def _checked(name: str) -> str:
     source = parse_dataset_name(name)
     if source.path is not None:
         _check_path(source.kind, source.path)
@@ -105,7 +122,7 @@ def check_dataset_name(name: str) -> str:
 def is_gone(name: str) -> bool:
     """Whether nothing is left of the data set at a place; not when that cannot be known."""
     try:
-        check_dataset_name(name)
+        _checked(name)
     except DatasetMissing:
         return True
     except (OSError, UnknownDataset):

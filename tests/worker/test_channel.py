@@ -160,3 +160,14 @@ def test_any_thread_may_ask_for_the_order_to_stop_and_all_hear_it(ends: tuple[Ch
     for thread in threads:
         thread.join()
     assert told == [True] * 4
+
+
+@pytest.mark.parametrize("line", [b"{", b"7", b"\xff", b"[" * 9000, b"[]"])
+def test_who_cannot_be_understood_is_not_listened_to_any_more(ends: tuple[Channel, socket.socket], line: bytes) -> None:
+    channel, other = ends
+    other.sendall(b'{"say":"first"}\n' + line + b'\n{"say":"last"}\n')
+    assert channel.receive(10.0) == {"say": "first"}
+    assert channel.receive(10.0) is None
+    assert channel.is_at_end
+    assert not channel.has_message()
+    assert channel.receive(10.0) is None

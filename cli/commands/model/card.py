@@ -7,6 +7,7 @@ import click
 from cli.context import Workspace, pass_workspace
 from cli.output import print_item, say
 from cli.params import MODEL, examples, output_option
+from pixmill.homes import expanded
 
 
 @click.command(
@@ -32,5 +33,5 @@ def command(workspace: Workspace, name: str, out: Path | None, output_format: st
     if out is None:
         click.echo(text, nl=False)
     else:
-        write_atomic(out.expanduser().absolute(), text.encode())
+        write_atomic(expanded(out).absolute(), text.encode())
         say(f"card: {out}")

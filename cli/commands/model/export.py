@@ -8,6 +8,7 @@ from cli.context import Workspace, pass_workspace
 from cli.output import print_item, say
 from cli.params import MODEL, examples, output_option
 from client.wording import files_text
+from pixmill.homes import expanded
 
 
 @click.command("export", epilog=examples("pixmill model export digits@champion --to ~/digits"))
@@ -35,7 +36,7 @@ def command(workspace: Workspace, name: str, target: Path, output_format: str) -
         card = read_card_of(session, name)
         markdown, facts = card_markdown(card), plain_json(card_json(card))
     version = card.details.version
-    target = target.expanduser().absolute()
+    target = expanded(target).absolute()
     written = export_version(version, workspace.layout.resolve(version.folder), target, markdown, facts)
     total = sum(digest.size_bytes for digest in written.values())
     if output_format == "json":

@@ -13,6 +13,7 @@ from cli.params import ENCODERS, FORMATS, JOB_ID, examples, output_option
 from client.outputs import Output, find_output
 from client.wording import plural, size
 from pixmill.errors import UserError
+from pixmill.homes import expanded
 
 if TYPE_CHECKING:
     from storage.exporting import Wanted
@@ -59,7 +60,7 @@ def command(workspace: Workspace, /, job_id: int, target: Path, output_format: s
     """
     output = find_output(workspace, job_id)
     shards = output.shards
-    target = target.expanduser().absolute()
+    target = expanded(target).absolute()
     if output.has_files or (output.kind == "restore" and flags["format_name"] is None):
         _refuse_format(output, flags)
         facts = _export_files(output, target) if output.has_files else _export_restored(output, shards, target)

@@ -13,6 +13,7 @@ from cli.params import COUNT, JOB_ID, examples, output_option
 from client.outputs import Output, find_output
 from client.regenerating import Regenerated, made_again
 from client.wording import plural
+from pixmill.homes import expanded
 
 MOST_SAMPLES = 10_000  # what is made is held in memory
 _NOT_TOLD = ("is_same", "file")
@@ -61,7 +62,7 @@ def command(
     output = find_output(workspace, job_id).require_dataset()
     made = made_again(output, indexes or _drawn(output, sample or 0), device)
     if target is not None and made[0].file is not None:
-        _write(target.expanduser().absolute(), made[0].file)
+        _write(expanded(target).absolute(), made[0].file)
     differing = [one for one in made if not one.is_same]
     _print(job_id, len(made), differing, output_format)
     if differing:

@@ -12,6 +12,7 @@ from cli.outputs import counting
 from cli.params import JOB_ID, examples, output_option
 from client.outputs import find_output
 from client.wording import plural
+from pixmill.homes import expanded
 from pixmill.states import State
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _folder_report(folder: Path) -> "dict[int | Path, VerifyReport]":
     from storage.outputs import read_dataset_index, verify_output
     from storage.places import CopiedDataset, Place
 
-    folder = folder.expanduser().absolute()
+    folder = expanded(folder).absolute()
     index = read_dataset_index(folder)
     below = {record.number: where for record, where in zip(index.shards, index.folders, strict=False)}
     place: Place = CopiedDataset(folder, below) if below else folder

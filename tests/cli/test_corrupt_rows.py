@@ -1,0 +1,62 @@
+"""Rows that somebody else has written: one line, whatever is asked, and nothing outside of the home is touched."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import Runner
+from tests.cli.world import World
+
+ROWS = {
+    "a word that is none": ("UPDATE jobs SET state = 'exploded'", "one of"),
+    "a time that is none": ("UPDATE jobs SET submitted_at = 'yesterday'", "a time"),
+    "no JSON": ("UPDATE jobs SET spec = '{'", "an object of JSON"),
+    "deep JSON": ("UPDATE jobs SET spec = '" + "[" * 3000 + "'", "an object of JSON"),
+    "a list for an object": ("UPDATE jobs SET options = '[1]'", "an object of JSON"),
+}
+
+
+@pytest.mark.parametrize(("statement", "words"), ROWS.values(), ids=ROWS.keys())
+def test_a_row_that_no_pixmill_has_written_is_told_in_a_line(
+    world: World, run: Runner, statement: str, words: str
+) -> None:
+    world.train(name="night")
+    corrupt(world, statement)
+    for command in (("job", "show", "1"), ("ps", "--all")):
+        found = run(*command)
+        assert found.code == 1, command
+        assert "error: the database holds" in found.err
+        assert words in found.err
+        assert "Traceback" not in found.err
+        assert len(found.err) < 400
+
+
+def test_a_folder_that_leads_out_is_refused_by_whoever_reads_it(world: World, run: Runner, tmp_path: Path) -> None:
+    worker = world.worker()
+    world.trained(worker, name="digits-vae")
+    world.generated(worker)
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "log.txt").write_text("the secret")
+    corrupt(world, "UPDATE attempts SET folder = '../secret'", "UPDATE shards SET folder = '../secret'")
+    before = sorted(tmp_path.rglob("*"))
+    for command in ("logs 1", "output verify 2", "output query 2", "output export 2 copy", "output rebuild 2"):
+        found = run(*command.split())
+        assert "the secret" not in found.out + found.err
+        assert "Traceback" not in found.err
+        assert "unexpected" not in found.err, command
+    assert "leads outside the storage root" in run("logs", "1").err
+    strangers = [path for path in sorted(tmp_path.rglob("*")) if path not in before and world.home not in path.parents]
+    assert strangers == []
+
+
+def corrupt(world: World, *statements: str) -> None:
+    """Write past all that guards the rows."""
+    world.database.dispose()
+    connection = sqlite3.connect(world.home / "pixmill.db")
+    connection.execute("PRAGMA ignore_check_constraints=ON")
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
