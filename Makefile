@@ -62,9 +62,10 @@ aloud: # seen as they go, one after the other
 	@$(MAKE) --no-print-directory --jobs=1 --output-sync=none processes
 	@$(MAKE) --no-print-directory --jobs=1 --output-sync=none faults
 
-lint: $(READY) ## check style and formatting
+lint: $(READY) ## check style and formatting, and the pinned dependencies for known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.audit
 
 format: $(READY) ## put style and formatting right
 	$(BIN)/ruff check --fix .

@@ -54,6 +54,8 @@ class PipelineSpec(BaseModel):
         if not isinstance(steps, list) or not all(isinstance(step, dict) and "step" in step for step in steps):
             return steps
         names = [step["step"] for step in steps]
+        if not all(isinstance(name, str) for name in names):
+            return steps
         if len(set(names)) < len(names):
             raise ValueError("two steps have one name")
         return {step["step"]: {key: value for key, value in step.items() if key != "step"} for step in steps}

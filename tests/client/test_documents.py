@@ -17,6 +17,7 @@ from client.documents import (
     yaml_text,
 )
 from pixmill.errors import SpecError, UserError
+from pixmill.pipelines import parse_pipeline
 from pixmill.quantities import parse_count, parse_seconds
 from pixmill.specs import GenerateSpec, JobOptions, TrainSpec
 
@@ -209,3 +210,11 @@ def test_half_a_character_is_refused_and_a_long_value_is_told_in_part() -> None:
     deep.append(deep)
     with pytest.raises(SpecError, match="lists and mappings in each other"):
         parse_document({"kind": "train", "model": "vae", "dataset": deep})
+
+
+@pytest.mark.parametrize("kind", [{}, [], 7, None])
+def test_a_kind_or_a_step_that_is_no_word_is_refused(kind: Any) -> None:
+    with pytest.raises(SpecError):
+        parse_document({"kind": kind, "model": "vae"})
+    with pytest.raises(SpecError):
+        parse_pipeline({"kind": "pipeline", "name": "night", "steps": [{"step": kind, "kind": "ping"}]})

@@ -277,7 +277,9 @@ def rows(folder: Path) -> Iterator[Act]:
 
     def act(case: tuple[int, Any, tuple[str, ...], int]) -> None:
         place, value, words, job = case
-        table, column, key = cells[place % len(cells)]
+        table, column, key, is_number = cells[place % len(cells)]
+        if is_number and not isinstance(value, int):
+            value = place  # PostgreSQL takes nothing else
         connection = sqlite3.connect(file)
         try:
             connection.executescript("PRAGMA ignore_check_constraints=ON; PRAGMA foreign_keys=OFF")
@@ -299,16 +301,18 @@ def rows(folder: Path) -> Iterator[Act]:
     yield act
 
 
-def _cells(file: Path) -> list[tuple[str, str, int]]:
+def _cells(file: Path) -> list[tuple[str, str, int, bool]]:
+    """Table, column, number of the row, and whether numbers alone belong there."""
     with sqlite3.connect(file) as connection:
         names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         found = []
         for table in names:
             if table.startswith(("sqlite_", "alembic")):
                 continue
-            columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')]
+            described = list(connection.execute(f'PRAGMA table_info("{table}")'))
+            columns = [(row[1], row[2].startswith(("INT", "BIGINT", "FLOAT", "BOOL"))) for row in described]
             keys = [row[0] for row in connection.execute(f'SELECT rowid FROM "{table}" ORDER BY rowid LIMIT 8')]
-            found += [(table, column, key) for key in keys for column in columns if column != "id"]
+            found += [(table, name, key, number) for key in keys for name, number in columns if name != "id"]
     connection.close()
     return found
 
