@@ -10,6 +10,7 @@ import base64
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty
 from typing import Any
@@ -96,17 +97,20 @@ def written(call: Call, tag: str) -> dict[str, Any]:
     }
 
 
-class StrictQoS(kombu_redis.QoS):  # type: ignore[misc]  # kombu has no types
+class StrictQoS(kombu_redis.QoS):
     """Nothing is acknowledged here, so nothing is to be put back; what lies where it would be is not ours."""
 
     def restore_visible(self, *_arguments: Any, **_options: Any) -> None:
         """Read nothing from Redis."""
 
 
-class StrictChannel(kombu_redis.Channel):  # type: ignore[misc]
+class StrictChannel(kombu_redis.Channel):
     """Hands over calls that were written anew, and puts a message on the list of its routing key, by no table."""
 
     QoS = StrictQoS
+    connection_errors: tuple[type[BaseException], ...]  # these three: what kombu's own has
+    _queue_cycle: Any
+    _flush_brpop_reauth: Callable[[], None]
     _told_at = 0.0
     _untold = 0
 
@@ -158,7 +162,7 @@ class StrictChannel(kombu_redis.Channel):  # type: ignore[misc]
         return []
 
 
-class StrictTransport(kombu_redis.Transport):  # type: ignore[misc]
+class StrictTransport(kombu_redis.Transport):
     """Celery's way to Redis, with such channels."""
 
     Channel = StrictChannel

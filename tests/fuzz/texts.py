@@ -136,10 +136,11 @@ def read_address(case: tuple[str, bool]) -> None:
     from pixmill.notifications import check_url
     from pixmill.settings import load_settings
 
-    for act in (
+    acts: list[Callable[[], object]] = [
         lambda: check_url(case[0], allow_http=case[1], allow_private=not case[1]),
         lambda: why_not(case[0], allow_private=case[1]),
-    ):
+    ]
+    for act in acts:
         try:
             act()
         except ValueError as error:
@@ -201,7 +202,7 @@ def real_redis(folder: Path) -> Iterator[Act]:
         heard: list[Any] = []
         last = json.dumps(rewritten(Call(RUN_TASK, (0, 0)), "last"))
         with app.connection_for_read() as connection, redis.Redis.from_url(redis_url(server.url)) as client:
-            queue = app.amqp.queues.select_add("pixmill.cpu")
+            queue: Any = app.amqp.queues["pixmill.cpu"]
             with connection.Consumer([queue], callbacks=[lambda body, _message: heard.append(body)], no_ack=True):
 
                 def act(raw: bytes) -> None:

@@ -168,9 +168,10 @@ BOMBS = {
 @pytest.mark.parametrize("content", BOMBS.values(), ids=BOMBS.keys())
 def test_an_image_that_is_a_bomb_is_a_bad_image_at_once(content: bytes) -> None:
     began = time.monotonic()
-    for decode in (lambda: decode_bytes(content, 16, 3), lambda: decode_whole(content, 3)):
-        with suppress(BadImage):
-            assert decode().shape == (16, 16, 3), "what is beside the pixels is left out"
+    with suppress(BadImage):
+        assert decode_bytes(content, 16, 3).shape == (16, 16, 3), "what is beside the pixels is left out"
+    with suppress(BadImage):
+        assert decode_whole(content, 3).shape == (16, 16, 3)
     assert time.monotonic() - began < 5.0
 
 
