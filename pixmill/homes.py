@@ -11,5 +11,5 @@ def expanded(path: Path) -> Path:
     """
     try:
         return path.expanduser()
-    except RuntimeError:
+    except (RuntimeError, ValueError):  # no such account, or a name that cannot be one
         return path

@@ -78,7 +78,7 @@ def _expanded(path: str) -> Path:
     """The path with the home in place of its tilde; one of an account that there is not stays as it is."""
     try:
         return Path(path).expanduser()
-    except RuntimeError:
+    except (RuntimeError, ValueError):  # no such account, or a name that cannot be one
         return Path(path)
 
 

@@ -236,7 +236,7 @@ def test_a_path_without_its_kind_gets_a_hint(tmp_path: Path, name: str, kind: st
         check_dataset_name(str(tmp_path / name))
 
 
-@pytest.mark.parametrize("path", ["~nobody has that name/x", "a" * 5000, "a\0b", "\udc80"])
+@pytest.mark.parametrize("path", ["~nobody has that name/x", "~a\0b", "a" * 5000, "a\0b", "\udc80"])
 @pytest.mark.parametrize("kind", ["folder", "zip", "tar", "idx", ""])
 def test_a_path_that_cannot_be_is_missing_and_nothing_worse(path: str, kind: str) -> None:
     with pytest.raises((DatasetMissing, UnknownDataset)):
