@@ -14,7 +14,7 @@ import click
 from cli.completing import VARIABLE, register_shells
 from cli.context import Workspace
 from cli.errors import run_reporting
-from cli.interrupts import keep_interrupts
+from cli.interrupts import end_when_told, keep_interrupts
 from cli.lazy import LazyCommand, LazyGroup
 from client.moments import choose_utc
 from pixmill import __version__
@@ -134,4 +134,5 @@ def main() -> None:
         # A terminal that cannot write a letter shows a substitute; a table must not fail for it.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     keep_interrupts()
+    end_when_told()
     command(prog_name="pixmill")

@@ -90,6 +90,20 @@ def _bytes(value: object) -> object:
     return parse_count(value) if isinstance(value, str) else value
 
 
+def _default_home() -> Path:
+    try:
+        return Path(platformdirs.user_data_dir("pixmill"))
+    except RuntimeError as error:  # of a user without a name, as containers have them, where HOME is not set either
+        raise ConfigError("there is no folder to work in: this user has no home", hint="set PIXMILL_HOME") from error
+
+
+def _user_file() -> Path | None:
+    try:
+        return Path(platformdirs.user_config_dir("pixmill")) / "config.toml"
+    except RuntimeError:  # as above: nobody has written one
+        return None
+
+
 RoleName = Annotated[str, Field(min_length=1, max_length=63)]  # of PostgreSQL
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BucketUrl = Annotated[str, AfterValidator(_bucket_url)]
@@ -245,7 +259,7 @@ class Settings(BaseSettings):
     )
     config_files: ClassVar[tuple[Path, ...]] = ()
 
-    home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("pixmill")))
+    home: Path = Field(default_factory=_default_home)
     database: DatabaseSettings = DatabaseSettings()
     broker: BrokerSettings = BrokerSettings()
     storage: StorageSettings = StorageSettings()
@@ -374,9 +388,8 @@ def config_files(config: Path | None = None) -> list[Path]:
     if chosen and not chosen.is_file():
         raise ConfigError(f"settings file {chosen} does not exist", hint="check --config and PIXMILL_CONFIG")
     project = chosen or _find_project_file(Path.cwd())
-    user = Path(platformdirs.user_config_dir("pixmill")) / "config.toml"
     system = Path("/etc/pixmill/config.toml")
-    return [path for path in (project, user, system) if path and path.is_file()]
+    return [path for path in (project, _user_file(), system) if path and path.is_file()]
 
 
 def setting_origins(settings: Settings, flags: Mapping[str, Any] | None = None) -> list[SettingOrigin]:
