@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ def variables() -> dict[str, str]:
     return dict(_VARIABLE.findall(COMPOSE.read_text(encoding="utf-8")))
 
 
+@cache
 def composition() -> Mapping[str, Any]:
     """The whole file; merge keys are resolved, and nothing is set in the environment."""
     found: Mapping[str, Any] = _filled(yaml.safe_load(COMPOSE.read_text(encoding="utf-8")))

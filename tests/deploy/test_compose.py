@@ -8,17 +8,15 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from jsonschema import Draft7Validator
 
 from pixmill.settings import load_settings
-from tests.cli.tree import COMMANDS
+from tests.deploy.calls import check_call
 from tests.deploy.composition import COMPOSE, ROOT, composition, ours, seconds, services, variables
 
 PROFILES = ("cpu", "gpu", "gpu1", "dashboard", "monitoring")
 SECRET_WORDS = re.compile(r"password|secret|token|passwd|credential", re.IGNORECASE)
-LEAVES = {name for name, command in COMMANDS.items() if not isinstance(command, click.Group)}
 LONG_RUNNING = sorted(set(services()) - {"migrate"})
 
 
@@ -140,14 +138,7 @@ def test_what_it_calls_are_commands_and_options_of_pixmill(name: str) -> None:
     if "pixmill" in test:
         calls.append(test[test.index("pixmill") + 1 :])
     for call in calls:
-        _check_call([str(word) for word in call])
-
-
-def _check_call(words: list[str]) -> None:
-    name = next(name for n in (2, 1) if (name := " ".join(["pixmill", *words[:n]])) in LEAVES)
-    arguments = words[len(name.split()) - 1 :]
-    arguments = [str(ROOT / "README.md") if word.startswith("/run/secrets") else word for word in arguments]
-    COMMANDS[name].make_context(name, arguments).close()
+        check_call([str(word) for word in call])
 
 
 def test_a_gpu_belongs_to_one_worker() -> None:
