@@ -96,8 +96,8 @@ faults: $(READY) ## kill, stop and starve real processes, one test after the oth
 long: $(READY) ## variations of what the other tests show, which take many seconds each
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -m long $(ARGS)
 
-browser: $(READY) node_modules/.ready ## look at the pages of the dashboard in chromium, which has to be installed, as has npm
-	$(BIN)/pytest -m browser tests/server $(ARGS)
+browser: $(READY) node_modules/.ready ## look at the dashboard and at reports in chromium, which has to be installed, as has npm
+	$(BIN)/pytest -m browser tests/server tests/reports $(ARGS)
 
 node_modules/.ready: Makefile
 	@command -v npm >/dev/null && command -v chromium >/dev/null || { \

@@ -4,6 +4,7 @@ They are read from the attempt's folder; where that cannot be seen from here, wh
 database stands for it.
 """
 
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from db.engine import Database
     from db.views import JobLine
+
+TAIL_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +159,31 @@ class LogReader:
     def last_lines(self, source: LogSource, count: int) -> list[str]:
         """The last `count` of the new lines; the others count as read."""
         return list(deque(self.new_lines(source), maxlen=count))
+
+
+def tail_lines(source: LogSource, count: int) -> list[str]:
+    """The last lines of a log as they stand, at most `count` of its last 64 kB; none of a log on another host."""
+    lines: list[str] = []
+    left = TAIL_BYTES
+    for piece in reversed(pieces(source.folder)):
+        try:
+            size_bytes = piece.path.stat().st_size
+            lines = [*_tail_of(piece.path, left), *lines]
+        except FileNotFoundError:
+            break  # an older piece, which had to go meanwhile
+        left -= size_bytes
+        if left <= 0 or len(lines) >= count:
+            break
+    return [_readable(line) for line in lines[-count:]]
+
+
+def _tail_of(path: Path, most_bytes: int) -> list[str]:
+    """The whole lines of the last bytes of a file."""
+    with path.open("rb") as file:
+        size_bytes = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size_bytes - most_bytes))
+        lines = file.read().decode(errors="replace").splitlines()
+    return lines[1:] if size_bytes > most_bytes else lines
 
 
 def _readable(line: str) -> str:

@@ -16,32 +16,10 @@ import numpy.typing as npt
 
 from reports.errors import ReportError
 from reports.gates import GateSection
+from reports.history import AttemptLine, EventLine, LogTail, ProgressLine
 
 ImageSource: TypeAlias = Path | npt.NDArray[np.uint8]
 Better: TypeAlias = Literal["lower", "higher"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttemptLine:
-    """One try of the job (or of one of its tasks) on a device."""
-
-    number: int
-    state: str
-    worker: str = ""
-    device: str = ""
-    reason: str = ""
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class EventLine:
-    """One entry of the job's history: when, who, what and why."""
-
-    at: datetime
-    what: str
-    who: str = ""
-    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +145,8 @@ class GenerateSection:
     bound_by: str = ""
     contact_sheet: ImageSource | None = None
     sheet_caption: str = ""  # what its rows show; empty: a selection of the images
+    animations: "Sequence[CaptionedImage]" = ()  # the first of them
+    animations_made: int | None = None  # of a job that makes such
     edit: Mapping[str, object] = field(default_factory=dict)  # what was done to images
     counts: Mapping[str, int] = field(default_factory=dict)
     choice: Mapping[str, object] = field(default_factory=dict)  # by what images were chosen
@@ -240,6 +220,7 @@ class EvaluateSection:
     per_class_accuracy_real: Mapping[str, float] = field(default_factory=dict)
     confusion: Confusion | None = None
     neighbours: Sequence[NeighbourRow] = ()
+    neighbour_sheet: ImageSource | None = None  # generated images, and below each the training image nearest to it
     warnings: Sequence[str] = ()
 
 
@@ -270,6 +251,22 @@ class CompressSection:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class DecompressSection:
+    """What a decompression has to show; `rate` says what was lost when the files were written."""
+
+    images: int
+    verified: int  # that are as they were recorded
+    differing: int  # that are not, as they were computed in another way
+    size_bytes: int
+    sheet: ImageSource | None = None
+    manifest: str = ""
+    files_sha256: str = ""
+    compressed_by: int | None = None  # the job
+    rates: Sequence[RateLine] = ()
+    model: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class JobReport:
     """Everything that the report of one job shows; a job without a section of its kind shows its history alone."""
 
@@ -282,6 +279,8 @@ class JobReport:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     spec: Mapping[str, object] = field(default_factory=dict)
+    progress: ProgressLine | None = None  # of one that runs
+    tasks: int = 1
     attempts: Sequence[AttemptLine] = ()
     events: Sequence[EventLine] = ()
     train: TrainSection | None = None
@@ -289,4 +288,7 @@ class JobReport:
     evaluate: EvaluateSection | None = None
     gate: GateSection | None = None
     compress: CompressSection | None = None
+    decompress: DecompressSection | None = None
+    left: Mapping[str, object] = field(default_factory=dict)  # what a job without a section has left
+    log: LogTail | None = None  # of one that has not succeeded
     pictures: Sequence[CaptionedImage] = ()

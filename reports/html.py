@@ -15,6 +15,8 @@ from reports.panels import line_panels
 MAX_FRAMES = 12  # sample grids over time
 SMALL_FRAME = 166  # CSS pixels, six in a row
 LARGE_FRAME = 256  # CSS pixels, four in a row
+WIDE_FRAME = 524  # CSS pixels, two in a row
+WIDE = 3  # times as wide as high
 MAX_CONFUSION_CLASSES = 50
 MAX_SPEC_CHARACTERS = 100_000
 
@@ -50,6 +52,8 @@ def _context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
         "evaluate": _evaluate_context(report, budget),
         "gate": _gate_context(report, budget),
         "compress": _compress_context(report, budget),
+        "decompress": _decompress_context(report, budget),
+        "left": flat(report.left),
         "pictures": [(item.caption, budget.embed(item.image)) for item in report.pictures],
         "spec": _spec_text(report.spec),
     }
@@ -66,6 +70,7 @@ def _train_context(report: JobReport, budget: PictureBudget) -> dict[str, object
     columns, frame_width = _frame_layout([picture for _, picture in frames])
     return {
         "latest": latest,
+        "hero_width": 1024 if latest and _is_wide(latest[1]) else 512,
         "reals": reals,
         "frames": frames,
         "columns": columns,
@@ -97,13 +102,19 @@ def _classes_context(
 
 
 def _frame_layout(frames: Sequence[Embedded]) -> tuple[int, int]:
-    """Choose six frames a row, or four of frames too wide for that; give the width of a frame in CSS pixels too."""
-    widths = [frame.width for frame in frames if isinstance(frame, Picture)]
-    if not widths:
+    """Choose six frames a row, or fewer of frames too wide for that; give the width of a frame in CSS pixels too."""
+    pictures = [frame for frame in frames if isinstance(frame, Picture)]
+    if not pictures:
         return 6, SMALL_FRAME
-    columns = 6 if max(widths) <= SMALL_FRAME else 4
-    target = SMALL_FRAME if columns == 6 else LARGE_FRAME
-    return columns, max(frame.shown_width(target) for frame in frames if isinstance(frame, Picture))
+    columns, target = 6, SMALL_FRAME
+    if max(picture.width for picture in pictures) > SMALL_FRAME:
+        columns, target = (2, WIDE_FRAME) if all(map(_is_wide, pictures)) else (4, LARGE_FRAME)
+    return columns, max(picture.shown_width(target) for picture in pictures)
+
+
+def _is_wide(picture: Embedded) -> bool:
+    """Whether it is a strip, such as sequences frame by frame, that would be too low beside another picture."""
+    return isinstance(picture, Picture) and picture.width >= WIDE * picture.height
 
 
 def _generate_context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
@@ -112,6 +123,7 @@ def _generate_context(report: JobReport, budget: PictureBudget) -> dict[str, obj
         return {}
     counts = {name: float(count) for name, count in section.counts.items()}
     return {
+        "animations": [(one.caption, budget.embed(one.image)) for one in section.animations],
         "contact_sheet": budget.embed(section.contact_sheet) if section.contact_sheet is not None else None,
         "counts": bars.bar_chart(
             "counts", counts, title="Images per class", text=lambda value: numbers.number_text(int(value))
@@ -134,6 +146,7 @@ def _evaluate_context(report: JobReport, budget: PictureBudget) -> dict[str, obj
     return {
         **_classes_context("accuracy", section.per_class_accuracy, section.per_class_accuracy_real, section.confusion),
         "neighbours": neighbours,
+        "neighbour_sheet": budget.embed(section.neighbour_sheet) if section.neighbour_sheet is not None else None,
         "widest": max((len(row.nearest) for row in section.neighbours), default=0) or 1,
         "has_distances": any(len(row.distances) for row in section.neighbours),
     }
@@ -160,6 +173,16 @@ def _compress_context(report: JobReport, budget: PictureBudget) -> dict[str, obj
     return {
         "strips": budget.embed(section.strips) if section.strips is not None else None,
         "sizes": bars.bar_chart("rates", sizes, title="Bits per pixel", text="{:.3f}".format),
+        "model": flat(section.model),
+    }
+
+
+def _decompress_context(report: JobReport, budget: PictureBudget) -> dict[str, object]:
+    section = report.decompress
+    if section is None:
+        return {}
+    return {
+        "sheet": budget.embed(section.sheet) if section.sheet is not None else None,
         "model": flat(section.model),
     }
 

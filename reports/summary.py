@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from reports.data import (
     CompressSection,
+    DecompressSection,
     EvaluateSection,
     FidelityTable,
     GenerateSection,
@@ -14,6 +15,7 @@ from reports.data import (
     TrainSection,
 )
 from reports.gates import GateSection
+from reports.history import ProgressLine
 from reports.numbers import count_text, duration_text, number_text, percent_text, size_text
 
 _NOUNS = {
@@ -26,6 +28,8 @@ _NOUNS = {
     "compress": "Compression",
     "decompress": "Decompression",
     "restore": "Restoration",
+    "report": "Writing the page",
+    "ping": "The ping",
 }
 _STATE_PHRASES = {
     "pending": "is waiting to start",
@@ -72,6 +76,8 @@ def key_figures(report: JobReport) -> list[KeyFigure]:
         figures += _gate_figures(report.gate)
     if report.compress:
         figures += _compress_figures(report.compress)
+    if report.decompress:
+        figures += _decompress_figures(report.decompress)
     return figures + _run_figures(report)
 
 
@@ -101,7 +107,7 @@ def way_to_noise(metric: MetricLine) -> float | None:
 
 
 def _findings(report: JobReport) -> list[str]:
-    findings = []
+    findings = [_progress_finding(report.progress)] if report.progress else []
     if report.train and report.train.quality and (best := report.train.quality.best()):
         findings.append(
             f"The best {report.train.quality.name} was {number_text(best[1])}, after {count_text(best[0])} images."
@@ -116,9 +122,18 @@ def _findings(report: JobReport) -> list[str]:
         findings.append(_gate_finding(report.gate))
     if report.compress:
         findings.append(_compress_finding(report.compress))
+    if report.decompress:
+        findings.append(_decompress_finding(report.decompress))
     if count := _warning_count(report):
         findings.append(f"{count} warning{'s' if count > 1 else ''} below.")
     return findings
+
+
+def _progress_finding(progress: ProgressLine) -> str:
+    share = f" ({percent_text(progress.done / progress.total)})" if progress.total else ""
+    left = f", about {duration_text(progress.eta_seconds)} to go" if progress.eta_seconds is not None else ""
+    phase = f"{progress.phase}: " if progress.phase else ""
+    return f"{phase}{number_text(progress.done)} of {number_text(progress.total)} images{share}{left}.".capitalize()
 
 
 def _restoration_finding(table: FidelityTable) -> str:
@@ -130,7 +145,9 @@ def _generate_finding(section: GenerateSection) -> str:
     written = f"{number_text(section.images)} images"
     if section.images != section.images_planned:
         written = f"{number_text(section.images)} of {number_text(section.images_planned)} images"
-    return f"It wrote {written} in {number_text(section.shards)} shard{'' if section.shards == 1 else 's'}."
+    made = section.animations_made
+    what = f"{number_text(made)} animation{'' if made == 1 else 's'}: {written}" if made else written
+    return f"It wrote {what} in {number_text(section.shards)} shard{'' if section.shards == 1 else 's'}."
 
 
 def _evaluate_finding(metric: MetricLine) -> str:
@@ -153,6 +170,13 @@ def _compress_finding(section: CompressSection) -> str:
     other = section.rates[1]
     share = percent_text(own.bits_per_pixel / other.bits_per_pixel)
     return f"{number_text(own.n)} images took {size_text(section.size_bytes)}, {share} of what {other.name} takes."
+
+
+def _decompress_finding(section: DecompressSection) -> str:
+    found = f"It wrote {number_text(section.images)} images"
+    if section.differing:
+        return f"{found}; {number_text(section.differing)} differ from those recorded, which were computed otherwise."
+    return f"{found}, {'all' if section.verified == section.images else section.verified} as they were recorded."
 
 
 def _warning_count(report: JobReport) -> int:
@@ -227,10 +251,19 @@ def _compress_figures(section: CompressSection) -> list[KeyFigure]:
     ]
 
 
+def _decompress_figures(section: DecompressSection) -> list[KeyFigure]:
+    return [
+        KeyFigure(label="images", value=number_text(section.images)),
+        KeyFigure(label="as recorded", value=number_text(section.verified), note="pixel by pixel"),
+        KeyFigure(label="size", value=size_text(section.size_bytes), note="as PNG"),
+    ]
+
+
 def _run_figures(report: JobReport) -> list[KeyFigure]:
     figures = []
     if (seconds := run_seconds(report)) is not None:
         figures.append(KeyFigure(label="run time", value=duration_text(seconds)))
-    if len(report.attempts) > 1:
-        figures.append(KeyFigure(label="attempts", value=number_text(len(report.attempts))))
+    if len(report.attempts) > report.tasks:
+        note = f"at {number_text(report.tasks)} tasks" if report.tasks > 1 else ""
+        figures.append(KeyFigure(label="attempts", value=number_text(len(report.attempts)), note=note))
     return figures

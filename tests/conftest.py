@@ -28,6 +28,7 @@ from db.tables import Table
 from pixmill.settings import Settings, load_settings
 from scheduler.names import redis_url
 from storage.s3.bucket import Bucket
+from tests.browsing import find_chromium
 from tests.databases import (
     TEMPLATE,
     administrate,
@@ -91,6 +92,12 @@ def pytest_collection_finish() -> None:
     """What was imported and collected stays: a collection of garbage need not look at its million objects again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser, for tests that look at pages in it."""
+    return find_chromium()
 
 
 @pytest.fixture(autouse=True)

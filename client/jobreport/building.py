@@ -59,9 +59,10 @@ def written(write: "Callable[[Path], Path]", path: Path) -> Path:
 def build_report(session: "Session", settings: "Settings", job_id: int) -> "JobReport":
     """Everything that the report of a job shows.  Raises NotFound."""
     from client.jobreport.compression import compress_section
+    from client.jobreport.decompression import decompress_section
     from client.jobreport.evaluation import evaluate_section
     from client.jobreport.generate import generate_section
-    from client.jobreport.history import attempt_lines, event_lines, further_pictures
+    from client.jobreport.history import attempt_lines, cancel_words, event_lines, left_facts, log_tail, progress_line
     from client.jobreport.source import JobSource
     from client.jobreport.train import train_section
     from db.views import job_line
@@ -72,23 +73,26 @@ def build_report(session: "Session", settings: "Settings", job_id: int) -> "JobR
     job = line.job
     reason = reason_of(line, read_situation(session, settings.scheduler.lease_seconds, [line]))
     source = JobSource(session, settings, line)
-    evaluation = source.existing(source.result("evaluate").get("report"))
     return JobReport(
         job_id=job.id,
         name=job.title,
         kind=job.kind,
         state=job.state.value,
-        reason=reason_text(reason),
+        reason=reason_text(reason) or cancel_words(source),
         created_at=job.submitted_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
         spec=job.spec,
+        progress=progress_line(source),
+        tasks=len(source.tasks),
         attempts=attempt_lines(source),
         events=event_lines(source),
         train=train_section(source) if job.kind == "train" else None,
         generate=generate_section(source) if job.kind in DATASET_MAKERS else None,
-        evaluate=evaluate_section(evaluation) if evaluation else None,
+        evaluate=evaluate_section(source),
         gate=gate_section(source.result("gate"), source.existing) if job.kind == "gate" else None,
         compress=compress_section(source) if job.kind == "compress" else None,
-        pictures=further_pictures(source),
+        decompress=decompress_section(source),
+        left=left_facts(source),
+        log=log_tail(source),
     )

@@ -1,22 +1,27 @@
 """From an evaluation's file to the section of a report that shows it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from client.comparing import read_evaluation
+from client.jobreport.source import JobSource
 from client.metrics import GENERATED, ControlColumn
 from imagemodels.evaluation.report import ClassMeasure, EvaluationReport, Metric
 from reports.data import Confusion, EvaluateSection, MetricLine
 
 
-def evaluate_section(path: Path) -> EvaluateSection:
-    """The section of a report for an evaluation.json.  Raises CorruptFile."""
+def evaluate_section(source: JobSource) -> EvaluateSection | None:
+    """The section of an evaluate job; None without its file.  Raises CorruptFile."""
+    judged = source.result("evaluate")
+    path = source.existing(judged.get("report"))
+    if path is None:
+        return None
     found = read_evaluation(path)
     return EvaluateSection(
         metrics=[metric_line(metric) for metric in found.metrics],
         per_class_accuracy=_accuracies(found.classes, "synthetic_accuracy"),
         per_class_accuracy_real=_accuracies(found.classes, "real_accuracy"),
         confusion=_confusion(found),
+        neighbour_sheet=source.existing(judged.get("neighbours")),
         warnings=found.warnings,
     )
 

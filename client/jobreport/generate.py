@@ -10,10 +10,13 @@ from db.tables import Shard
 from db.views import job_shards
 from pixmill.errors import PixmillError
 from pixmill.specs import AnimateSpec, EditSpec, GenerateSpec, RestoreSpec, Spec
-from reports.data import FidelityTable, GenerateSection
+from reports.data import CaptionedImage, FidelityTable, GenerateSection
+from storage.animations import animation_stem
 from storage.shards import ShardRow, read_rows
 
 MANIFEST_ROWS = 8
+SHOWN_ANIMATIONS = 8
+WIDEST_SHEET = 50  # frames: the contact sheet of longer animations begins new rows where it has to
 COLUMNS = ("index", "key", "seed", "label", "width", "height", "size")
 
 
@@ -33,6 +36,8 @@ def generate_section(source: JobSource) -> GenerateSection:
         images_per_second=_rate(source.results("generate")),
         contact_sheet=source.existing(assembled.get("contact_sheet")),
         sheet_caption=_sheet_caption(source.spec),
+        animations=_animations(source, assembled),
+        animations_made=assembled.get("animations"),
         edit={name.replace("_", " "): value for name, value in (assembled.get("edit") or {}).items()},
         counts=assembled.get("class_counts") or {},
         choice={name.replace("_", " "): value for name, value in (assembled.get("choice") or {}).items()},
@@ -45,6 +50,25 @@ def generate_section(source: JobSource) -> GenerateSection:
         restoration=_measured(assembled, images),
         restores=source.job.kind == "restore",
     )
+
+
+def _animations(source: JobSource, assembled: dict[str, Any]) -> list[CaptionedImage]:
+    """The first of them, where they are on this host."""
+    folder = source.layout.output_folder(source.job.id)
+    count = min(assembled.get("animations") or 0, SHOWN_ANIMATIONS)
+    paths = {number: folder / f"{animation_stem(number)}.webp" for number in range(count)}
+    is_walk = source.job.spec.get("given") is None
+    classes = (source.job.spec.get("classes") or list(assembled.get("class_counts") or {})) if is_walk else ()
+    return [
+        CaptionedImage(caption=_animation_caption(number, classes), image=path)
+        for number, path in paths.items()
+        if path.is_file()
+    ]
+
+
+def _animation_caption(number: int, classes: Sequence[str]) -> str:
+    """Walks keep to a class, in turn."""
+    return f"Animation {number}" + (f", class {classes[number % len(classes)]}" if classes else "")
 
 
 def _rate(results: Sequence[dict[str, Any]]) -> float | None:
@@ -83,7 +107,10 @@ def _shard_size(spec: Spec) -> int:
 
 
 def _sheet_caption(spec: Spec) -> str:
-    """What a row of the contact sheet of an edit job shows; nothing of other jobs."""
+    """What a row of the contact sheet shows, where it is not just as many images as fit."""
+    if isinstance(spec, AnimateSpec):
+        given = f", the first {spec.given} of them given" if spec.given else ""
+        return f"Frame by frame: a row is an animation{given}." if spec.frames_each <= WIDEST_SHEET else ""
     if not isinstance(spec, EditSpec):
         return ""
     made = {

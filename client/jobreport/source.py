@@ -78,9 +78,9 @@ class JobSource:
         """The version that a train job has published."""
         return version_of_job(self.session, self.job.id)
 
-    def facts_of_used_model(self) -> dict[str, object]:
-        """What is to be known of the model that the job works with."""
-        name = str(self.job.spec["model"])
+    def facts_of_used_model(self, named: str | None = None) -> dict[str, object]:
+        """What is to be known of the model that the job works with, or that is named."""
+        name = named or str(self.job.spec["model"])
         try:
             found = resolve_model(self.session, name)
         except PixmillError as error:

@@ -23,17 +23,21 @@ def measure_lines(line: ModelLine) -> list[MeasureLine]:
     """A chart for each measure: those that the last gate asks for first, and what training measured before others."""
     limits = next((one.spec.get("gates") or {} for one in reversed(line.verdicts)), {})
     values: dict[str, Values] = {}
-    newest: dict[str, Metric] = {}
     for version in reversed(line.versions):
         _add_own(values, version)
-    own = set(values)
-    for version_number, metric in _measured(line):
-        measure = metric.name.partition("@")[0]
-        series = values.setdefault(measure, {}).setdefault(f"{metric.name}, n = {metric.n:,}", {})
-        series[version_number] = metric.value
-        newest[measure] = metric
+    own, measured = set(values), list(_measured(line))
+    for number, metric in measured:
+        series = values.setdefault(_measure(metric), {}).setdefault(f"{metric.name}, n = {metric.n:,}", {})
+        series[number] = metric.value
+    # Of the newest version the last, since equal numbers keep their order.
+    newest = {_measure(metric): metric for _number, metric in sorted(measured, key=lambda pair: pair[0])}
     order = sorted(values, key=lambda measure: (measure not in limits, measure not in own))
     return [_measure_line(measure, values[measure], newest.get(measure), limits.get(measure)) for measure in order]
+
+
+def _measure(metric: Metric) -> str:
+    """What it measures, whatever it was measured with."""
+    return metric.name.partition("@")[0]
 
 
 def _measured(line: ModelLine) -> Iterator[tuple[int, Metric]]:
@@ -70,7 +74,7 @@ def _better(measure: str) -> Better:
 
 
 def _series(values: Values) -> Sequence[Series]:
-    newest = sorted(values.items(), key=lambda pair: max(pair[1]))[-MOST_SERIES:]
+    newest = sorted(values.items(), key=lambda pair: (max(pair[1]), len(pair[1])), reverse=True)[:MOST_SERIES]
     return [
         Series(name=name, images_seen=sorted(own), values=[own[version] for version in sorted(own)])
         for name, own in newest

@@ -147,7 +147,7 @@ def test_an_evaluation_shows_its_metrics_with_their_controls(world: World, tmp_p
     assert report.evaluate.confusion is not None
     assert report.evaluate.confusion.classes == ["zero", "one"]
     assert report.evaluate.warnings == ("few images",)
-    assert len(report.pictures) == 1
+    assert report.evaluate.neighbour_sheet is not None
     page = write_report(world.database, world.settings, job_id, tmp_path / "page.html").read_text(encoding="utf-8")
     assert "fd@cnn" in page
 

@@ -2,7 +2,7 @@
 
     python -m tests.reports.evening FOLDER
 
-takes some minutes of two cores; FOLDER/jobs.json then says which job is which.
+takes some minutes of two cores, and goes on where it was stopped; its reports are FOLDER/pages/NAME.html.
 """
 
 import json
@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from client import Client
+from client.jobreport.building import write_report, write_run_report
 from client.jobs import Job
-from pixmill.states import State
+from client.modelreport.building import write_model_report
+from client.workspace import Workspace
 
 DIGITS: Mapping[str, Any] = {"kind": "train", "dataset": "digits", "image_size": 16}
 NIGHT = """
@@ -42,6 +44,7 @@ steps:
   report: {kind: report}
 """
 FIRST = 3_000  # training images of the version that is champion to begin with
+CURVE = 3_000  # images
 NIGHTS = (6_000, 200, 9_000)  # and of each night; the second learns next to nothing
 
 
@@ -61,19 +64,15 @@ def working(home: Path) -> Iterator[Client]:
 
 
 def fill(client: Client) -> dict[str, Job]:
-    """Run one job of each kind and more; gives them by what they are to be called."""
-    jobs = dict(_models(client))
-    first = client.submit({**DIGITS, "model": "vae", "conditional": True, "images": FIRST}, name="digits", priority=100)
+    """Run one job of each kind and more; gives them by what they are called. Goes on where it was stopped."""
+    first = _ask(client, "first", {**DIGITS, "model": "vae", "conditional": True, "images": FIRST}, name="digits")
     client.wait(first)
-    client.promote("digits@1", reason="there is no other yet")
-    for images in NIGHTS:
+    if not client.pipeline_runs("night"):
+        client.promote("digits@1", reason="there is no other yet")
+    for images in NIGHTS[len(client.pipeline_runs("night")) :]:
         client.wait_pipeline(client.run_pipeline(NIGHT, {"images": images}).id)
+    jobs = {"first": first, **_models(client)}
     jobs |= _made(client, jobs)
-    jobs["evaluate"] = client.evaluate(jobs["generate"], n=500, name="judged", after=jobs["generate"])
-    squeezed = jobs["compress"]
-    jobs["decompress"] = client.submit({"kind": "decompress", "output": squeezed.id}, name="unsqueezed", after=squeezed)
-    jobs["ping"] = client.submit({"kind": "ping"}, name="anybody-there")
-    jobs["failed"] = client.submit({**DIGITS, "model": "vae", "min_images": 10**6}, name="too-few")
     client.wait(list(jobs.values()))
     jobs |= _unfinished(client)
     for kind in ("gate", "report"):
@@ -81,61 +80,86 @@ def fill(client: Client) -> dict[str, Job]:
     return jobs
 
 
-def _models(client: Client) -> Iterator[tuple[str, Job]]:
-    yield "train", client.submit({**DIGITS, "model": "sngan", "conditional": True, "images": 16_000}, name="sharp")
-    for model, name, images in (("cnn", "reader", 8_000), ("fsq-ae", "codec", 8_000), ("conv-ae", "mender", 4_000)):
-        yield f"train-{model}", client.submit({**DIGITS, "model": model, "images": images}, name=name)
-    moving = {**DIGITS, "dataset": "moving:digits", "model": "convlstm", "images": 600, "options": {"width": 8}}
-    yield "train-convlstm", client.submit(moving, name="mover")
+def _ask(client: Client, key: str, spec: Mapping[str, Any], **options: Any) -> Job:
+    return client.submit(dict(spec), **{"name": key, **options, "key": key})
+
+
+def _models(client: Client) -> dict[str, Job]:
+    asked = {
+        "train": ("sngan", 16_000, "sharp"),
+        "train-plain": ("vae", 6_000, "plain"),
+        "train-cnn": ("cnn", 8_000, "reader"),
+        "train-codec": ("fsq-ae", 12_000, "codec"),
+        "train-restorer": ("conv-ae", 12_000, "mender"),
+        "train-sequences": ("convlstm", 600, "mover"),
+    }
+    more: Mapping[str, dict[str, Any]] = {
+        "train": {"conditional": True},
+        "train-sequences": {"dataset": "moving:digits", "options": {"width": 8}},
+    }
+    return {
+        key: _ask(client, key, {**DIGITS, "model": model, "images": images, **more.get(key, {})}, name=name)
+        for key, (model, images, name) in asked.items()
+    }
 
 
 def _made(client: Client, jobs: Mapping[str, Job]) -> dict[str, Job]:
-    reader, codec, mender, mover = (
-        f"job:{jobs[f'train-{one}'].id}" for one in ("cnn", "fsq-ae", "conv-ae", "convlstm")
-    )
-    digits, edit = "digits@champion", {"kind": "edit", "model": "digits@champion", "dataset": "digits"}
-    to_three = {**edit, "way": "attribute", "attribute": "3", "against": "8", "n": 6}
-    return {
-        "generate": client.generate(digits, 1_000, shard_size=500, name="thousand"),
-        "generate-chosen": client.generate(
-            digits, 200, filter_model=reader, min_confidence=0.6, on_reject="best", name="chosen",
-            after=jobs["train-cnn"],
-        ),
-        "animate": client.submit({"kind": "animate", "model": digits, "n": 4, "frames": 24}, name="walks"),
-        "animate-onwards": client.submit(
-            {"kind": "animate", "model": mover, "n": 3, "given": 5, "frames": 8}, name="onwards",
-            after=jobs["train-convlstm"],
-        ),
-        "edit": client.submit(to_three, name="towards-three"),
-        "edit-between": client.submit({**edit, "way": "interpolate", "indices": [3, 7, 12, 40]}, name="between"),
-        "restore": client.submit(
-            {"kind": "restore", "model": mender, "input": "digits", "degrade": True}, name="mended",
-            after=jobs["train-conv-ae"],
-        ),
-        "compress": client.submit({"kind": "compress", "model": codec}, name="squeezed", after=jobs["train-fsq-ae"]),
-    }  # fmt: skip
+    found: dict[str, Job] = {}
+
+    def ask(key: str, kind: str, after: Job | None = None, **spec: Any) -> None:
+        found[key] = _ask(client, key, {"kind": kind, **spec}, after=[after] if after else [])
+
+    def of(key: str) -> dict[str, Any]:
+        return {"model": f"job:{jobs[key].id}", "after": jobs[key]}
+
+    digits = "digits@champion"
+    chosen = {"filter_model": f"job:{jobs['train-cnn'].id}", "min_confidence": 0.9, "on_reject": "best"}
+    ask("generate", "generate", model=digits, n=1_000, shard_size=500)
+    ask("generate-chosen", "generate", jobs["train-cnn"], model=digits, n=200, **chosen)
+    ask("animate", "animate", model=digits, n=6, frames=24)
+    ask("animate-onwards", "animate", **of("train-sequences"), n=3, given=5, frames=8)
+    ask("edit", "edit", **of("train-plain"), dataset="digits", way="attribute", attribute="3", against="8", n=6)
+    ask("edit-classes", "edit", model=digits, way="class", n=8)
+    ask("restore", "restore", **of("train-restorer"), input="digits", degrade=True)
+    ask("compress", "compress", **of("train-codec"))
+    ask("decompress", "decompress", found["compress"], output=found["compress"].id)
+    ask("evaluate", "evaluate", found["generate"], output=found["generate"].id, n=500)
+    ask("ping", "ping")
+    ask("failed", **{**DIGITS, "model": "vae", "min_images": 10**6})
+    return found
 
 
 def _unfinished(client: Client) -> dict[str, Job]:
     """A job that was cancelled while it ran, one that runs, and one that is held."""
     long = {**DIGITS, "model": "sngan", "images": 10**8}
-    cancelled = client.submit(long, name="changed-my-mind")
-    _until_sampled(client, cancelled)
-    client.cancel(cancelled, reason="the wrong data set")
-    client.wait(cancelled)
-    running = client.submit(long, name="all-night")
+    cancelled = _ask(client, "cancelled", long)
+    if not cancelled.state.is_terminal:
+        _until_sampled(client, cancelled)
+        client.cancel(cancelled, reason="the wrong data set")
+        client.wait(cancelled)
+    running = _ask(client, "running", long)
     _until_sampled(client, running)
-    held = client.submit({**DIGITS, "model": "vae"}, name="for-review", hold=True)
+    held = _ask(client, "held", {**DIGITS, "model": "vae"}, hold=True)
     return {"cancelled": cancelled, "running": running, "held": held}
 
 
 def _until_sampled(client: Client, job: Job) -> None:
-    """Until the job has left some curve, and a grid."""
+    """Until the job has left a bit of a curve."""
     for progress in client.progress(job):
-        if progress.state is not State.RUNNING:
-            continue
-        if progress.share * 10**8 > 3_000:
+        if progress.done > CURVE:
             return
+
+
+def write_pages(home: Path, jobs: Mapping[str, int], run: int) -> None:
+    """The report of each job, of the model of the nights, and of the last night, as pages/NAME.html."""
+    workspace = Workspace(config=home / "pixmill.toml")
+    database, settings, folder = workspace.database, workspace.settings, home / "pages"
+    folder.mkdir(exist_ok=True)
+    for name, job_id in jobs.items():
+        write_report(database, settings, job_id, folder / f"{name}.html")
+    write_model_report(database, settings, "digits", folder / "model.html")
+    write_run_report(database, settings, run, folder / "night.html")
+    database.dispose()
 
 
 def main() -> None:
@@ -144,7 +168,7 @@ def main() -> None:
     began = time.monotonic()
     with working(home) as client:
         jobs = fill(client)
-        (home / "jobs.json").write_text(json.dumps({name: job.id for name, job in jobs.items()}, indent=2))
+        write_pages(home, {name: job.id for name, job in jobs.items()}, client.pipeline_runs("night")[0].id)
     sys.stdout.write(f"{home}: {len(jobs)} jobs in {time.monotonic() - began:.0f} s\n")
 
 

@@ -9,13 +9,11 @@ import numpy.typing as npt
 from sklearn.datasets import load_digits
 
 from reports.data import (
-    AttemptLine,
     Better,
     CaptionedImage,
     CompressSection,
     Confusion,
     EvaluateSection,
-    EventLine,
     GenerateSection,
     Grid,
     JobReport,
@@ -25,6 +23,7 @@ from reports.data import (
     Series,
     TrainSection,
 )
+from reports.history import AttemptLine, EventLine
 
 NET = "cnn-1a2b3c4d"
 START = datetime(2026, 3, 14, 2, 0, 5, tzinfo=UTC)

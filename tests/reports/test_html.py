@@ -12,11 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reports.data import (
-    AttemptLine,
     CaptionedImage,
     Confusion,
     EvaluateSection,
-    EventLine,
     GenerateSection,
     Grid,
     JobReport,
@@ -26,6 +24,7 @@ from reports.data import (
     TrainSection,
 )
 from reports.errors import ReportError
+from reports.history import AttemptLine, EventLine
 from reports.html import render, write
 from tests.reports import examples
 from tests.reports.pages import Page, pixels_of

@@ -1,5 +1,6 @@
 // Looks at pages as people do: light, dark, on a telephone. Prints what is wrong with each as JSON.
 //   node browser.mjs ADDRESS CHROMIUM PATH…
+// ADDRESS may be a folder, file:///…: its pages must not ask for anything at all.
 import { createRequire } from "node:module";
 
 const require = createRequire(`${process.env.NODE_PATH}/`);
@@ -24,7 +25,8 @@ function watched(page, where) {
   page.on("pageerror", (error) => problems.push([where, "error", error.message]));
   page.on("dialog", (dialog) => problems.push([where, "dialog", dialog.message()]));
   page.on("request", (request) => {
-    if (!request.url().startsWith(base)) problems.push([where, "request", request.url()]);
+    const own = base.startsWith("file:") ? page.url() === "about:blank" : request.url().startsWith(base);
+    if (!own) problems.push([where, "request", request.url()]);
   });
 }
 
