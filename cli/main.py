@@ -61,7 +61,7 @@ SECTIONS = [
             "down": LazyCommand("cli.commands.down:command", "stop what `up` started"),
             "demo": LazyCommand("cli.commands.demo:command", "train, generate and evaluate on real digits"),
             "scheduler": LazyCommand("cli.commands.scheduler:command", "the process that decides what runs: run"),
-            "db": LazyCommand("cli.commands.db:command", "the database's schema: status, upgrade"),
+            "db": LazyCommand("cli.commands.db:command", "the database: its schema, and copies of it"),
             "metrics": LazyCommand("cli.commands.metrics:command", "numbers for Prometheus, printed once"),
             "doctor": LazyCommand("cli.commands.doctor:command", "a thorough examination, with remedies"),
             "gc": LazyCommand("cli.commands.gc:command", "files that no row needs any more: plan, run"),

@@ -9,10 +9,12 @@ from sqlalchemy.orm import Session
 
 from db.lanes import Slot, array_room, lock_arrays, runs_on
 from db.leases import Lease
-from db.moves import LockedJob, move_task, start_job
+from db.moves import LockedJob, add_event, move_task, start_job
 from db.order import ready_tasks
-from db.statements import fetch, insert_row
+from db.statements import fetch, insert_row, update_row
 from db.tables import Attempt, Device, Job, Queue, Task, Worker
+from db.taken import unused_epoch
+from db.timeline import STEPPED
 from db.types import now
 from pixmill.states import State
 
@@ -32,6 +34,7 @@ FACTS: tuple[Any, ...] = (
     *(_queues.c[name] for name in ("paused", "max_running", "max_running_per_user")),
 )
 WITH_JOB_AND_QUEUE = _tasks.join(_jobs, _jobs.c.id == _tasks.c.job_id).join(_queues, _queues.c.name == _tasks.c.queue)
+_THIS_TASK = (_tasks.c.id == bindparam("of_task"),)
 _HINTED = (_tasks.c.dispatch_seq == bindparam("hinted_seq"),)
 CLAIMED = {
     "lease_epoch": _tasks.c.lease_epoch + 1,
@@ -137,9 +140,27 @@ def _claim_one(
     if task is None:
         return None
     start_job(session, LockedJob(row.job_id, row.job_state, cancel_requested=False))
-    lease = lease_of(row, worker, task.id, task.lease_epoch, folder(task.job_id, task.id, task.lease_epoch))
+    lease = new_lease(session, row, worker, task.id, task.lease_epoch, folder)
     insert_row(session, _attempts, new_attempt(lease))
     return lease
+
+
+def new_lease(
+    session: Session, row: Any, worker: Worker, task_id: int, epoch: int, folder: Callable[..., str]
+) -> Lease:
+    """The lease of a task that was just claimed, in a folder where nothing lies.
+
+    Something lies there after the database was restored from a copy: then the epoch goes on above that.
+    """
+    path = folder(row.job_id, task_id, epoch)
+    unused = unused_epoch(session, path, epoch)
+    if unused != epoch:
+        update_row(session, _tasks, _THIS_TASK, {"lease_epoch": unused}, {"of_task": task_id})
+        detail = f"{path} is there already, by a database that was later than this one; attempt {unused} is the next"
+        about = {"job_id": row.job_id, "task_id": task_id}
+        add_event(session, actor=worker.name, action=STEPPED, detail=detail, **about)
+        path = folder(row.job_id, task_id, unused)
+    return lease_of(row, worker, task_id, unused, path)
 
 
 def new_attempt(lease: Lease) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from db.statements import translated
+from db.taken import ROOT
 from db.types import CORRUPT_HINT
 from pixmill.errors import ConfigError, CorruptRow, DatabaseUnreachable, PermissionDenied
 from pixmill.settings import Settings
@@ -35,6 +36,7 @@ RIGHTS_HINT = "the schema is the owner's: database.app_role and `pixmill db upgr
 TLS_HINT = (
     "sslrootcert in database.url names the authority's file, and the host is named as it certifies: docs/hosts.md"
 )
+_NO_TABLE = "42P01"  # while a copy is put back there may be none for a while
 _ATTEMPTS = 10
 UNKNOWN_WORD = "is not among the defined enum values"  # as SQLAlchemy says it of a word in a row
 READ_ONLY_MILLISECONDS = 10_000  # of one statement, for those who only look
@@ -44,9 +46,10 @@ KEEPALIVE_SECONDS = 10  # a peer that vanished without a word is noticed after t
 class Database:
     """Opens transactions. Reads see one consistent state; writes hold SQLite's write lock from the start."""
 
-    def __init__(self, engine: Engine, label: str) -> None:
+    def __init__(self, engine: Engine, label: str, root: Path | None = None) -> None:
         self.engine = engine
         self.label = label  # without the password
+        self._info = {ROOT: root}  # what sessions know of the storage root
         # PostgreSQL's default lets every statement of one transaction see another state.
         self._reading = engine if self.is_sqlite else engine.execution_options(isolation_level="REPEATABLE READ")
         self._writing = engine.execution_options(**{WRITE: True})
@@ -60,7 +63,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that only reads.  Raises DatabaseUnreachable."""
-        with self._translated_errors(), Session(self._reading, expire_on_commit=False) as session:
+        with self._translated_errors(), Session(self._reading, expire_on_commit=False, info=self._info) as session:
             yield session
 
     def consult(self, act: Callable[[Session], T]) -> T:
@@ -71,7 +74,11 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session that commits at the end, or rolls back when the block raises.  Raises DatabaseUnreachable."""
-        with self._translated_errors(), Session(self._writing, expire_on_commit=False) as session, session.begin():
+        with (
+            self._translated_errors(),
+            Session(self._writing, expire_on_commit=False, info=self._info) as session,
+            session.begin(),
+        ):
             yield session
 
     @contextmanager
@@ -125,6 +132,8 @@ class Database:
                 raise PermissionDenied(
                     f"database {self.label} does not allow this role to do that: {_first_line(error)}", hint=RIGHTS_HINT
                 ) from error
+            if getattr(error.orig, "sqlstate", None) == _NO_TABLE:
+                raise self._unreachable(error) from error
             raise
         except LookupError as error:
             if UNKNOWN_WORD not in str(error):
@@ -163,11 +172,11 @@ def open_database(settings: Settings, *, read_only: bool = False) -> Database:
 
     Raises ConfigError for a URL that cannot be read, PermissionDenied for a home that cannot be made.
     """
-    url = _parse_url(settings.database_url)
+    url, root = _parse_url(settings.database_url), settings.storage_root
     if url.get_backend_name() == "sqlite":
-        return Database(_sqlite_engine(url, settings, read_only=read_only), f"{url.database}")
+        return Database(_sqlite_engine(url, settings, read_only=read_only), f"{url.database}", root)
     if url.get_backend_name() == "postgresql":
-        return Database(_postgresql_engine(url, settings, read_only=read_only), _label(url))
+        return Database(_postgresql_engine(url, settings, read_only=read_only), _label(url), root)
     raise ConfigError(
         f"database.url names {url.get_backend_name()!r}; pixmill knows sqlite and postgresql",
         hint="postgresql+psycopg://user@host/name, or leave it out for SQLite in the home",

@@ -20,8 +20,8 @@ from db.claims import (
     WITH_JOB_AND_QUEUE,
     claim,
     claimable,
-    lease_of,
     new_attempt,
+    new_lease,
     queued_statement,
     slot_of,
 )
@@ -107,7 +107,7 @@ def _claim_rows(session: Session, worker: Worker, rows: Sequence[Any], folder: C
         update_all(session, _jobs, THESE_JOBS, running, {"job_ids": starting})
     claimed = (worker.name, "claim", None)
     add_events(session, [task_event(*claimed, row.job_id, row.id, row.state, State.RUNNING) for row in mine])
-    leases = [lease_of(row, worker, row.id, epochs[row.id], folder(row.job_id, row.id, epochs[row.id])) for row in mine]
+    leases = [new_lease(session, row, worker, row.id, epochs[row.id], folder) for row in mine]
     insert_rows(session, _attempts, [new_attempt(lease) for lease in leases])
     return leases
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import cast, func, insert, select, text, update
-from sqlalchemy.dialects.postgresql import REGCLASS
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from db.arrays import NewArray, add_array
@@ -15,6 +14,7 @@ from db.engine import insert_absent
 from db.moves import LARGEST_ID
 from db.order import rank_of
 from db.tables import Account, DeviceKind, Event, Job, JobDependency, Queue, Role, Task, TaskDependency
+from db.taken import unused_job_ids
 from db.types import now
 from pixmill.errors import NotFound
 from pixmill.states import State
@@ -78,7 +78,7 @@ def add_jobs(session: Session, new: Sequence[NewJob]) -> list[int]:
     at = session.scalars(select(now())).one()
     for queue, user in sorted({(job.queue, job.user_name) for job in new}):
         insert_absent(session, Account, {"queue": queue, "user_name": user, "charged_at": at})
-    pairs = list(zip(_next_ids(session, len(new)), new, strict=True))
+    pairs = list(zip(unused_job_ids(session, len(new)), new, strict=True))
     arrays = _add_arrays(session, pairs, at)
     for first in range(0, len(new), _BATCH):
         _add_batch(session, pairs[first : first + _BATCH], arrays, at)
@@ -121,14 +121,6 @@ def _add_batch(
     session.execute(insert(Event), events)
 
 
-def _next_ids(session: Session, count: int) -> list[int]:
-    """Ids for so many jobs, in rising order: none of them was ever given, or will be given again."""
-    if session.get_bind().dialect.name == "sqlite":  # nobody else writes until this transaction ends
-        last = session.scalar(text("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")) or 0
-        return list(range(last + 1, last + 1 + count))
-    sequence = func.pg_get_serial_sequence(Job.__tablename__, Job.id.key)
-    numbers = func.generate_series(1, count).table_valued("number")
-    return list(session.scalars(select(func.nextval(cast(sequence, REGCLASS))).select_from(numbers)))
 
 
 def _job_row(job_id: int, new: NewJob, array_id: int | None, at: datetime) -> dict[str, Any]:

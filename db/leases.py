@@ -42,7 +42,8 @@ _tasks: Any = Task.__table__
 _jobs: Any = Job.__table__
 _attempts: Any = Attempt.__table__
 _NOW = now()
-MY_EPOCH = (_tasks.c.lease_epoch == bindparam("of_epoch"),)
+# The worker too: in a database that was restored from a copy, somebody else may come to hold the same epoch.
+MY_EPOCH = (_tasks.c.lease_epoch == bindparam("of_epoch"), _tasks.c.worker_id == bindparam("of_worker"))
 MINE = (_tasks.c.id == bindparam("of_task"), _tasks.c.state == State.RUNNING, *MY_EPOCH)
 MY_ATTEMPT = (_attempts.c.task_id == bindparam("of_task"), _attempts.c.lease_epoch == bindparam("of_epoch"))
 _BEAT = {"heartbeat_count": _tasks.c.heartbeat_count + 1}
@@ -82,7 +83,7 @@ class Orders:
 
 def lease_key(lease: Lease) -> dict[str, Any]:
     """What the fence asks for."""
-    return {"of_task": lease.task_id, "of_epoch": lease.epoch}
+    return {"of_task": lease.task_id, "of_epoch": lease.epoch, "of_worker": lease.worker_id}
 
 
 def heartbeat(session: Session, lease: Lease, progress: Mapping[str, Any] | None, done: int) -> Orders:
@@ -258,7 +259,7 @@ def _end(
         action=outcome.value,
         detail=message,
         where=MY_EPOCH,
-        parameters={"of_epoch": lease.epoch},
+        parameters=lease_key(lease),
         values=values,
         is_waited_for=job.is_waited_for,
     )

@@ -72,6 +72,11 @@ def beat_worker(session: Session, worker_id: int, reading: Reading | None = None
     session.execute(update(Worker).where(Worker.id == worker_id).values(beat | seen))
 
 
+def is_same(first: Worker, second: Worker) -> bool:
+    """Whether two rows of one id are of one process; a restored database gives ids again."""
+    return (first.name, first.pid, first.started_at) == (second.name, second.pid, second.started_at)
+
+
 def stop_worker(session: Session, worker_id: int) -> None:
     """Say that the worker has ended in order."""
     session.execute(update(Worker).where(Worker.id == worker_id).values(stopped_at=now()))
@@ -162,7 +167,9 @@ def running_tasks(session: Session) -> dict[int, Task]:
 
 def charge_account(session: Session, queue: str, user_name: str, seconds: float) -> None:
     """Add device seconds to what a user has used through a queue; what was used before fades meanwhile."""
-    account = session.get_one(Account, (queue, user_name), with_for_update={"key_share": True})
+    account = session.get(Account, (queue, user_name), with_for_update={"key_share": True})
+    if account is None:
+        return  # of a job that is lost: the database was restored from a copy
     at = database_time(session)
     left = faded(account.device_seconds, (at - account.charged_at).total_seconds())
     account.device_seconds, account.charged_at = left + seconds, at
@@ -176,10 +183,11 @@ def register_scheduler(session: Session, host: str, pid: int) -> Scheduler:
     return scheduler
 
 
-def beat_scheduler(session: Session, scheduler_id: int, broker_error: str | None) -> None:
-    """Say that the scheduler is alive, and whether it reaches the broker."""
+def beat_scheduler(session: Session, scheduler_id: int, broker_error: str | None) -> bool:
+    """Say that the scheduler is alive, and whether it reaches the broker; False when nobody knows it."""
     values = {"seen_at": _NOW, "broker_error": broker_error, "stopped_at": None}
-    update_row(session, _schedulers, _THIS_SCHEDULER, values, {"of_scheduler": scheduler_id})
+    which, told = {"of_scheduler": scheduler_id}, (_schedulers.c.id,)
+    return update_row(session, _schedulers, _THIS_SCHEDULER, values, which, told) is not None
 
 
 def stop_scheduler(session: Session, scheduler_id: int) -> None:

@@ -7,6 +7,8 @@ import socket
 import threading
 from types import FrameType
 
+from sqlalchemy.orm import Session
+
 from db.engine import Database, open_database
 from db.schema import require_current_schema
 from db.workers import beat_scheduler, register_scheduler, stop_scheduler
@@ -35,7 +37,7 @@ def run_scheduler(settings: Settings) -> None:
     require_welcome(settings)
     database = open_database(settings)
     require_current_schema(database)
-    row = database.transact(lambda session: register_scheduler(session, socket.gethostname(), os.getpid()))
+    row_id = database.transact(_registered)
     ticker = Ticker(database, WakeUpSender(make_celery(settings), settings), settings.scheduler)
     outputs = settings.storage.outputs
     planner, conductor = Planner(database, outputs=outputs), Conductor(database, outputs=outputs)
@@ -43,15 +45,17 @@ def run_scheduler(settings: Settings) -> None:
     messenger, bookkeeper = Messenger(database, settings.notify), Bookkeeper(database, settings.log.keep_days)
     messenger.start()
     bookkeeper.start()
-    log.info("scheduler started", extra={"action": "start", "scheduler": row.id})
+    log.info("scheduler started", extra={"action": "start", "scheduler": row_id})
     while not stop.is_set():
-        if _tick(database, ticker, planner, conductor, row.id):
+        known_as = _tick(database, ticker, planner, conductor, row_id)
+        if known_as is not None:
+            row_id = known_as
             listener.wait(_pause(settings.scheduler.tick_seconds, planner.seconds_to_next), stop.is_set)
         else:
             stop.wait(OUTAGE_PAUSE)
     messenger.stop()
     bookkeeper.stop()
-    _say_goodbye(database, row.id)
+    _say_goodbye(database, row_id)
 
 
 def _pause(tick_seconds: float, seconds_to_next: float | None) -> float:
@@ -59,18 +63,29 @@ def _pause(tick_seconds: float, seconds_to_next: float | None) -> float:
     return tick_seconds if seconds_to_next is None else min(tick_seconds, max(SHORTEST_WAIT, seconds_to_next))
 
 
-def _tick(database: Database, ticker: Ticker, planner: Planner, conductor: Conductor, scheduler_id: int) -> bool:
+def _tick(database: Database, ticker: Ticker, planner: Planner, conductor: Conductor, scheduler_id: int) -> int | None:
+    """Work once; gives the id by which the database knows this scheduler then, or None while it is away."""
     try:
         ticker.tick()  # first of all: somebody may have just submitted a job, and a device waits for it
         started = planner.start_due()
         if conductor.advance() or started:
             ticker.tick()
-        database.transact(lambda session: beat_scheduler(session, scheduler_id, ticker.broker_error))
+        return database.transact(lambda session: _beat(session, scheduler_id, ticker.broker_error))
     except DatabaseUnreachable as error:
         log.warning("the database is away", extra={"action": "tick", "reason": error.message})
         ticker.forget()
-        return False
-    return True
+        return None
+
+
+def _beat(session: Session, scheduler_id: int, broker_error: str | None) -> int:
+    """Say that the scheduler is alive; a database that was restored from a copy may not know it any more."""
+    if beat_scheduler(session, scheduler_id, broker_error):
+        return scheduler_id
+    return _registered(session)
+
+
+def _registered(session: Session) -> int:
+    return register_scheduler(session, socket.gethostname(), os.getpid()).id
 
 
 def _stop_on_signals() -> threading.Event:

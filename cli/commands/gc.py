@@ -76,6 +76,8 @@ def plan(workspace: Workspace, grace_seconds: float, policy: Policy | None, outp
     Nothing goes that a row needs, that a running task may write, or that lies outside runs/ of the storage root and
     storage.outputs. Rows themselves, of versions and checkpoints, go only by a policy.
     """
+    from cli.doctor.tally import LATER
+
     scraps: list[dict[str, Any]] = []
     note = _noting(scraps) if output_format == "json" else None
     tally, unknown = _survey(_collections(workspace, grace_seconds), grace_seconds, note)
@@ -98,6 +100,8 @@ def plan(workspace: Workspace, grace_seconds: float, policy: Policy | None, outp
         say(f"{_amount(tally, retention)} would go: pixmill gc run{given}")
     for place in unknown:
         say(f"hint:  {_unknown(workspace, place).message}: pixmill config show --sources")
+    if tally.stays[LATER].folders and not unknown:
+        say("hint:  gc run waits for an operator to say that the database was restored: pixmill db restored")
 
 
 @command.command("run", epilog=examples("pixmill gc run", "pixmill gc run --grace 1d -y"))
@@ -113,16 +117,30 @@ def run(ctx: click.Context, grace_seconds: float, policy: Policy | None, yes: bo
     workspace = ctx.ensure_object(Workspace)
     tally, unknown = _survey(_collections(workspace, grace_seconds), grace_seconds)
     retention = _retention(workspace, policy)
+    if unknown:
+        raise _unknown(workspace, unknown[0])
+    _require_acknowledged(workspace, tally)
     if not any(line.folders for line in tally.goes.values()) and not retention.going:
         say("nothing to remove")
         return
-    if unknown:
-        raise _unknown(workspace, unknown[0])
     if not yes:
         hint = "add -y to remove them; pixmill gc plan shows which"
         confirm(f"remove {_amount(tally, retention)}", hint=hint, details=_reasons(tally, retention))
     if not _clear_all(workspace, _collections(workspace, grace_seconds).values(), retention):
         ctx.exit(1)
+
+
+def _require_acknowledged(workspace: Workspace, tally: "Tally") -> None:
+    """Raise Conflict where files may be of a later database: what its rows need cannot be known."""
+    from cli.doctor.tally import LATER
+
+    later = tally.stays[LATER].folders
+    if later:
+        raise Conflict(
+            f"database {workspace.database.label} has no row of {plural(later, 'attempt')}, as if it had been restored "
+            "from a copy; nothing was removed",
+            hint="pixmill doctor; then pixmill db restored",
+        )
 
 
 def _retention(workspace: Workspace, policy: Policy | None) -> "Plan":

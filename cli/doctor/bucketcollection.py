@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
-from cli.doctor.collection import BATCH_JOBS, Collection, Sight
+from cli.doctor.collection import BATCH_JOBS, Collection, Sight, acknowledged_time
 from db.engine import Database
 from db.references import JobReferences, job_references
 from pixmill.settings import Settings
@@ -23,6 +23,7 @@ class BucketCollection:
         self._database = database
         self._outputs = outputs
         self._cutoff = time.time() - grace_seconds
+        self._acknowledged: float | None = None
 
     def walk(self) -> Iterator[Sight]:
         """Everything in the bucket, as it is met.  Raises DatabaseUnreachable, and as `Bucket` does."""
@@ -42,14 +43,17 @@ class BucketCollection:
 
     def _references(self, job_ids: Iterable[int]) -> dict[int, JobReferences]:
         with self._database.read() as session:
+            if self._acknowledged is None:
+                self._acknowledged = acknowledged_time(session)
             return dict(job_references(session, list(job_ids)))
 
     def _judge(self, lot: Lot, references: JobReferences | None) -> LotVerdict:
-        return self._outputs.judge(lot, self._claims(lot, references), cutoff=self._cutoff)
+        claims = self._claims(lot, references)
+        return self._outputs.judge(lot, claims, cutoff=self._cutoff, acknowledged=self._acknowledged or 0.0)
 
     def _claims(self, lot: Lot, references: JobReferences | None) -> LotClaims:
         if references is None:
-            return LotClaims(is_known=False)
+            return LotClaims(is_known=False, is_dataset=self._outputs.has_dataset(lot.job_id))
         has_shards = bool(references.shards)
         if lot.attempt is None:
             return LotClaims(is_known=True, has_shards=has_shards)

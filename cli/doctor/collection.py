@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
 from db.engine import Database
 from db.references import JobReferences, foreign_paths, job_references
+from db.timeline import acknowledged_at
 from storage.garbage import (
     AttemptFolder,
     Claims,
@@ -62,6 +65,7 @@ class Collection:
         self._root = root
         self._cutoff = time.time() - grace_seconds  # by this host's clock, as the times of files are
         self._foreign: frozenset[str] | None = None
+        self._acknowledged = 0.0
 
     def walk(self) -> Iterator[Sight]:
         """Everything below runs/, as it is met.  Raises DatabaseUnreachable or StorageError."""
@@ -97,10 +101,12 @@ class Collection:
         with self._database.read() as session:
             if self._foreign is None:
                 self._foreign = frozenset(foreign_paths(session))
+                self._acknowledged = acknowledged_time(session)
             return dict(job_references(session, list(job_ids)))
 
     def _judge(self, folder: AttemptFolder, references: JobReferences | None) -> Judgement:
-        return judge(self._root, folder, self._claims(folder, references), cutoff=self._cutoff)
+        claims = self._claims(folder, references)
+        return judge(self._root, folder, claims, cutoff=self._cutoff, acknowledged=self._acknowledged)
 
     def _claims(self, folder: AttemptFolder, references: JobReferences | None) -> Claims:
         foreign = self._foreign or frozenset()
@@ -117,6 +123,12 @@ class Collection:
             has_ended=attempt.has_ended,
             needed=frozenset(needed),
         )
+
+
+def acknowledged_time(session: Session) -> float:
+    """Until when files may lie there without a row, since somebody has said why; seconds since 1970."""
+    at = acknowledged_at(session)
+    return 0.0 if at is None else at.timestamp()
 
 
 def _shard_files(references: JobReferences, folder: AttemptFolder) -> Iterator[str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from cli.doctor.bucketcollection import AnyCollection, collections_of
 from cli.doctor.findings import Finding, ok, warning
-from cli.doctor.tally import STRANGER, YOUNG, Tally, strange
+from cli.doctor.later import Later, examine_later
+from cli.doctor.tally import LATER, STRANGER, UNCLAIMED, YOUNG, Tally, strange
 from client.quota import REMEDY, measure
 from client.wording import plural, size
 from db.engine import Database
@@ -25,19 +26,23 @@ def examine_garbage(database: Database, settings: Settings) -> Iterator[Finding]
 
     Raises DatabaseUnreachable, PermissionDenied or StorageError, and as `Bucket` does.
     """
+    later = Later()
     for place, collection in collections_of(database, settings, GRACE_SECONDS).items():
-        yield from _examine_place(place, collection)
+        yield from _examine_place(place, collection, later)
+    later.look_at_root(database, settings.storage_root)
+    yield from examine_later(later)
     yield from _examine_outputs(settings.storage_root)
     fill = measure(settings)
     if fill is not None:
         yield warning(QUOTA_PART, str(fill), REMEDY) if fill.excess_bytes else ok(QUOTA_PART, str(fill))
 
 
-def _examine_place(place: str, collection: AnyCollection) -> Iterator[Finding]:
+def _examine_place(place: str, collection: AnyCollection, later: Later) -> Iterator[Finding]:
     part = BUCKET_PART if is_url(place) else PART
     tally = Tally(GRACE_SECONDS)
     for sight in collection.walk():
         tally.add(sight)
+        later.look(sight)
     yield ok(part, _summary(tally))
     if tally.knows_none:
         yield warning(part, f"the database {strange(place)}", "pixmill config show --sources")
@@ -50,7 +55,11 @@ def _examine_place(place: str, collection: AnyCollection) -> Iterator[Finding]:
 def _summary(tally: Tally) -> str:
     kept = Usage.total(line.usage for line in tally.stays.values())
     words = [f"{tally.stays[name].folders:,} {name}" for name in (Standing.LIVE, Standing.PUBLISHED, Standing.LATEST)]
-    others = [f"{tally.stays[name].folders:,} {name}" for name in (YOUNG, STRANGER) if tally.stays[name].folders]
+    others = [
+        f"{tally.stays[name].folders:,} {name}"
+        for name in (LATER, UNCLAIMED, YOUNG, STRANGER)
+        if tally.stays[name].folders
+    ]
     return f"attempts: {', '.join(words + others)}; {size(kept.size_bytes)} in use"
 
 

@@ -10,6 +10,8 @@ from storage.garbage import Standing, Usage, Verdict, Waste
 
 HISTORY = "history"  # what stays of folders that are left
 YOUNG = "young"
+LATER = "later"
+UNCLAIMED = "unclaimed"
 STRANGER = "stranger"
 
 GOES: Mapping[str, str] = {
@@ -24,7 +26,9 @@ STAYS: Mapping[str, str] = {
     Standing.PUBLISHED: "rows refer to what is in them",
     Standing.LATEST: "the newest attempt of its task, for logs and reports",
     HISTORY: "logs, curves and sample grids of older attempts",
-    YOUNG: "no attempt row, but younger than {grace} (a restored database may be older than its files)",
+    LATER: "no attempt row: a database restored from a copy is older than its files (pixmill db restored)",
+    UNCLAIMED: "models and data sets of jobs that a restored database does not know; copy or remove them by hand",
+    YOUNG: "no attempt row, but younger than {grace}",
     STRANGER: "not made by pixmill",
 }
 
@@ -78,8 +82,9 @@ class Tally:
     def _add_kept(self, verdict: Verdict) -> None:
         kept = verdict.whole - verdict.waste
         if verdict.standing is Standing.ORPHAN:
-            if verdict.is_young:
-                self.stays[YOUNG].add(kept)
+            why = LATER if verdict.is_later else UNCLAIMED if verdict.is_published else YOUNG
+            if not verdict.scraps:
+                self.stays[why].add(kept)
         elif verdict.standing is not Standing.LEFT:
             self.stays[verdict.standing].add(kept)
         elif kept.files:
@@ -93,7 +98,8 @@ class Tally:
     @property
     def knows_none(self) -> bool:
         """Whether there are folders of attempts, and the database has a row for not one of them."""
-        return not self.known and bool(self.goes[Waste.ORPHAN].folders or self.stays[YOUNG].folders)
+        strangers = [self.goes[Waste.ORPHAN], *(self.stays[why] for why in (LATER, UNCLAIMED, YOUNG))]
+        return not self.known and any(line.folders for line in strangers)
 
     def why(self, reason: str) -> str:
         """What a reason means."""

@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from math import inf
 
 from storage.garbage import AttemptFolder, Scrap, Standing, Usage, Verdict, Waste
-from storage.places import attempt_url
+from storage.places import INDEX_FILE, attempt_url
 from storage.records import CONTAINERS, shard_stem
 from storage.s3.bucket import Bucket, StoredObject, UnfinishedUpload
 
@@ -46,6 +47,7 @@ class LotClaims:
     is_live: bool = False
     shards: frozenset[int] = frozenset()  # whose rows name it
     has_shards: bool = False  # the job, anywhere
+    is_dataset: bool = False  # of a job that no row knows, and a data set all the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,11 @@ class OutputsBucket:
         found = (lot for lot in self._lots(below) if isinstance(lot, Lot) and lot.attempt == one)
         return next(found, Lot(known.job_id, one))
 
+    def has_dataset(self, job_id: int) -> bool:
+        """Whether a finished data set lies there under the id of a job."""
+        key = f"{self._prefix}{job_id}/{INDEX_FILE}"
+        return any(found.key == key for found in self._bucket.objects(key))
+
     def job_usage(self, job_id: int) -> Usage:
         """How much lies there of one job."""
         return Usage.total(lot.usage for lot in self.lots_of(job_id))
@@ -123,16 +130,22 @@ class OutputsBucket:
         match = _KEY.fullmatch(key.removeprefix(self._prefix))
         return () if match is None else tuple(number for number in match.groups() if number)
 
-    def judge(self, lot: Lot, claims: LotClaims, *, cutoff: float) -> LotVerdict:
+    def judge(self, lot: Lot, claims: LotClaims, *, cutoff: float, acknowledged: float = inf) -> LotVerdict:
         """Tell what of a lot may go.
 
         `cutoff` is a time (seconds since 1970): what rows know nothing of, and unfinished uploads, stay when they are
-        younger, by the server's clock.
+        younger, by the server's clock. What rows know nothing of stays as well when it is younger than `acknowledged`,
+        or a data set, as in `storage.garbage.judge`.
         """
         standing = self._standing(lot, claims)
-        is_young = standing is Standing.ORPHAN and lot.changed_at > cutoff
+        is_orphan = standing is Standing.ORPHAN
+        stays = {
+            "is_young": is_orphan and lot.changed_at > cutoff,
+            "is_later": is_orphan and lot.changed_at > acknowledged,
+            "is_published": is_orphan and claims.is_dataset,
+        }
         objects: tuple[StoredObject, ...] = ()
-        if standing is not Standing.LIVE and not is_young:
+        if standing is not Standing.LIVE and not any(stays.values()):
             objects = self._unneeded(lot, claims)
         uploads = () if standing is Standing.LIVE else tuple(one for one in lot.uploads if one.began_at <= cutoff)
         waste = Waste.ORPHAN if standing is Standing.ORPHAN else Waste.UNPUBLISHED
@@ -142,7 +155,7 @@ class OutputsBucket:
             standing=standing,
             whole=lot.usage,
             scraps=tuple(scraps),
-            is_young=is_young,
+            **stays,
             lot=lot,
             objects=objects,
             uploads=uploads,

@@ -1,6 +1,7 @@
 """The commands of data sets that lie in a bucket of a real S3 server."""
 
 import hashlib
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from storage.index import write_dataset_index
 from storage.places import BucketDataset, attempt_url, upload_shard
 from storage.records import ShardRecord
 from storage.s3.bucket import Bucket
+from tests import rows
 from tests.cli.running import Runner
 from tests.cli.world import World
 from tests.conftest import Broker
@@ -111,11 +113,17 @@ def test_garbage_in_a_bucket_goes_and_what_rows_need_stays(
     left = {
         "made/2/2/1/shard-000007.tar": "unpublished",  # a shard that its attempt never published
         "made/2/2/9/shard-000000.tar": "orphan",  # of an attempt that nobody knows
-        "made/77/dataset.json": "orphan",
+        "made/77/7/1/shard-000000.tar": "orphan",
     }
     for key in left:
         bucket.upload(file, key, ignore)
-    bucket.upload(file, "made/notes.txt", ignore)  # not ours
+    stays = ["made/notes.txt", "made/78/dataset.json"]  # not ours, and a data set that a lost job has made
+    for key in stays:
+        bucket.upload(file, key, ignore)
+    refused = run("gc", "run", "--grace", "0s", "-y")
+    assert (refused.code, "restored from a copy" in refused.err) == (4, True), refused.err
+    time.sleep(1.0)  # the server's times are of whole seconds
+    rows.say_restored(world.database)
     bucket._call("create_multipart_upload", "made/2/2/1/shard-000008.tar")  # a process that was killed meanwhile
     plan = run("gc", "plan", "--grace", "0s", "-o", "json").json["item"]
     assert {item["path"].removeprefix(bucket.url("")): item["reason"] for item in plan["items"]} == {
@@ -126,7 +134,7 @@ def test_garbage_in_a_bucket_goes_and_what_rows_need_stays(
     assert {item["reason"] for item in young["items"]} == {"unpublished", "temporary"}
     done = run("gc", "run", "--grace", "0s", "-y")
     assert (done.code, "removed 4 files" in done.err) == (0, True), done.err
-    assert keys(bucket) == sorted([*before, "made/notes.txt"])
+    assert keys(bucket) == sorted([*before, *stays])
     assert list(bucket.unfinished("")) == []
 
 

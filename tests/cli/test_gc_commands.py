@@ -64,6 +64,7 @@ def trained(world: World) -> Lease:
     write(world.root, "runs/900/901/1", "state-000000010.pt", "log.txt", age_seconds=OLD)
     write(world.root, "runs/900/902/1", "log.txt", age_seconds=60)
     write(world.root, "runs/notes", "todo.txt")
+    rows.say_restored(world.database)
     return second
 
 
@@ -82,6 +83,8 @@ def test_the_plan_tells_what_goes_what_stays_and_why(run: Runner, world: World, 
         "published": 3,
         "latest": 0,
         "history": 2,
+        "later": 0,
+        "unclaimed": 0,
         "young": 1,
         "stranger": 0,
     }
@@ -94,7 +97,7 @@ def test_the_plan_tells_what_goes_what_stays_and_why(run: Runner, world: World, 
     assert found.code == 0
     assert "goes   left" in found.out
     assert "older attempts that no row refers to" in found.out
-    assert "a restored database may be older than its files" in found.out
+    assert "no attempt row, but younger than 1h" in found.out
     assert "stays  resume" in found.out
     assert "6 files (60 B) would go: pixmill gc run" in found.err
     assert there(world.root) == before
@@ -240,6 +243,7 @@ def test_what_became_live_after_the_walk_is_judged_again(database: Database, roo
     job_id = rows.add(database)
     (task,) = rows.tasks(database, job_id)
     write(root, rows.folder(job_id, task.id, 1), "state-000000010.pt", age_seconds=OLD)
+    rows.say_restored(database)
     collection = Collection(database, root, 3600.0)
     (sight,) = list(collection.walk())
     assert [scrap.waste for scrap in sight.scraps] == [Waste.ORPHAN]
@@ -306,6 +310,7 @@ def test_two_collections_at_once_do_the_work_of_one(database: Database, root: Pa
     rows.running(database)
     for number in range(900, 930):
         write(root, f"runs/{number}/1/1", "a", "b/c", age_seconds=OLD)
+    rows.say_restored(database)
     act = partial(collect, database, root, 1.0)
     for found in rows.run_all(act, act, act):
         assert isinstance(found, Usage)

@@ -147,6 +147,11 @@ class World:
     def generated(self, worker: Worker, model: str = "digits-vae", n: int = 40, **options: Any) -> int:
         """A generate job from submit to data set, with real shards."""
         job_id = self.generate(model, n, **options)
+        self.finish_generating(worker, job_id, n)
+        return job_id
+
+    def finish_generating(self, worker: Worker, job_id: int, n: int = 40) -> None:
+        """Bring the job that comes next, which is such a one, to its end."""
         records = []
         while (lease := self.claim(worker)).role is Role.GENERATE:
             first, count = lease.params["first_shard"], lease.params["shards"]
@@ -165,7 +170,6 @@ class World:
         files = {"contact_sheet": f"{relative}/contact-sheet.png", "index": f"{relative}/dataset.json"}
         sums = {"images": n, "bytes": size, "shards": len(records), "class_counts": counts}
         self.succeed(lease, {"output": relative, **files, **sums, "model": "digits-vae@1"})
-        return job_id
 
     def judged(self, worker: Worker, output: int, metrics: list[dict[str, Any]]) -> int:
         """An evaluate job from submit to numbers."""

@@ -26,8 +26,9 @@ def _pairs(history: History, task: Task) -> Iterator[tuple[str, int, int]]:
     yield "failures", task.failures, outcomes[Outcome.FAILED]
     yield "lost_leases", task.lost_leases, outcomes[Outcome.LOST]
     yield "preemptions", task.preemptions, outcomes[Outcome.PREEMPTED]
-    yield "lease_epoch", task.lease_epoch, len(attempts)
-    yield "lease_epoch (claims)", task.lease_epoch, targets[State.RUNNING]
+    if not history.has_stepped(task):
+        yield "lease_epoch", task.lease_epoch, len(attempts)
+    yield "claims", len(attempts), targets[State.RUNNING]
     yield "dispatch_seq", task.dispatch_seq, targets[State.QUEUED]
     yield "open attempts", sum(attempt.outcome is None for attempt in attempts), int(task.state is State.RUNNING)
     if history.moves:

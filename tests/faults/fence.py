@@ -28,10 +28,10 @@ def check_fence(history: History) -> Iterator[Violation]:
     """Look for writes under a lease that had passed on."""
     for task in history.tasks:
         attempts = history.attempts_of_task[task.id]
-        yield from _check_numbers(task, attempts)
+        yield from _check_numbers(history, task, attempts)
         yield from _check_order(task, attempts)
         yield from _check_events(history, task, attempts)
-        yield from _check_moves(task, history.moves_of_task[task.id])
+        yield from _check_moves(history, task, history.moves_of_task[task.id])
     yield from _check_rows(history)
     yield from _check_versions(history)
 
@@ -40,9 +40,13 @@ def _broken(text: str) -> Violation:
     return Violation(Invariant.FENCE, text)
 
 
-def _check_numbers(task: Task, attempts: Sequence[Attempt]) -> Iterator[Violation]:
+def _check_numbers(history: History, task: Task, attempts: Sequence[Attempt]) -> Iterator[Violation]:
+    """One after the other; after a restore from a copy the numbers of lost attempts are passed over, and told."""
     epochs = [attempt.lease_epoch for attempt in attempts]
-    if epochs != list(range(1, len(epochs) + 1)):
+    if history.has_stepped(task):
+        if any(later <= earlier for earlier, later in pairwise(epochs)):
+            yield _broken(f"task {task.id} was claimed in the epochs {epochs}")
+    elif epochs != list(range(1, len(epochs) + 1)):
         yield _broken(f"task {task.id} was claimed in the epochs {epochs}")
 
 
@@ -79,12 +83,13 @@ def _check_end(history: History, task: Task, event: Event, attempt: Attempt) -> 
         yield _broken(f"{where}: {event.actor} ended what {holder} held")
 
 
-def _check_moves(task: Task, moves: Sequence[Move]) -> Iterator[Violation]:
+def _check_moves(history: History, task: Task, moves: Sequence[Move]) -> Iterator[Violation]:
     """What the triggers saw: an epoch begins with a claim and never comes back."""
+    stepped = history.has_stepped(task)
     for move in moves:
         step = move.new_epoch - move.old_epoch
         is_claim = move.old_state in (State.QUEUED, State.PENDING) and move.new_state == State.RUNNING
-        if step != int(is_claim):
+        if step != int(is_claim) and not (stepped and step > 0):
             change = f"{move.old_epoch} → {move.new_epoch}"
             yield _broken(f"task {task.id}: epoch {change} when it went from {move.old_state} to {move.new_state}")
         if move.new_seq < move.old_seq:
@@ -118,11 +123,13 @@ def _check_checkpoints(history: History) -> Iterator[Violation]:
 
 def _check_time(history: History, what: str, task_id: int, epoch: int, at: datetime) -> Iterator[Violation]:
     attempts = history.attempts_of_task[task_id]
-    if not 1 <= epoch <= len(attempts):
-        yield _broken(f"{what} has epoch {epoch}, task {task_id} was claimed {len(attempts)} times")
+    number = next((number for number, one in enumerate(attempts) if one.lease_epoch == epoch), None)
+    if number is None:
+        if not history.has_stepped(history.task_by_id[task_id]):  # else `output rebuild` has brought it back
+            yield _broken(f"{what} has epoch {epoch}, task {task_id} was claimed {len(attempts)} times")
         return
-    attempt = attempts[epoch - 1]
-    later = attempts[epoch].started_at if epoch < len(attempts) else None
+    attempt = attempts[number]
+    later = attempts[number + 1].started_at if number + 1 < len(attempts) else None
     if later is not None and at > later:
         yield _broken(f"{what} of epoch {epoch} was published after task {task_id} was claimed anew")
     elif at < attempt.started_at:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from db.engine import Database
 from db.tables import Attempt, Checkpoint, Event, Job, ModelVersion, Shard, Task, Worker
+from db.timeline import STEPPED
 from tests.faults.witness import Move, Save, read_witness
 
 Row = TypeVar("Row")
@@ -29,6 +30,10 @@ class History:
     workers: Sequence[Worker]
     moves: Sequence[Move] = field(default=())
     saves: Sequence[Save] = field(default=())
+
+    def has_stepped(self, task: Task) -> bool:
+        """Whether epochs of lost rows were passed over: the database was restored from a copy."""
+        return any(event.action == STEPPED for event in self.events_of_task[task.id])
 
     def of_job(self, job_id: int) -> "History":
         """What belongs to one job alone."""

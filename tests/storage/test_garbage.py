@@ -113,7 +113,7 @@ def test_of_an_attempt_that_is_left_only_its_history_stays(tmp_path: Path) -> No
 
 
 def test_an_orphan_goes_whole_once_its_youngest_file_is_old_enough(tmp_path: Path) -> None:
-    base = fill(tmp_path, "log.txt", "model/model.json", age_seconds=7200)
+    base = fill(tmp_path, "log.txt", "model/config.json", age_seconds=7200)
     fresh = fill(tmp_path, "model/weights.safetensors", age_seconds=60) / "model/weights.safetensors"
     found = look(tmp_path, ORPHAN)
     assert (found.standing, found.is_young, found.scraps) == (Standing.ORPHAN, True, ())
@@ -126,6 +126,16 @@ def test_an_orphan_goes_whole_once_its_youngest_file_is_old_enough(tmp_path: Pat
     assert not base.exists()
     remove_empty_folders(tmp_path, 7, 9)
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_an_orphan_stays_while_nobody_has_said_why_and_as_long_as_it_holds_a_model(tmp_path: Path) -> None:
+    fill(tmp_path, "log.txt", age_seconds=7200)
+    judged = judge(tmp_path, FOLDER, ORPHAN, cutoff=time.time(), acknowledged=time.time() - 7300)
+    assert (judged.is_later, judged.is_young, judged.scraps) == (True, False, ())
+    assert judge(tmp_path, FOLDER, ORPHAN, cutoff=time.time()).scraps
+    fill(tmp_path, "model/model.json", age_seconds=7200)
+    found = judge(tmp_path, FOLDER, ORPHAN, cutoff=time.time())
+    assert (found.is_later, found.is_published, found.scraps) == (False, True, ())
 
 
 def test_a_folder_that_a_row_needs_is_published_even_without_its_attempt(tmp_path: Path) -> None:

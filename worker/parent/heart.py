@@ -9,7 +9,16 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.tables import Worker
-from db.workers import Reading, beat_worker, charge_account, database_time, is_deaf, set_draining, stop_worker
+from db.workers import (
+    Reading,
+    beat_worker,
+    charge_account,
+    database_time,
+    is_deaf,
+    is_same,
+    set_draining,
+    stop_worker,
+)
 from pixmill.errors import DatabaseUnreachable
 from pixmill.settings import Settings
 from worker.parent.gauges import gauge_of
@@ -18,16 +27,18 @@ from worker.parent.runner import Runner
 log = logging.getLogger(__name__)
 
 DEAF = 75  # exit status: whoever supervises the worker starts it again
+UNHEARD = "messages do not arrive any more"
+UNKNOWN = "the database does not know this worker any more, as if it had been restored from a copy"
 
 
 class Heart:
     """A thread that beats in the database."""
 
-    def __init__(self, database: Database, settings: Settings, worker_id: int, runner: Runner, device: str) -> None:
+    def __init__(self, database: Database, settings: Settings, worker: Worker, runner: Runner, device: str) -> None:
         self._database = database
         self._seconds = settings.worker.idle_heartbeat_seconds
         self._canary_seconds = settings.scheduler.canary_seconds
-        self._worker_id = worker_id
+        self._worker = worker
         self._runner = runner
         self._gauge = gauge_of(device)
         self._woken = threading.Event()
@@ -54,19 +65,25 @@ class Heart:
         while not self._stopped:
             self._woken.wait(self._seconds)
             self._woken.clear()
-            self._beat()
+            try:
+                self._beat()
+            except Exception:  # a worker that works and does not beat would be taken for dead
+                log.exception("the heart has missed a beat", extra={"worker": self._worker.id})
 
     def _beat(self) -> None:
         spent = self._runner.meter.take()
         reading = self._read_gauge()
 
-        def beat(session: Session) -> bool:
-            beat_worker(session, self._worker_id, reading)
+        def beat(session: Session) -> bool | None:
+            worker = session.get(Worker, self._worker.id)
+            if worker is None or not is_same(worker, self._worker):
+                return None
+            beat_worker(session, worker.id, reading)
             for (queue, user), seconds in spent.items():
                 charge_account(session, queue, user, seconds)
             if self._draining:
-                set_draining(session, self._worker_id)
-            worker = session.get_one(Worker, self._worker_id)
+                set_draining(session, worker.id)
+            session.refresh(worker)
             return is_deaf(worker, database_time(session), self._canary_seconds)
 
         try:
@@ -75,9 +92,13 @@ class Heart:
             self._runner.meter.put_back(spent)
             log.warning("the database is away", extra={"reason": error.message})
         else:
+            if deaf is None:
+                self._leave(UNKNOWN)
             # While a task runs no message is read; what came meanwhile is read at once afterwards.
             if deaf and self._runner.idle_seconds > self._canary_seconds / 2:
-                self._leave()
+                with suppress(DatabaseUnreachable):  # then the scheduler finds out by itself
+                    self._database.transact(lambda session: stop_worker(session, self._worker.id))
+                self._leave(UNHEARD)
 
     def _read_gauge(self) -> Reading | None:
         try:
@@ -87,9 +108,7 @@ class Heart:
             self._gauge = None
             return None
 
-    def _leave(self) -> None:
-        """End at once: messages no longer reach this process, and only a new one can be trusted to hear."""
-        log.error("messages do not arrive any more; ending, to be started again", extra={"worker": self._worker_id})
-        with suppress(DatabaseUnreachable):  # then the scheduler finds out by itself
-            self._database.transact(lambda session: stop_worker(session, self._worker_id))
+    def _leave(self, why: str) -> None:
+        """End at once: only a new process can be trusted to hear, and to be known."""
+        log.error("%s; ending, to be started again", why, extra={"worker": self._worker.id})
         os._exit(DEAF)

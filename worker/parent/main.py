@@ -55,7 +55,7 @@ def run_worker(settings: Settings, device: str) -> None:
     facts = _facts(process.wait_ready())
     worker = database.transact(lambda session: _registered(session, facts))
     runner = Runner(database, settings, worker, process)
-    heart = Heart(database, settings, worker.id, runner, facts.name)
+    heart = Heart(database, settings, worker, runner, facts.name)
     teller = _Teller(settings)
     name_process(worker=worker.name, device=facts.name)
     log.info("worker started", extra={"worker": worker.name, "model": facts.model, "threads": threads})
