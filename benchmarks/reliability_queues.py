@@ -76,7 +76,7 @@ def tick(kind: str, waiting: int, ticks: int, *, blocked: int = 0, arrays: int =
     """
     with site(kind) as here:
         _fill(here, waiting - arrays * BATCH_JOBS, blocked, arrays)
-        workers = [here.act(_registered, number) for number in range(DEVICES)]
+        workers = [here.act(registered, number) for number in range(DEVICES)]
         ticker = Ticker(here.database, WakeUpSender(make_celery(here.settings), here.settings), here.settings.scheduler)
         ticker.tick()
         timed = [_tick(here, ticker, workers) for _ in range(ticks)]
@@ -99,7 +99,7 @@ def _tick(here: Site, ticker: Ticker, workers: list[Worker]) -> tuple[float, flo
     return seconds, busy
 
 
-def _registered(session: Session, number: int) -> Worker:
+def registered(session: Session, number: int) -> Worker:
     facts = DeviceFacts(host="here", name=f"cpu:{number}", kind=DeviceKind.CPU, model="none", memory_bytes=0)
     worker = register_worker(session, facts, pid=number)
     session.refresh(worker)

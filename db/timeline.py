@@ -55,8 +55,8 @@ def acknowledge(session: Session, later: LaterIds, *, actor: str, detail: str) -
         step_over(session, table, highest)
     waiting = [_let_wait(session, *row, actor=actor) for row in _running(session)]
     stepped = sum(_step(session, task_id, epoch, actor) for task_id, epoch in sorted(later.epochs.items()))
-    for table in (Worker, Scheduler):  # one that lives beats again
-        session.execute(update(table).where(table.stopped_at.is_(None)).values(stopped_at=now()))
+    for process in (Worker, Scheduler):  # one that lives beats again
+        session.execute(update(process).where(process.stopped_at.is_(None)).values(stopped_at=now()))
     add_event(session, actor=actor, action=RESTORED, detail=detail)
     return Acknowledged(waiting=sorted(set(waiting)), stepped=stepped)
 

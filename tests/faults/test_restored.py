@@ -14,12 +14,14 @@ from db.copying import back_up
 from pixmill.specs import GenerateSpec, PingSpec
 from pixmill.states import State
 from tests.databases import administrate, cloned_postgresql
+from tests.faults import rough
 from tests.faults.rough import RoughLine
 from tests.servers import postgres_binary
 from tests.waiting import wait_until
 from tests.worker.conftest import small_generate
-from tests.worker.line import JOB_SECONDS, REPOSITORY
+from tests.worker.line import REPOSITORY
 
+PATIENCE = 180.0  # seconds
 UNKNOWN = 75  # exit status of a worker that the database does not know
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
@@ -59,6 +61,7 @@ def test_living_workers_of_lost_rows_publish_nothing_and_what_was_published_stay
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(rough, "JOB_SECONDS", PATIENCE)  # device processes start anew
     monkeypatch.setenv("PATH", f"{postgres_binary('pg_dump').parent}{os.pathsep}{os.environ['PATH']}")
     url = cloned_postgresql(postgres_server_url)
     line = own_rough(url.render_as_string(hide_password=False))
@@ -86,8 +89,8 @@ def test_living_workers_of_lost_rows_publish_nothing_and_what_was_published_stay
     assert unknown is not None
 
     put_back(line, postgres_server_url, copy)
-    assert unknown.wait(JOB_SECONDS) == UNKNOWN
-    wait_until(lambda: "lease lost" in line.log("second-worker"), JOB_SECONDS)
+    assert unknown.wait(PATIENCE) == UNKNOWN
+    wait_until(lambda: "lease lost" in line.log("second-worker"), PATIENCE)
     assert known.poll() is None
     line.start()
 

@@ -55,6 +55,8 @@ _QUICK = {
 class Line:
     """The processes of one home, and what can be seen of them from outside: rows, files, logs, process ids."""
 
+    source = REPOSITORY  # whose code they run
+
     def __init__(self, home: Path, database_url: str, broker_url: str, *, quick: bool = True, **knobs: Any) -> None:
         """`knobs` are settings of the processes alone, with `__` for the dot; `quick` shortens its periods."""
         self.home = home
@@ -87,7 +89,7 @@ class Line:
                 [sys.executable, "-c", code, *arguments],
                 stdout=log,
                 stderr=log,
-                cwd=REPOSITORY,
+                cwd=self.source,
                 env={**os.environ, **variables, **self.variables.get(name, {})},
                 preexec_fn=die_with_parent,  # noqa: PLW1509  a test run that is killed leaves no line behind
             )
