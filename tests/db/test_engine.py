@@ -225,3 +225,9 @@ def test_sqlite_keeps_a_commit_through_a_power_cut(sqlite_url: str, tmp_path: Pa
         pragmas = [session.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous")]
     assert pragmas == ["wal", 2]
     database.dispose()
+
+
+def test_a_database_whose_tables_are_yet_to_come_is_away(empty_database: Database) -> None:
+    """As one that is being put back from a copy."""
+    with pytest.raises(DatabaseUnreachable), empty_database.read() as session:
+        session.scalars(select(Job.id)).all()

@@ -10,7 +10,9 @@ from db.workers import (
     Reading,
     beat_scheduler,
     beat_worker,
+    charge_account,
     database_time,
+    is_same,
     is_silent,
     latest_scheduler,
     latest_workers,
@@ -46,6 +48,16 @@ def test_workers_that_start_at_once_share_the_device_row(database: Database) -> 
     assert len({worker.id for worker in workers}) == 3
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(Device)) == 1
+
+
+def test_a_worker_that_a_restored_database_does_not_know_is_told_apart(database: Database) -> None:
+    worker = rows.add_worker(database)
+    with database.read() as session:
+        same, other = session.get_one(Worker, worker.id), rows.add_worker(database)
+    assert is_same(worker, same)
+    assert not is_same(worker, other)  # of the same device and process id, but begun at another time
+    assert act(database, beat_scheduler, 7, None) is False
+    act(database, charge_account, "default", "nobody", 1.0)
 
 
 def test_a_beat_brings_what_the_devices_do_or_that_nobody_knows(database: Database) -> None:
