@@ -18,6 +18,8 @@ from sqlalchemy.orm import Session
 from db.tables import Job, Table
 
 ROOT = "pixmill_root"  # key of a session's info: the storage root
+LARGEST_GIVEN = 10**12  # a folder with a larger number was not named by us
+DRAWN_AT_MOST = 100_000  # ids of a sequence; to set it takes rights that nobody needs otherwise
 _OF_JOBS = ("runs", "outputs")  # folders whose entries are named by jobs
 
 
@@ -53,6 +55,8 @@ def _next_job_ids(session: Session, count: int) -> list[int]:
 
 def step_over(session: Session, table: type[Table], highest: int) -> None:
     """Let the ids of a table go on above `highest`, if they do not yet."""
+    if not 0 < highest <= LARGEST_GIVEN:
+        return
     if is_sqlite(session):
         name = {"name": table.__tablename__, "highest": highest}
         row = session.execute(
@@ -61,11 +65,11 @@ def step_over(session: Session, table: type[Table], highest: int) -> None:
         if row.one_or_none() is None:
             session.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :highest)"), name)
         return
-    if highest <= 0:
-        return
     (drawn,) = new_ids(session, table, 1)
-    if drawn < highest:  # drawn and not set: that needs no more rights than to add a row
+    if 0 < highest - drawn <= DRAWN_AT_MOST:
         new_ids(session, table, highest - drawn)
+    elif drawn < highest:
+        session.execute(select(func.setval(_sequence(table), highest)))
 
 
 def is_sqlite(session: Session) -> bool:
@@ -90,7 +94,8 @@ def numbered(folder: Path) -> Iterator[int]:
     """The numbers that name entries of a folder; none where it cannot be read."""
     try:
         with os.scandir(folder) as entries:
-            yield from (int(entry.name) for entry in entries if entry.name.isdecimal() and len(entry.name) < 19)
+            numbers = (int(entry.name) for entry in entries if entry.name.isdecimal() and len(entry.name) < 19)
+            yield from (number for number in numbers if number <= LARGEST_GIVEN)
     except OSError:
         return
 

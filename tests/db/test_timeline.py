@@ -66,9 +66,15 @@ def test_ids_step_over_and_never_back(database: Database) -> None:
         act(database, step_over, table, 20)
         act(database, step_over, table, 10)
         act(database, step_over, table, 0)
+        act(database, step_over, table, 10**15)  # of nobody
     assert rows.add(database) in (21, 22, 23)
     with database.read() as session:
         assert session.scalars(select(Task.id)).one() in (21, 22, 23)
+
+
+def test_a_long_step_is_no_longer_than_a_short_one(database: Database, root: Path) -> None:
+    put(root, "runs/1", "runs/900000000", "outputs/90000000000000")
+    assert rows.add(database) == 900000001
 
 
 def test_an_attempt_passes_over_folders_that_lie_there(database: Database, root: Path) -> None:
