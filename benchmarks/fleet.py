@@ -191,7 +191,8 @@ class _Thread:
     def claim_first(self) -> None:
         """Let each worker hold a task."""
         for worker in self._workers:
-            self._database.transact(partial(self._next, worker=worker))
+            while worker.id not in self._leases:
+                self._database.transact(partial(self._next, worker=worker))
 
     def run(self, begins: float, seconds: float) -> Times:
         """Act from a moment on for so long."""
@@ -222,10 +223,12 @@ class _Thread:
         beat_worker(session, worker.id)
 
     def _next(self, session: Session, worker: Worker) -> None:
-        held = self._leases.get(worker.id)
+        held = self._leases.pop(worker.id, None)
         if held is not None:
             succeed_all(session, [Success(lease=held, done=0, result={})])
-        (self._leases[worker.id],) = claim_alike(session, worker, Role.PING, 1, Layout.run_path, patient=False)
+        # None where others have locked the jobs that come next: then with the next claim.
+        for lease in claim_alike(session, worker, Role.PING, 1, Layout.run_path, patient=held is None):
+            self._leases[worker.id] = lease
 
 
 def main() -> None:

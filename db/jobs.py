@@ -121,8 +121,6 @@ def _add_batch(
     session.execute(insert(Event), events)
 
 
-
-
 def _job_row(job_id: int, new: NewJob, array_id: int | None, at: datetime) -> dict[str, Any]:
     return {
         "id": job_id,
