@@ -186,13 +186,13 @@ class _Thread:
         self._database = open_database(load_settings(flags=flags))
         self._workers = workers
         self._leases: dict[int, Lease] = {}
-        self._acts = {"beat": self._beat, "heart": self._heart, "claim": self._next}
+        self._acts = {"beat": self._beat, "heart": self._heart, "claim": self._claim}
 
     def claim_first(self) -> None:
         """Let each worker hold a task."""
         for worker in self._workers:
             while worker.id not in self._leases:
-                self._database.transact(partial(self._next, worker=worker))
+                self._claim(worker)
 
     def run(self, begins: float, seconds: float) -> Times:
         """Act from a moment on for so long."""
@@ -207,28 +207,32 @@ class _Thread:
             at, number, name = heapq.heappop(due)
             time.sleep(max(0.0, at - time.time()))
             begun, started = time.time(), time.perf_counter()
-            self._database.transact(partial(self._acts[name], worker=self._workers[number]))
+            self._acts[name](self._workers[number])
             times.of[name].append(1000 * (time.perf_counter() - started))
             times.late.append(1000 * (begun - at))
             heapq.heappush(due, (at + PERIODS[name], number, name))
         self._database.dispose()
         return times
 
-    def _beat(self, session: Session, worker: Worker) -> None:
+    def _beat(self, worker: Worker) -> None:
         lease = self._leases.get(worker.id)
         if lease is not None:
-            heartbeat(session, lease, {"done": 1, "total": 2}, 1)
+            self._database.transact(partial(heartbeat, lease=lease, progress={"done": 1, "total": 2}, done=1))
 
-    def _heart(self, session: Session, worker: Worker) -> None:
-        beat_worker(session, worker.id)
+    def _heart(self, worker: Worker) -> None:
+        self._database.transact(partial(beat_worker, worker_id=worker.id))
 
-    def _next(self, session: Session, worker: Worker) -> None:
-        held = self._leases.pop(worker.id, None)
+    def _claim(self, worker: Worker) -> None:
+        found = self._database.transact(partial(self._next, worker=worker))
+        self._leases.pop(worker.id, None)
+        self._leases |= {lease.worker_id: lease for lease in found}
+
+    def _next(self, session: Session, worker: Worker) -> list[Lease]:
+        held = self._leases.get(worker.id)
         if held is not None:
             succeed_all(session, [Success(lease=held, done=0, result={})])
         # None where others have locked the jobs that come next: then with the next claim.
-        for lease in claim_alike(session, worker, Role.PING, 1, Layout.run_path, patient=held is None):
-            self._leases[worker.id] = lease
+        return claim_alike(session, worker, Role.PING, 1, Layout.run_path, patient=held is None)
 
 
 def main() -> None:
