@@ -69,7 +69,7 @@ def _dump_postgresql(database: Database, target: Path) -> None:
         said = (done.stderr.strip().splitlines() or ["it says nothing"])[0]
         raise Unavailable(
             f"{TOOL} could not copy database {database.label}: {said}",
-            hint=f"{tool} must be of the server's version, or newer; the account must read every table",
+            hint=f"{tool} must be of the server's version, or newer, and the account the owner's, which reads all",
         )
 
 

@@ -19,7 +19,7 @@ from db.tables import Job, Table
 
 ROOT = "pixmill_root"  # key of a session's info: the storage root
 LARGEST_GIVEN = 10**12  # a folder with a larger number was not named by us
-DRAWN_AT_MOST = 100_000  # ids of a sequence; to set it takes rights that nobody needs otherwise
+DRAWN_AT_MOST = 1_000_000  # ids of a sequence at once: to set it takes rights that a role for rows does not have
 _OF_JOBS = ("runs", "outputs")  # folders whose entries are named by jobs
 
 
@@ -66,10 +66,8 @@ def step_over(session: Session, table: type[Table], highest: int) -> None:
             session.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :highest)"), name)
         return
     (drawn,) = new_ids(session, table, 1)
-    if 0 < highest - drawn <= DRAWN_AT_MOST:
+    if 0 < highest - drawn <= DRAWN_AT_MOST:  # else what lies in between is passed over one by one
         new_ids(session, table, highest - drawn)
-    elif drawn < highest:
-        session.execute(select(func.setval(_sequence(table), highest)))
 
 
 def is_sqlite(session: Session) -> bool:

@@ -86,7 +86,7 @@ def add_worker(
 
 def say_restored(database: Database) -> None:
     """Let an operator have said that files without a row, so far, are of a database that is gone."""
-    act(database, add_event, actor="olga", action=RESTORED)
+    database.transact(lambda session: add_event(session, actor="olga", action=RESTORED))
 
 
 def queue(database: Database, count: int = 100, kind: DeviceKind = DeviceKind.CPU, width: int = 1) -> list[WakeUp]:

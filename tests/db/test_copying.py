@@ -4,18 +4,20 @@ import os
 import shutil
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, make_url, select
+from sqlalchemy import func, select
 
 from db.copying import back_up
 from db.engine import Database, open_database
-from db.schema import SchemaStatus, schema_state
+from db.schema import SchemaStatus, schema_state, upgrade_schema
 from db.tables import Job, Task
 from pixmill.errors import Conflict, Unavailable
 from pixmill.settings import Settings, load_settings
 from tests import rows
+from tests.databases import APP_ROLE
 from tests.servers import postgres_binary
 
 
@@ -26,7 +28,19 @@ def _tools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
-def put_back(settings: Settings, database: Database, copy: Path) -> None:
+@pytest.fixture
+def owned(request: pytest.FixtureRequest, settings: Settings, database: Database) -> Iterator[Database]:
+    """The same database, in its owner's name."""
+    if database.is_sqlite:
+        yield database
+        return
+    url = request.getfixturevalue("cloned_postgres_url")
+    opened = open_database(load_settings(flags={"home": settings.home, "database.url": url}))
+    yield opened
+    opened.dispose()
+
+
+def put_back(database: Database, copy: Path) -> None:
     """Let the database be what the copy holds, as docs/operations.md says."""
     database.dispose()
     if database.is_sqlite:
@@ -35,12 +49,12 @@ def put_back(settings: Settings, database: Database, copy: Path) -> None:
             (file.parent / name).unlink(missing_ok=True)
         shutil.copyfile(copy, file)
         return
-    url = make_url(settings.database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    url = database.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     words = ["pg_restore", "--clean", "--if-exists", "--no-owner", "--exit-on-error", f"--dbname={url}", str(copy)]
     subprocess.run(words, check=True, capture_output=True)
 
 
-def test_a_copy_is_of_one_moment_and_comes_back(settings: Settings, database: Database, tmp_path: Path) -> None:
+def test_a_copy_is_of_one_moment_and_comes_back(database: Database, owned: Database, tmp_path: Path) -> None:
     for _ in range(50):
         rows.add(database)
     stop = threading.Event()
@@ -53,12 +67,15 @@ def test_a_copy_is_of_one_moment_and_comes_back(settings: Settings, database: Da
     writer.start()
     copy = tmp_path / "copy"
     try:
-        back_up(database, copy)
+        back_up(owned, copy)
     finally:
         stop.set()
         writer.join()
     last = rows.add(database)
-    put_back(settings, database, copy)
+    database.dispose()
+    put_back(owned, copy)
+    if not owned.is_sqlite:
+        upgrade_schema(owned, app_role=APP_ROLE)  # which gives it its rights again
     assert schema_state(database).status is SchemaStatus.OK
     with database.read() as session:
         jobs, tasks = session.scalar(select(func.max(Job.id))), session.scalar(select(func.max(Task.job_id)))
@@ -67,7 +84,7 @@ def test_a_copy_is_of_one_moment_and_comes_back(settings: Settings, database: Da
     assert tasks == jobs  # of one transaction
     assert rows.add(database) > jobs
     with pytest.raises(Conflict, match="there already"):
-        back_up(database, copy)
+        back_up(owned, copy)
 
 
 def test_postgresql_without_its_programs_is_told(

@@ -72,9 +72,9 @@ def test_ids_step_over_and_never_back(database: Database) -> None:
         assert session.scalars(select(Task.id)).one() in (21, 22, 23)
 
 
-def test_a_long_step_is_no_longer_than_a_short_one(database: Database, root: Path) -> None:
-    put(root, "runs/1", "runs/900000000", "outputs/90000000000000")
-    assert rows.add(database) == 900000001
+def test_a_folder_that_is_far_ahead_costs_no_long_step(database: Database, root: Path) -> None:
+    put(root, "runs/1", "runs/2", "runs/900000000", "outputs/90000000000000")
+    assert rows.add(database) in ((900000001,) if database.is_sqlite else (3, 4, 5))
 
 
 def test_an_attempt_passes_over_folders_that_lie_there(database: Database, root: Path) -> None:

@@ -34,7 +34,7 @@ def put_back(line: RoughLine, server: URL, copy: Path) -> None:
     drop = f"DROP DATABASE {url.database} WITH (FORCE)"
     administrate(server, drop, f"CREATE DATABASE {url.database} TEMPLATE template0")
     name = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    words = [postgres_binary("pg_restore"), "--no-owner", "--single-transaction", f"--dbname={name}", copy]
+    words = [str(postgres_binary("pg_restore")), "--no-owner", "--single-transaction", f"--dbname={name}", str(copy)]
     subprocess.run(words, check=True, capture_output=True)
 
 
