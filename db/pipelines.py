@@ -88,6 +88,12 @@ def active_runs(session: Session) -> list[RunView]:
     return _views(session, select(PipelineRun).where(PipelineRun.state == PipelineState.RUNNING))
 
 
+def active_run_ids(session: Session) -> Sequence[int]:
+    """The ids of all runs that have not ended, in rising order."""
+    active = select(PipelineRun.id).where(PipelineRun.state == PipelineState.RUNNING)
+    return session.scalars(active.order_by(PipelineRun.id)).all()
+
+
 def view_run(session: Session, run_id: int) -> RunView:
     """One run as it stands.  Raises NotFound."""
     views = _views(session, select(PipelineRun).where(PipelineRun.id == run_id)) if run_id <= LARGEST_ID else []

@@ -17,14 +17,14 @@ from sqlalchemy.orm import Session
 from db.aliases import champions
 from db.engine import Database
 from db.jobs import get_job
-from db.pipelines import RunView, StepLine, active_runs, ending_of, lock_run, view_run
+from db.pipelines import RunView, StepLine, active_run_ids, active_runs, ending_of, lock_run, view_run
 from db.registry import version_of_job
 from db.tables import PipelineStep
 from db.telling import tell
 from db.types import now
 from db.views import last_task
 from pixmill.crashpoints import CrashPoint, reach
-from pixmill.errors import PixmillError, Unavailable
+from pixmill.errors import CorruptRow, PixmillError, Unavailable
 from pixmill.pipelines import EVIDENCE, GATE, JUDGED, PROMOTE, REPORT, Step, parse_pipeline, read_steps
 from pixmill.references import substituted
 from pixmill.states import PipelineState, SkipCause, State, StepState
@@ -35,6 +35,8 @@ from scheduler.submit import add_prepared, check_request, prepare
 from scheduler.validation import check_outputs
 
 log = logging.getLogger(__name__)
+
+LEFT_ALONE = "pipeline run %d is left alone for a while"
 
 
 class Deed(StrEnum):
@@ -73,10 +75,24 @@ class Conductor:
 
     def advance(self) -> int:
         """Do all that can be done now; gives how many steps have begun.  Raises DatabaseUnreachable."""
-        runs = self._database.consult(active_runs)
-        due = [view.run.id for view in runs if next_move(view) is not None]
+        due = [view.run.id for view in self._views() if next_move(view) is not None]
         # A run that ends may be what another one waits for: the next look sees that.
         return sum(self._worked_off(run_id) for run_id in self._left_alone.sound(due))
+
+    def _views(self) -> list[RunView]:
+        try:
+            return self._database.consult(active_runs)
+        except CorruptRow:  # one row that nobody can read hides none of the others
+            active = self._left_alone.sound(self._database.consult(active_run_ids))
+            return [view for run_id in active if (view := self._view(run_id)) is not None]
+
+    def _view(self, run_id: int) -> RunView | None:
+        try:
+            return self._database.consult(lambda session: view_run(session, run_id))
+        except CorruptRow:
+            log.exception(LEFT_ALONE, run_id, extra={"action": "pipeline"})
+            self._left_alone.add(run_id)
+            return None
 
     def _worked_off(self, run_id: int) -> int:
         begun = 0
@@ -90,7 +106,7 @@ class Conductor:
         except Unavailable:
             raise
         except Exception:  # one run that nobody can read must stop neither the other runs nor the queue
-            log.exception("pipeline run %d is left alone for a while", run_id, extra={"action": "pipeline"})
+            log.exception(LEFT_ALONE, run_id, extra={"action": "pipeline"})
             self._left_alone.add(run_id)
         return begun
 

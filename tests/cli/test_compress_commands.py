@@ -164,10 +164,13 @@ def test_a_decompression_shows_its_images(world: World) -> None:
     job_id = world.submit(DecompressSpec(output=2))
     lease = world.claim(world.worker("cpu2"))
     save_png(world.root / lease.folder / "contact-sheet.png", contact_sheet(IMAGES))
-    result = {"contact_sheet": f"{lease.folder}/contact-sheet.png", "images": 4, "verified": 4}
-    world.succeed(lease, result)
-    (picture,) = report_of(world, job_id).pictures
-    assert picture.caption == "The first of the decompressed images."
+    counts = {"images": 4, "verified": 4, "differing": 0, "bytes": 2000}
+    files = {"manifest": f"{lease.folder}/manifest.json", "files_sha256": "0" * 64}
+    world.succeed(lease, {"contact_sheet": f"{lease.folder}/contact-sheet.png", **counts, **files})
+    found = report_of(world, job_id).decompress
+    assert found is not None
+    assert found.sheet == world.root / lease.folder / "contact-sheet.png"
+    assert (found.images, found.verified, found.compressed_by) == (4, 4, 2)
 
 
 def test_a_submitted_compression_says_what_it_does(world: World, run: Runner) -> None:

@@ -70,6 +70,7 @@ def test_a_sound_home_is_examined_as_a_whole(run: Runner, world: World, valkey: 
         "models",
         "outputs",
         "runs",
+        "timeline",
         "processes",
         "drivers",
     ]

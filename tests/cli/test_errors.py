@@ -49,13 +49,15 @@ def test_a_database_that_says_nothing_is_unavailable_in_time(
         assert "hint:  check that the server runs" in found.err
 
 
-def test_a_database_server_that_stands_still_is_unavailable_in_time(run: Runner, postgres_url: str) -> None:
+def test_a_database_server_that_stands_still_is_unavailable_in_time(
+    run: Runner, postgres_url: str, cloned_postgres_url: str
+) -> None:
     """The server's own process, which takes connections, is stopped as a whole."""
     if "host" not in make_url(postgres_url).query:
         return  # a server that somebody else looks after
     where = {"PIXMILL_DATABASE_URL": postgres_url, **SHORT}
     assert run("ps", **where).code == 0
-    with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
+    with psycopg.connect(cloned_postgres_url.replace("+psycopg", "")) as connection:
         row = connection.execute("SELECT pg_read_file('postmaster.pid', 0, 10)").fetchone()
     assert row is not None
     postmaster = int(row[0].split()[0])

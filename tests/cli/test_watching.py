@@ -38,14 +38,16 @@ def away(url: str) -> Iterator[None]:
         administrate(server, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
-def test_a_watched_list_follows_outlives_the_database_and_is_left_alone(run: Runner, postgres_url: str) -> None:
+def test_a_watched_list_follows_outlives_the_database_and_is_left_alone(
+    run: Runner, postgres_url: str, cloned_postgres_url: str
+) -> None:
     where = {"PIXMILL_DATABASE_URL": postgres_url}
     assert run("submit", "ping", "-q", **where).out == "1\n"
     terminal = Terminal("ps", "-w", "0.2", "--columns", "id,state", variables=where)
     terminal.read_until("pending")
     assert run("job", "hold", 1, **where).code == 0
     terminal.read_until("held")
-    with away(postgres_url):
+    with away(cloned_postgres_url):
         terminal.read_until("looking again: database")
         terminal.text = ""
         terminal.read_until("held")

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from celery import Celery, signals
+from celery.apps import worker as celery_worker
 from celery.apps.worker import Worker as CeleryWorker
 from celery.worker import WorkController
 
@@ -132,9 +133,14 @@ class PlainWorker(CeleryWorker):
 
     def install_platform_tweaks(self, worker: WorkController) -> None:
         """Install Celery's signal handlers, but for that one."""
+        celery_worker.safe_say = _say_nothing
         is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # by nohup
         super().install_platform_tweaks(worker)
         signal.signal(signal.SIGHUP, signal.SIG_IGN if is_ignored else signal.getsignal(signal.SIGTERM))
+
+
+def _say_nothing(*_words: Any) -> None:
+    """What Celery's signal handlers write past all logging: `stopping` says it, as a line of the log."""
 
 
 def _leave(told: threading.Event, runner: Runner, database: Database, worker: Worker) -> None:
