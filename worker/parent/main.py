@@ -133,7 +133,7 @@ class PlainWorker(CeleryWorker):
 
     def install_platform_tweaks(self, worker: WorkController) -> None:
         """Install Celery's signal handlers, but for that one."""
-        celery_worker.safe_say = _say_nothing
+        celery_worker.safe_say = _say_nothing  # type: ignore[attr-defined]  # its stubs leave it out
         is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # by nohup
         super().install_platform_tweaks(worker)
         signal.signal(signal.SIGHUP, signal.SIG_IGN if is_ignored else signal.getsignal(signal.SIGTERM))
