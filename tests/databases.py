@@ -18,7 +18,9 @@ _numbers = itertools.count()
 
 
 def migrate(url: URL, home: Path) -> None:
-    """Bring a database to the newest schema."""
+    """Bring a database to the newest schema; on PostgreSQL the application role may use it then."""
+    if url.drivername.startswith("postgresql"):
+        make_role(url, APP_ROLE)
     text = url.render_as_string(hide_password=False)
     database = open_database(load_settings(flags={"home": home, "database.url": text}))
     upgrade_schema(database, app_role=None if database.is_sqlite else APP_ROLE)
@@ -47,7 +49,6 @@ def as_application(url: str) -> str:
 
 def make_template(server: URL, home: Path) -> None:
     """Put the migrated database on the server from which others are cloned."""
-    make_role(server, APP_ROLE)
     administrate(server, f"DROP DATABASE IF EXISTS {TEMPLATE}", f"CREATE DATABASE {TEMPLATE}")
     migrate(server.set(database=TEMPLATE), home)
 

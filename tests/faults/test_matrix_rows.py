@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent
-ROWS = 31
+ROWS = 32
 
 
 def table() -> dict[int, str]:
