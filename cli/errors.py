@@ -10,7 +10,7 @@ import click
 
 from cli.formatting import printable
 from cli.output import has_colors
-from pixmill.errors import PixmillError
+from pixmill.errors import PixmillError, UserError
 from pixmill.names import did_you_mean
 
 INTERRUPTED = 130  # as a shell reports SIGINT
@@ -34,6 +34,8 @@ def run_reporting(act: Callable[[], object], *, wants_debug: Callable[[], bool])
         code = _quiet_pipe()
     except PixmillError as error:
         code = report(error, debug=wants_debug())
+    except UnicodeEncodeError as error:  # bytes of a command line that are no text reach neither a screen nor a row
+        code = report(UserError(f"{error.object[:100]!a} is not UTF-8", hint="give names and texts in UTF-8"))
     except Exception as error:  # noqa: BLE001  the last border: nothing may reach the user as a bare traceback
         code = _report_unexpected(error, debug=wants_debug())
     else:

@@ -22,7 +22,8 @@ from db.tables import (
     ModelVersion,
     Task,
 )
-from pixmill.errors import Conflict, NotFound, UserError
+from db.types import CORRUPT_HINT
+from pixmill.errors import Conflict, CorruptRow, NotFound, UserError
 from pixmill.names import did_you_mean, suggestion
 from pixmill.states import State
 from pixmill.times import write_time
@@ -190,7 +191,10 @@ def list_evaluations(session: Session, version_id: int) -> Sequence[Evaluation]:
     statement = (
         select(Evaluation).where(Evaluation.model_version_id == version_id).options(joinedload(Evaluation.dataset))
     )
-    return session.scalars(statement.order_by(Evaluation.id.desc())).all()
+    found = session.scalars(statement.order_by(Evaluation.id.desc())).all()
+    if any(row.dataset is None for row in found):
+        raise CorruptRow(f"an evaluation of model version {version_id} is of no data set", hint=CORRUPT_HINT)
+    return found
 
 
 def _versions() -> Select[ModelVersion]:

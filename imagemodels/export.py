@@ -81,7 +81,7 @@ def _checked_weights(path: Path, card: ModelCard) -> bytes:
 
 def _empty_network(card: ModelCard) -> Network:
     """Build the network without memory for its weights, so that a false card cannot claim any."""
-    build = ARCHITECTURES.get(card.architecture)
+    build = ARCHITECTURES.get(card.architecture) if isinstance(card.architecture, str) else None
     if build is None:
         known = ", ".join(ARCHITECTURES)
         raise CorruptCheckpoint(f"architecture {card.architecture!r} does not exist; known: {known}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pixmill.errors import UserError
+from pixmill.errors import CorruptFile, UserError
 from pixmill.names import suggestion
 from storage.manifest import read_hashes, read_metadata, read_table
 from storage.places import Place, at_hand
@@ -90,7 +90,10 @@ def find_hashes(place: Place, records: Sequence[ShardRecord], hashes: Collection
 
 
 def _class_names(path: Path) -> list[str]:
-    names: list[str] = json.loads(read_metadata(path).get("class_names", "[]"))
+    try:
+        names: list[str] = json.loads(read_metadata(path).get("class_names", "[]"))
+    except ValueError as error:
+        raise CorruptFile(f"{path} names classes that cannot be read: {error}", hint="make the shard again") from error
     return names
 
 

@@ -64,7 +64,7 @@ class ZipFiles(PictureFiles):
     def _sort_out(self) -> None:
         members, names, outside = [], [], []
         for member in self._zip.infolist():
-            if member.is_dir():
+            if not member.filename or member.is_dir():  # one without a name is nothing that could be named
                 continue
             path = picture_path(member.filename)
             if path is None:

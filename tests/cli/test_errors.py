@@ -251,3 +251,10 @@ def test_usage_errors_in_a_process_of_its_own_leave_no_traceback() -> None:
     found = in_subprocess("job", "show")
     assert found.code == 2
     assert found.err == "error: missing argument 'ID'\nhint:  pixmill job show --help\n"
+
+
+def test_a_name_that_is_no_text_is_one_line(run: Runner, world: World) -> None:
+    """As the shell gives bytes that are not UTF-8."""
+    found = run("model", "history", "caf\udce9")
+    assert (found.code, found.out) == (2, "")
+    assert found.err == "error: 'caf\\udce9' is not UTF-8\nhint:  give names and texts in UTF-8\n"

@@ -17,23 +17,36 @@ SKEW_SECONDS = 600.0
 
 def no_fence() -> None:
     """An old epoch is as good as the present one: whoever says that it has the task is believed."""
+    from db.tables import Task
+
+    _fence_by(Task.lease_epoch >= bindparam("of_epoch"))
+
+
+def _fence_by(mine: Any) -> None:
+    """Let that alone tell whose lease it is."""
     from db import handfuls, leases
     from db.tables import Task
     from pixmill.states import State
 
-    any_epoch = (Task.lease_epoch >= bindparam("of_epoch"),)
     running = (Task.id == bindparam("of_task"), Task.state == State.RUNNING)
     assert {"MY_EPOCH", "MINE"} <= vars(leases).keys()  # else nothing would be taken out
-    vars(leases).update(MY_EPOCH=any_epoch, MINE=(*running, *any_epoch))
+    vars(leases).update(MY_EPOCH=(mine,), MINE=(*running, mine))
     assert "MINE" in vars(handfuls)
-    vars(handfuls).update(MINE=(*running, *any_epoch))
+    vars(handfuls).update(MINE=(*running, mine))
 
 
 def attempt_fence() -> None:
-    """The fence is an attempt number, and an operator's retry counts anew: an old number comes back (ABA)."""
+    """The fence is an attempt number, and an operator's retry counts anew: an old number comes back (ABA).
+
+    It is all that there is: neither does the fence ask for the worker, nor a claim for what lies on the disk.
+    """
     import db.control as control
+    from db import claims
     from db.tables import Attempt, Task
 
+    _fence_by(Task.lease_epoch == bindparam("of_epoch"))
+    assert "unused_epoch" in vars(claims)
+    vars(claims).update(unused_epoch=lambda _session, _path, epoch: epoch)
     retry = control.retry_job
 
     def retry_from_zero(session: Session, job_id: int, **how: Any) -> None:

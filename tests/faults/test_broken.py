@@ -240,7 +240,8 @@ def test_a_zombie_of_before_a_retry_is_harmless(scene: Scene) -> None:
 
 
 def test_an_attempt_number_is_no_fence(scene: Scene) -> None:
-    scene.run()
+    scene.plant.replace(scene.heir, "attempt-fence")
+    scene.run(worker="attempt-fence")
     come_back_after_a_retry(scene, "attempt-fence")
     scene.wait(lambda: Invariant.FENCE in scene.found())
     # What the first worker made counts as the second one's: an epoch that never comes back would have told them apart.

@@ -113,6 +113,7 @@ def test_an_altered_spec_is_refused(tmp_path: Path) -> None:
     [
         {"format_version": 2},
         {"architecture": "Unknown"},
+        {"architecture": {"of": "lists"}},
         {"spec": {}},
         {"metadata": {}},
         {"metadata": None},
