@@ -89,13 +89,12 @@ def without_passwords(text: str) -> str:
 def log_to_stderr(format: str | None = None, level: str | None = None) -> None:  # noqa: A002  as the setting is called
     """Send all records of this process to stderr: as text or json, or as json where that is no terminal (auto).
 
-    Processes that this one starts are told the same, and call this without arguments. Where nobody was told anything, a
-    person has called, as for `pixmill output regenerate`: that is text.
+    Processes that this one starts are told the same, and call this without arguments.
     """
     for variable, value in ((FORMAT, format), (LEVEL, level)):
         if value is not None:
             os.environ[variable] = value
-    wanted, level = os.environ.get(FORMAT) or "text", os.environ.get(LEVEL) or "info"
+    wanted, level = os.environ.get(FORMAT) or "auto", os.environ.get(LEVEL) or "info"
     if wanted == "auto":
         wanted = "text" if sys.stderr.isatty() else "json"
     handler = logging.StreamHandler()

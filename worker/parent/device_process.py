@@ -12,6 +12,7 @@ from typing import Any
 
 from pixmill.errors import PixmillError, Unavailable
 from pixmill.interpreter import python_command, with_our_code
+from pixmill.logs import FORMAT
 from worker.assignment import Assignment
 from worker.channel import Channel
 from worker.device.orders import RANK_LOST
@@ -40,7 +41,8 @@ class DeviceProcess:
         self.threads = threads
         self.encoders = encoders
         self._locks = locks
-        self._environment = with_our_code(environment_for(device, threads))
+        # A process that was told no format is no service, but a command that a person has called.
+        self._environment = {FORMAT: "text", **with_our_code(environment_for(device, threads))}
         ours, self._theirs = socket.socketpair()
         self._channel = Channel(ours)
         self._started = threading.Event()
