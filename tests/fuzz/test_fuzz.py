@@ -1,5 +1,6 @@
 """A few of the hundred thousand cases of benchmarks/fuzz.py, of all targets that need no long start."""
 
+import multiprocessing.util
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ def test_hostile_cases_are_refused_in_a_line_and_reach_nothing(
 ) -> None:
     for variable in ("TMPDIR", "TORCHINDUCTOR_CACHE_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(variable, str(tmp_path))  # so that it is what it was before, afterwards
+    multiprocessing.util.get_temp_dir()  # is chosen once: where sockets of the tests after these have a short path
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr("sys.dont_write_bytecode", False)
     tally = run_target(all_targets()[name], CASES[name], 7, tmp_path)
