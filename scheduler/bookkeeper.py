@@ -4,63 +4,40 @@ Any number of schedulers may do this: what one has counted, the others do not.
 """
 
 import logging
-import threading
 import time
 from functools import partial
 
 from db.engine import Database
 from db.joblogs import prune_logs
 from db.totals import SOURCES, Horizon, Source, count_up_to, horizon, is_settled, set_complete
-from pixmill.errors import DatabaseUnreachable
 from pixmill.settings import LogSettings
+from scheduler.background import Background
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
 OUTAGE_SECONDS = 5.0
-STOP_SECONDS = 1.0
 PRUNE_SECONDS = 3600.0
 PRUNED_AT_ONCE = 500
 
 
-class Bookkeeper:
+class Bookkeeper(Background):
     """Counts what has ended since it last looked."""
 
+    name, action, outage_seconds = "bookkeeper", "count", OUTAGE_SECONDS
+
     def __init__(self, database: Database, keep_log_days: float = LogSettings().keep_days) -> None:
+        super().__init__()
         self._keep_log_seconds = 86_400.0 * keep_log_days
         self._prunes_at = 0.0  # by the monotonic clock
         self._database = database
         self._seen: dict[str, Horizon] = {}  # by source; not counted yet
         self._is_complete = False
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="bookkeeper", daemon=True)
 
-    def start(self) -> None:
-        """Begin to count."""
-        self._thread.start()
-
-    def stop(self) -> bool:
-        """Count no more, and wait a little for what is on its way; False if that does not come to an end."""
-        self._stop.set()
-        self._thread.join(STOP_SECONDS)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        pause = 0.0
-        while not self._stop.wait(pause):
-            pause = self._look()
-
-    def _look(self) -> float:
-        """Count what is new; gives how long to wait before the next look."""
-        try:
-            self.count()
-            self.prune()
-        except DatabaseUnreachable as error:
-            log.warning("the database is away", extra={"action": "count", "reason": error.message})
-            return OUTAGE_SECONDS
-        except Exception:  # metrics would stand still where this thread ends
-            log.exception("nothing is counted", extra={"action": "count"})
-            return OUTAGE_SECONDS
+    def look(self) -> float:
+        """Count what is new; gives how long to wait before the next look.  Raises DatabaseUnreachable."""
+        self.count()
+        self.prune()
         return LOOK_SECONDS
 
     def prune(self) -> None:

@@ -6,15 +6,15 @@ answers, and again with the same id where nobody knows.
 
 import hashlib
 import logging
-import threading
 import time
 from functools import partial
 from typing import Any
 
 from db.engine import Database
 from db.notifications import Claimed, claim_next, earliest_try, give_up, mark_sent, prune, skip, try_again
-from pixmill.errors import ConfigError, DatabaseUnreachable
+from pixmill.errors import ConfigError
 from pixmill.settings import NotifySettings
+from scheduler.background import Background
 from scheduler.webhook import Answer, make_message, post, read_key
 
 log = logging.getLogger(__name__)
@@ -27,47 +27,26 @@ LONGEST_REST = 60.0  # that is left to a receiver which does not answer
 JITTER = 0.2  # of a pause
 PRUNE_SECONDS = 3600.0
 PRUNED_AT_ONCE = 500
-STOP_SECONDS = 1.0  # that the scheduler's end waits for a try; what is cut short is tried again
 
 
-class Messenger:
+class Messenger(Background):
     """Carries notifications to the webhook; without one it only removes old rows."""
 
+    name, action, outage_seconds = "messenger", "notify", OUTAGE_SECONDS
+
     def __init__(self, database: Database, settings: NotifySettings) -> None:
+        super().__init__()
         self._database = database
         self._settings = settings
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="messenger", daemon=True)
         self._failures = 0  # one after the other, whatever was sent
         self._rests_until = 0.0  # by the monotonic clock
         self._prunes_at = 0.0
 
-    def start(self) -> None:
-        """Begin to send."""
-        self._thread.start()
-
-    def stop(self) -> bool:
-        """Send nothing more, and wait a little for a try that is on its way; False if that does not come to an end."""
-        self._stop.set()
-        self._thread.join(STOP_SECONDS)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        pause = 0.0
-        while not self._stop.wait(pause):
-            pause = self._look()
-
-    def _look(self) -> float:
-        """Do what is due; gives how long to wait before the next look."""
-        try:
-            self.prune()
-            self.send_due()
-            return self.pause()
-        except DatabaseUnreachable as error:
-            log.warning("the database is away", extra={"action": "notify", "reason": error.message})
-        except Exception:  # nobody is told any more where this thread ends
-            log.exception("notifications wait", extra={"action": "notify"})
-        return OUTAGE_SECONDS
+    def look(self) -> float:
+        """Do what is due; gives how long to wait before the next look.  Raises DatabaseUnreachable."""
+        self.prune()
+        self.send_due()
+        return self.pause()
 
     def pause(self) -> float:
         """Seconds until something may be due.  Raises DatabaseUnreachable."""

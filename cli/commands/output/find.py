@@ -62,7 +62,8 @@ def command(workspace: Workspace, images: Sequence[str], shape: Shape) -> None:
 
 
 def _require_all(named: Named, found: Sequence[Found], *, unread: bool) -> None:
-    missing = [name for sha256, name in named.items() if not any(one.row["sha256"] == sha256 for one in found)]
+    known = {one.row["sha256"] for one in found}
+    missing = [name for sha256, name in named.items() if sha256 not in known]
     if missing:
         more = f", and {len(missing) - 1:,} more" if len(missing) > 1 else ""
         raise NotFound(f"{missing[0]}{more}: in no data set that could be read", hint="pixmill output ls")
