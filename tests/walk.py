@@ -29,6 +29,7 @@ _FILE = re.compile(r"Save this as `(?P<name>[\w.-]+)`:\n\n```\w+\n(?P<text>.*?)`
 _EXIT_CODE = re.compile(r"\[exit code \d+\]")
 _DIGEST = re.compile(r"\b[0-9a-f]{8,}…?")
 _STAGES = re.compile(r"\b(device|encode|disk|net) \(((device|encode|disk|net) \d+%(, )?)+\)")
+_BROKER = re.compile(r"\b(valkey|redis)(?= \d+\.\d+\.\d+\b)")  # whichever of the two a machine has
 _FIGURE = re.compile(r"[-+]?\d[\w.,:+-]*( [kMG]?B\b)?")  # a number, time or span, with what is said of it
 
 
@@ -69,7 +70,8 @@ def rewritten(document: str, steps: list[Step]) -> str:
 
 def shape(output: str) -> list[str]:
     """What of an output is the same every time: its lines, without figures, digests and the widths of columns."""
-    plain = _STAGES.sub("STAGES", output.replace(_cpu_model(), "CPU").replace(HOST, "host"))
+    plain = output.replace(_cpu_model(), "CPU").replace(HOST, "host")
+    plain = _BROKER.sub("BROKER", _STAGES.sub("STAGES", plain))
     return [" ".join(_FIGURE.sub("N", _DIGEST.sub("H", line)).split()) for line in plain.splitlines()]
 
 
