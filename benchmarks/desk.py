@@ -26,7 +26,8 @@ from benchmarks.machine import store
 from benchmarks.manifest import House, house
 from benchmarks.pickup import DATABASES
 from db.leases import finish
-from db.tables import Attempt, Event, Job, Outcome, Table, Task
+from db.tables.base import Table
+from db.tables.jobs import Attempt, Event, Job, Outcome, Task
 from pixmill.states import FailureReason
 from tests.rows import act, add, add_worker, claimed, queue
 
@@ -98,8 +99,8 @@ def copy_job(session: Session, job_id: int, count: int) -> None:
     last = int(session.scalars(select(func.max(Job.id))).one() or 0)
     number = select(literal(1).label("value")).cte("number", recursive=True)
     number = number.union_all(select(number.c.value + 1).where(number.c.value < count))
-    numbers = select((last + number.c.value).label("id")).subquery()
-    _insert(session, Job, Job.id == job_id, numbers, {"id": numbers.c.id})
+    numbers = select(number.c.value).subquery()
+    _insert(session, Job, Job.id == job_id, numbers, {})
     jobs = select(Job.id).where(Job.id > last).subquery()
     _insert(session, Task, Task.job_id == job_id, jobs, {"job_id": jobs.c.id})
     tasks = select(Task.id, Task.job_id).where(Task.job_id > last).subquery()
@@ -117,8 +118,8 @@ def _insert(
     each: Subquery,
     changes: Mapping[str, ColumnElement[Any]],
 ) -> None:
-    """Copy the rows of a table once for each row of `each`; the database numbers them unless `changes` does."""
-    names = [column.name for column in table.__table__.columns if column.name != "id" or "id" in changes]
+    """Copy the rows of a table once for each row of `each`; the database numbers them."""
+    names = [column.name for column in table.__table__.columns if column.name != "id"]
     values = [changes.get(name, table.__table__.columns[name]) for name in names]
     session.execute(insert(table).from_select(names, select(*values).join_from(table, each, literal(True)).where(of)))
 

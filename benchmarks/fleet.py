@@ -35,7 +35,8 @@ from db.engine import open_database
 from db.handfuls import Success, claim_alike, succeed_all
 from db.jobs import add_jobs
 from db.leases import Lease, heartbeat
-from db.tables import Role, Worker
+from db.tables.fleet import Worker
+from db.tables.jobs import Role
 from db.workers import beat_worker
 from pixmill.settings import load_settings
 from pixmill.specs import JobOptions, PingSpec

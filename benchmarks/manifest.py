@@ -30,9 +30,11 @@ from benchmarks.pickup import DATABASES, database_server
 from cli.main import command
 from db.engine import Database, open_database
 from db.leases import Lease, publish_shard
+from db.listing import job_line
 from db.schema import upgrade_schema
-from db.tables import Attempt, Event, Job, Outcome, Shard, Task, Worker
-from db.views import job_line
+from db.tables.fleet import Worker
+from db.tables.jobs import Attempt, Event, Job, Outcome, Task
+from db.tables.published import Shard
 from pixmill.settings import load_settings
 from pixmill.specs import GenerateSpec
 from pixmill.states import State
@@ -214,7 +216,6 @@ def _simulate(here: House, job: int, images: int) -> int:
         tasks = list(session.scalars(select(Task).where(Task.job_id == job).order_by(Task.number)))
         worker = session.scalars(select(Worker.id)).first()
         ends = {"state": State.SUCCEEDED, "started_at": now, "finished_at": now, "lease_epoch": 1, "worker_id": None}
-        session.execute(update(Task).where(Task.job_id == job).values(**ends, result=TASK_RESULT))
         session.execute(update(Job).where(Job.id == job).values(state=State.SUCCEEDED, started_at=now, finished_at=now))
         session.execute(delete(Attempt))
         shards, attempts, events = [], [], []
@@ -239,8 +240,8 @@ def _simulate(here: House, job: int, images: int) -> int:
                 task.params.get("first_shard", 0), task.params.get("first_shard", 0) + task.params.get("shards", 0)
             )
             shards += [_shard(job, task.id, folder, number) for number in mine]
-            done = len(mine) * SHARD_IMAGES
-            session.execute(update(Task).where(Task.id == task.id).values(progress_done=done))
+            told = {**ends, "result": TASK_RESULT, "progress_done": len(mine) * SHARD_IMAGES}
+            session.execute(update(Task).where(Task.id == task.id).values(**told))
         result = {
             "images": images,
             "shards": len(shards),

@@ -22,7 +22,7 @@ from benchmarks.pickup import DATABASES
 from client.monitoring.exposition import Exposition, text_of
 from db.joblogs import share_log
 from db.leases import finish
-from db.tables import Event, Outcome
+from db.tables.jobs import Event, Outcome
 from pixmill.settings import load_settings
 from scheduler.bookkeeper import Bookkeeper
 from tests.rows import act, add, add_worker, claimed, queue

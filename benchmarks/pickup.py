@@ -26,7 +26,7 @@ from sqlalchemy import select
 from benchmarks.machine import store
 from db.engine import Database
 from db.schema import upgrade_schema
-from db.tables import Attempt, Event, Task
+from db.tables.jobs import Attempt, Event, Task
 from pixmill.specs import GenerateSpec, JobOptions, Spec, TrainSpec
 from pixmill.states import State
 from scheduler.submit import submit

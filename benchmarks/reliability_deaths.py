@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 from benchmarks.reliability_figures import Figure, seconds_figure
 from benchmarks.reliability_site import Process, Site, site
 from db.control import cancel_job
-from db.tables import Event, Task, Worker
+from db.tables.fleet import Worker
+from db.tables.jobs import Event, Task
 from pixmill.specs import JobOptions, PingSpec, TrainSpec
 from pixmill.states import State
 from scheduler.submit import submit_many

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from db.claims import claim
 from db.engine import Database, open_database
 from db.leases import Lease, heartbeat
-from db.tables import DeviceKind, Worker
+from db.tables.fleet import DeviceKind, Worker
 from db.workers import DeviceFacts, beat_worker, register_worker
 from pixmill.errors import DatabaseUnreachable
 from pixmill.settings import load_settings

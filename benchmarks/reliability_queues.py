@@ -15,7 +15,8 @@ from db.arrays import NewArray
 from db.claims import claim
 from db.jobs import NewJob, add_jobs
 from db.leases import finish
-from db.tables import DeviceKind, Outcome, Worker
+from db.tables.fleet import DeviceKind, Worker
+from db.tables.jobs import Outcome
 from db.workers import DeviceFacts, beat_worker, register_worker
 from pixmill.specs import JobOptions, PingSpec, TrainSpec
 from scheduler.broker import WakeUpSender

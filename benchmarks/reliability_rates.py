@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from benchmarks.reliability_figures import Figure
 from benchmarks.reliability_site import Site, site
-from db.tables import Attempt, Job, Outcome
+from db.tables.jobs import Attempt, Job, Outcome
 from pixmill.specs import JobOptions, PingSpec
 from pixmill.states import ACTIVE, State
 from scheduler.submit import submit_many

@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 
 from benchmarks.pickup import database_server
 from db.engine import open_database
-from db.jobs import get_job
+from db.finding import get_job
 from db.schema import upgrade_schema
-from db.tables import Job, Task
+from db.tables.jobs import Job, Task
 from db.views import job_tasks
 from db.workers import latest_scheduler, present_workers
 from pixmill.settings import load_settings

@@ -21,7 +21,7 @@ from client.wording import plural
 from pixmill.errors import Conflict, NotFound, PixmillError, UserError
 
 if TYPE_CHECKING:
-    from db.views import JobHead
+    from db.listing import JobHead
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -93,7 +93,7 @@ def act_on_jobs(workspace: Workspace, act: Act, request: Request) -> None:
 
 
 def _chosen(workspace: Workspace, act: Act, selection: Selection) -> dict[int, "JobHead"]:
-    from db.views import chosen_jobs
+    from db.listing import chosen_jobs
 
     with workspace.database.read() as session:
         return {head.id: head for head in chosen_jobs(session, selection.job_filter(act.states))}

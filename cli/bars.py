@@ -15,7 +15,7 @@ from client.situation import Situation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from db.views import JobLine
+    from db.listing import JobLine
 
 
 def stderr_console() -> Console:

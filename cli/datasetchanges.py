@@ -13,7 +13,7 @@ from pixmill.datasets import SHOWN_DIGITS
 from pixmill.errors import DatasetError, PermissionDenied, StorageError
 
 if TYPE_CHECKING:
-    from db.tables import RegisteredDataset
+    from db.tables.models import RegisteredDataset
 
 
 @dataclass(frozen=True)

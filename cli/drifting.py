@@ -9,7 +9,7 @@ from pixmill.errors import CorruptFile, NotFound
 from pixmill.lineage import DATA
 
 if TYPE_CHECKING:
-    from db.tables import ModelVersion
+    from db.tables.models import ModelVersion
     from imagemodels.data import ImageDataset
     from imagemodels.evaluation.datatraces import DataTraces
     from imagemodels.evaluation.drift import Drift, KnownData

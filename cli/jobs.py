@@ -11,7 +11,7 @@ from client.situation import Situation
 from pixmill.stages import bound_by
 
 if TYPE_CHECKING:
-    from db.views import JobLine
+    from db.listing import JobLine
 
 COLUMNS = [
     Column(title="ID", align="right"),

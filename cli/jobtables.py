@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from db.ends import AttemptRow, Ends, EventRow
-    from db.tables import Task
+    from db.tables.jobs import Task
 
 Item = TypeVar("Item")
 

@@ -11,8 +11,8 @@ from client.wording import duration
 from pixmill.steptree import BRANCH, LAST
 
 if TYPE_CHECKING:
-    from db.tables import PipelineRun
-    from db.views import JobLine
+    from db.listing import JobLine
+    from db.tables.pipelines import PipelineRun
 
 _NAME = "NAME"
 

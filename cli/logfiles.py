@@ -14,7 +14,7 @@ from pixmill.states import State
 
 if TYPE_CHECKING:
     from db.engine import Database
-    from db.views import JobLine
+    from db.listing import JobLine
 
 
 class LogPrinter:

@@ -14,7 +14,7 @@ from client.wording import count, utc
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from db.tables import ModelEvent
+    from db.tables.models import ModelEvent
 
 
 @dataclass(frozen=True)

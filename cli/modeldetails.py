@@ -12,7 +12,8 @@ from client.moments import stamp
 from client.wording import count
 
 if TYPE_CHECKING:
-    from db.tables import Evaluation, Job
+    from db.tables.jobs import Job
+    from db.tables.models import Evaluation
 
 
 def print_model(details: ModelDetails, root: Path) -> None:

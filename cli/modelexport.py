@@ -14,7 +14,7 @@ from storage.atomic import FileDigest, json_bytes, sha256_file, write_atomic
 from storage.faults import named_faults
 
 if TYPE_CHECKING:
-    from db.tables import ModelVersion
+    from db.tables.models import ModelVersion
 
 README_FILE = "README.md"
 FACTS_FILE = "card.json"

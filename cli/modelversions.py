@@ -11,7 +11,7 @@ from client.moments import ago
 from client.wording import count
 
 if TYPE_CHECKING:
-    from db.tables import ModelVersion
+    from db.tables.models import ModelVersion
 
 
 def print_versions(

@@ -10,7 +10,7 @@ from client.wording import duration
 from pixmill.notifications import NotificationState, told
 
 if TYPE_CHECKING:
-    from db.tables import Notification
+    from db.tables.told import Notification
 
 COLUMNS = [
     Column(title="ID", align="right"),

@@ -52,8 +52,8 @@ def purge_queue(workspace: Workspace, name: str, removal: Removal) -> None:
 
 
 def _waiting_jobs(workspace: Workspace, name: str, states: tuple[State, ...]) -> list[int]:
+    from db.listing import JobFilter, chosen_jobs
     from db.queues import get_queue
-    from db.views import JobFilter, chosen_jobs
 
     with workspace.database.read() as session:
         get_queue(session, name)

@@ -7,10 +7,12 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from cli.context import Workspace
-from db.jobs import get_job
+from db.finding import get_job
 from db.outputs import require_at_rest, restore_shards
 from db.registry import resolve_model
-from db.tables import Job, ModelVersion, Role, Shard, Task
+from db.tables.jobs import Job, Role, Task
+from db.tables.models import ModelVersion
+from db.tables.published import Shard
 from db.views import job_shards, job_tasks
 from pixmill.errors import NotFound, PixmillError
 from pixmill.kinds import DATASET_MAKERS

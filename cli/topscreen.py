@@ -29,8 +29,8 @@ from client.wording import plural
 from pixmill.stages import bound_by
 
 if TYPE_CHECKING:
-    from db.tables import Event
-    from db.views import JobLine
+    from db.listing import JobLine
+    from db.tables.jobs import Event
 
 DEVICE_COLUMNS = [
     Column(title="DEVICE"),

@@ -18,7 +18,7 @@ from pixmill.errors import PixmillError
 from pixmill.states import State
 
 if TYPE_CHECKING:
-    from db.views import JobLine
+    from db.listing import JobLine
 
 MOST_BARS = 20  # of more jobs it is counted how many have ended
 

@@ -181,7 +181,7 @@ def limit_array(actor: Actor, limit: int | None) -> Act:
 
 def arrays_of(session: "Session", job_ids: Sequence[int]) -> list[int]:
     """The arrays of these jobs, each once.  Raises NotFound, also for a job that belongs to none."""
-    from db.jobs import get_job
+    from db.finding import get_job
 
     found = [(job_id, get_job(session, job_id).array_id) for job_id in job_ids]
     alone = next((job_id for job_id, array_id in found if array_id is None), None)

@@ -16,7 +16,8 @@ from storage.paths import Layout
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from db.tables import Evaluation, Job, ModelVersion
+    from db.tables.jobs import Job
+    from db.tables.models import Evaluation, ModelVersion
 
 # What measures a model of each kind; the others are measured when they are trained.
 _MEASURED_BY: Mapping[str, str] = {
@@ -106,7 +107,7 @@ def _instruments(evaluation: "Evaluation") -> set[str]:
 
 
 def _side(session: "Session", layout: Layout, version: "ModelVersion", evaluation: "Evaluation") -> Side:
-    from db.jobs import get_job
+    from db.finding import get_job
     from db.views import job_tasks
 
     job = get_job(session, evaluation.job_id)

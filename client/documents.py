@@ -16,7 +16,7 @@ from pixmill.quantities import parse_count, parse_seconds
 from pixmill.specs import KINDS, JobOptions, parse_options, parse_spec, split_document
 
 if TYPE_CHECKING:
-    from db.tables import Job
+    from db.tables.jobs import Job
     from pixmill.specs import Spec
 
 MAX_BYTES = 1_000_000  # a spec has some hundred; whatever is larger is another file

@@ -14,7 +14,7 @@ from pixmill.names import suggestion
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from db.tables import Device, Worker
+    from db.tables.fleet import Device, Worker
 
 DEAF_AFTER = 2  # canaries that an idle worker did not hear; it ends itself then, unless it hangs
 USABLE = frozenset({"free", "busy"})

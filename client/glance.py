@@ -14,8 +14,8 @@ from client.workspace import Workspace
 from pixmill.states import State
 
 if TYPE_CHECKING:
-    from db.tables import Event
-    from db.views import JobLine
+    from db.listing import JobLine
+    from db.tables.jobs import Event
 
 SHOWN_JOBS = 40  # that run, and as many that wait: more than fit a terminal
 SHOWN_EVENTS = 20
@@ -73,7 +73,7 @@ def glance(workspace: Workspace, *, collapses: bool = False) -> Glance:
     Raises DatabaseUnreachable.
     """
     from db.glance import first_waiting, last_events
-    from db.views import JobFilter, job_lines, list_jobs, waiting_lines
+    from db.listing import JobFilter, job_lines, list_jobs, waiting_lines
 
     with workspace.database.read() as session:
         running = list_jobs(session, JobFilter(states=(State.RUNNING,)), SHOWN_JOBS)

@@ -15,7 +15,7 @@ from pixmill.errors import PixmillError
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from db.tables import Queue
+    from db.tables.jobs import Queue
     from pixmill.settings import Settings
 
 ANSWER_SECONDS = 1.0  # the start of the program takes the other one of the two seconds

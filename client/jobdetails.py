@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from db.ends import AttemptRow, Ends, EventRow, TaskSums
-    from db.tables import Event, Task
-    from db.views import JobLine
+    from db.listing import JobLine
+    from db.tables.jobs import Event, Task
     from pixmill.settings import Settings
 
 
@@ -35,7 +35,8 @@ class JobDetails:
 def read_details(session: "Session", settings: "Settings", job_id: int, *, most: int | None = None) -> JobDetails:
     """Read one job in full, or at most so many tasks, attempts and events of it.  Raises NotFound."""
     from db.ends import attempt_ends, event_ends, own_results, task_ends, task_sums
-    from db.views import job_evaluation, job_line
+    from db.listing import job_line
+    from db.views import job_evaluation
 
     evaluation = job_evaluation(session, job_id)
     line = job_line(session, job_id)

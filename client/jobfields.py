@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from db.ends import TaskSums
-    from db.views import JobLine
+    from db.listing import JobLine
 
 _PATHS = {
     "output", "contact_sheet", "index", "report", "neighbours", "manifest", "strips", "sequences", "restoration",

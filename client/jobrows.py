@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from db.ends import AttemptRow, EventRow
-    from db.tables import Task
+    from db.tables.jobs import Task
 
 
 def rate_row(rate: Mapping[str, Any]) -> list[str]:

@@ -18,8 +18,8 @@ from pixmill.states import State
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from db.tables import Job as JobRow
-    from db.views import JobFilter, JobLine
+    from db.listing import JobFilter, JobLine
+    from db.tables.jobs import Job as JobRow
 
 _SHOWN_PIECES = 4  # of a list of indices
 PAGE = 500  # jobs read at a time; a database takes only so many values in one statement
@@ -162,7 +162,7 @@ class Progress:
 
 def jobs_by_id(workspace: Workspace, job_ids: Sequence[int]) -> list[Job]:
     """These jobs as they stand now, in the same order.  Raises NotFound or DatabaseUnreachable."""
-    from db.views import job_lines
+    from db.listing import job_lines
 
     with workspace.database.read() as session:
         lines = job_lines(session, job_ids)
@@ -191,7 +191,7 @@ def read_jobs(
     """At most `limit` jobs, the newest, by id; and whether there are older ones."""
     from dataclasses import replace
 
-    from db.views import list_jobs
+    from db.listing import list_jobs
 
     lines: list[JobLine] = []
     while limit is None or len(lines) <= limit:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from db.engine import Database
-    from db.views import JobLine
+    from db.listing import JobLine
 
 TAIL_BYTES = 64 * 1024
 
@@ -68,7 +68,7 @@ def log_sources(session: "Session", storage_root: Path, job_id: int, attempt: in
 
     Raises NotFound for a job or an attempt that does not exist.
     """
-    from db.jobs import get_job
+    from db.finding import get_job
     from db.views import job_attempts
 
     get_job(session, job_id)

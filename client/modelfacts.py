@@ -7,7 +7,7 @@ from imagemodels.presets import PRESETS
 from pixmill.lineage import DATA, PARENT
 
 if TYPE_CHECKING:
-    from db.tables import ModelEvent, ModelVersion
+    from db.tables.models import ModelEvent, ModelVersion
 
 # What the lineage of every version should have; versions of an older pixmill lack some.
 LINEAGE: Mapping[str, str] = {

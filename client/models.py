@@ -10,7 +10,8 @@ from pixmill.lineage import PARENT
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from db.tables import Evaluation, Job, ModelVersion
+    from db.tables.jobs import Job
+    from db.tables.models import Evaluation, ModelVersion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +131,7 @@ class ModelDetails:
 def read_model(session: "Session", name: str) -> ModelDetails:
     """Read one model in full.  Raises NotFound, or Conflict while it is being trained."""
     from db.aliases import aliases_by_version
-    from db.jobs import get_job
+    from db.finding import get_job
     from db.registry import list_evaluations, present_version
 
     version = present_version(session, name)

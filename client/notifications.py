@@ -7,7 +7,7 @@ from pixmill.notifications import NotificationState, origin_of, told
 
 if TYPE_CHECKING:
     from db.notifications import Tally
-    from db.tables import Notification
+    from db.tables.told import Notification
     from pixmill.settings import Settings
 
 LS_HINT = "pixmill notify ls; try the way there: pixmill notify test"

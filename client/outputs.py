@@ -165,7 +165,7 @@ class Output:
 
 def read_output(session: "Session", workspace: Workspace, job_id: int) -> Output:
     """The output of a job.  Raises NotFound for a job that makes none, Conflict for one that is not complete."""
-    from db.jobs import get_job
+    from db.finding import get_job
     from db.outputs import removal_of
     from db.views import last_task
 

@@ -20,9 +20,9 @@ from pixmill.kinds import devices_of
 from pixmill.states import State
 
 if TYPE_CHECKING:
+    from db.listing import JobLine
     from db.reasons import Unfinished
-    from db.tables import Job
-    from db.views import JobLine
+    from db.tables.jobs import Job
 
 _WAITING = (State.PENDING, State.QUEUED, State.HELD)
 

@@ -80,7 +80,7 @@ def _stored(output: "Output", place: "Place", indices: Sequence[int]) -> list[St
 
 
 def _run(output: "Output", stored: Sequence[Stored], device: str) -> dict[str, Any]:
-    from db.jobs import get_job
+    from db.finding import get_job
     from worker.parent.regenerating import regeneration, run_regeneration
 
     images = [{"index": one.row.index, "encoder": one.marker.encoder} for one in stored]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from db.schedules import RunLine, ScheduleLine
-    from db.tables import Schedule
+    from db.tables.schedules import Schedule
     from scheduler.schedules import Due
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pixmill.states import State
 
 if TYPE_CHECKING:
-    from db.views import JobFilter
+    from db.listing import JobFilter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +43,8 @@ class Selection:
 
     def job_filter(self, default_states: tuple[State, ...] = (), before: int | None = None) -> "JobFilter":
         """The same for the database; a filter without states takes the default ones."""
+        from db.listing import JobFilter
         from db.periods import Period
-        from db.views import JobFilter
 
         states = tuple(State(state) for state in self.states)
         return JobFilter(

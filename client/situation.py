@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from db.lanes import ArrayLoad
+    from db.listing import JobLine
     from db.reasons import Ahead, Unfinished
-    from db.tables import Event, Queue
-    from db.views import JobLine
+    from db.tables.jobs import Event, Queue
 
 SHOWN_PARENTS = 12
 HOLDING_ACTIONS = ("hold", "requeue --hold", "submit")
@@ -43,9 +43,8 @@ class Situation:
 
 def read_situation(session: "Session", lease_seconds: float, lines: Sequence["JobLine"]) -> Situation:
     """Look at all that may keep these jobs waiting.  Raises DatabaseUnreachable."""
-    from db.dispatch import waiting_wake_ups
     from db.lanes import array_loads
-    from db.order import active_tasks
+    from db.order import active_tasks, waiting_wake_ups
     from db.reasons import all_queues, read_unfinished
     from db.workers import database_time, is_silent, latest_scheduler
 
@@ -71,8 +70,8 @@ def read_situation(session: "Session", lease_seconds: float, lines: Sequence["Jo
 
 def read_closely(session: "Session", lease_seconds: float, line: "JobLine") -> Situation:
     """The situation with all that can be said about one job."""
+    from db.listing import job_line
     from db.reasons import last_event, read_ahead, read_lost_parents
-    from db.views import job_line
 
     situation = read_situation(session, lease_seconds, [line])
     unfinished = situation.unfinished.get(line.job.id)

@@ -15,9 +15,9 @@ from pixmill.states import PipelineState, State
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from db.listing import JobLine
     from db.pipelines import RunView
-    from db.tables import PipelineRun
-    from db.views import JobLine
+    from db.tables.pipelines import PipelineRun
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ def until(found: Iterator[T], is_over: Callable[[T], bool], timeout_seconds: flo
 
 def looks(workspace: Workspace, job_ids: Sequence[int], note: Note = quietly) -> Iterator[tuple[Lines, Situation]]:
     """The jobs as they are, again and again; short outages of the database are waited out.  Raises NotFound."""
-    from db.views import job_lines
+    from db.listing import job_lines
 
     succeeded: dict[int, JobLine] = {}  # seen once, they are not read again: what has failed may be tried again
 

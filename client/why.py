@@ -15,8 +15,9 @@ from pixmill.states import FailureReason, State
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from db.tables import Device, Task
-    from db.views import JobLine
+    from db.listing import JobLine
+    from db.tables.fleet import Device
+    from db.tables.jobs import Task
 
 SHOWN_TASKS = 12  # that run; the others are counted
 _ORDER = (State.RUNNING, State.QUEUED, State.PENDING, State.HELD, State.SUCCEEDED, State.FAILED, State.CANCELLED)
@@ -78,7 +79,8 @@ class Explanation:
 
 def explain(session: "Session", lease_seconds: float, job_id: int) -> Explanation:
     """Look at one job.  Raises NotFound."""
-    from db.views import job_line, job_tasks
+    from db.listing import job_line
+    from db.views import job_tasks
 
     line = job_line(session, job_id)
     situation = read_closely(session, lease_seconds, line)

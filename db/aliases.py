@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from db.periods import ALWAYS, Period
 from db.registry import ALIAS, get_model, parse_reference, present_version
-from db.tables import Model, ModelAlias, ModelEvent, ModelVersion
+from db.tables.models import Model, ModelAlias, ModelEvent, ModelVersion
 from db.telling import tell
 from pixmill.aliases import CHALLENGER, CHAMPION, PREVIOUS
 from pixmill.errors import Conflict, NotFound, UserError

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from db.tables import Job
+from db.tables.jobs import Job
 from pixmill.states import State
 
 _WAITS = (State.PENDING, State.HELD)

@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
+from db.finding import LARGEST_ID
 from db.lanes import ArrayLoad, array_loads, is_active, lock_arrays
-from db.moves import LARGEST_ID, LockedJob, add_event, lock_jobs, move_task, settle_job
-from db.tables import Array, Job, Task
+from db.moves import LockedJob, add_event, lock_jobs, move_task, settle_job
+from db.tables.jobs import Array, Job, Task
 from pixmill.arrays import index_text
 from pixmill.errors import NotFound
 from pixmill.states import State

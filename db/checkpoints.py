@@ -13,7 +13,9 @@ from sqlalchemy.orm import Session
 
 from db.moves import add_event, lock_jobs
 from db.needs import Need, Verdict
-from db.tables import Checkpoint, CheckpointKind, Job, Model, ModelVersion, Task
+from db.tables.jobs import Job, Task
+from db.tables.models import Model, ModelVersion
+from db.tables.published import Checkpoint, CheckpointKind
 from db.workers import database_time
 from pixmill.retention import Policy
 from pixmill.states import TERMINAL, State

@@ -12,7 +12,8 @@ from db.leases import Lease
 from db.moves import LockedJob, add_event, move_task, start_job
 from db.order import ready_tasks
 from db.statements import fetch, insert_row, update_row
-from db.tables import Attempt, Device, Job, Queue, Task, Worker
+from db.tables.fleet import Device, Worker
+from db.tables.jobs import Attempt, Job, Queue, Task
 from db.taken import unused_epoch
 from db.timeline import STEPPED
 from db.types import now

@@ -8,24 +8,14 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from db.engine import insert_absent
-from db.jobs import ended, get_job
+from db.finding import get_job
+from db.jobs import ended
 from db.moves import WAITING, LockedJob, add_event, lock_job, move_task, settle_job
 from db.order import rank_of
 from db.outputs import removal_of
-from db.tables import (
-    Account,
-    Attempt,
-    Checkpoint,
-    CheckpointKind,
-    Device,
-    Job,
-    JobDependency,
-    Outcome,
-    Queue,
-    Role,
-    Task,
-    Worker,
-)
+from db.tables.fleet import Device, Worker
+from db.tables.jobs import Account, Attempt, Job, JobDependency, Outcome, Queue, Role, Task
+from db.tables.published import Checkpoint, CheckpointKind
 from db.types import now
 from db.versions import hold_versions
 from pixmill.errors import Conflict, InvalidMove, NotFound

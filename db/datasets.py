@@ -9,7 +9,8 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from db.engine import insert_absent
-from db.tables import Event, RegisteredDataset
+from db.tables.jobs import Event
+from db.tables.models import RegisteredDataset
 from db.types import now
 from pixmill.datasets import SHOWN_DIGITS, DatasetReference, PinnedDataset
 from pixmill.errors import Conflict, NotFound

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, false, fu
 from sqlalchemy.orm import Session, aliased
 
 from db.statements import fetch
-from db.tables import Job, JobDependency, Task, TaskDependency
+from db.tables.jobs import Job, JobDependency, Task, TaskDependency
 from pixmill.states import TERMINAL, State
 
 _tasks: Any = Task.__table__

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, aliased
 
-from db.tables import DeviceKind, Job, JobDependency, Scheduler, Task, Worker
+from db.tables.fleet import DeviceKind, Scheduler, Worker
+from db.tables.jobs import Job, JobDependency, Task
 from db.workers import database_time
 from pixmill.states import State
 

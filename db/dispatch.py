@@ -1,6 +1,6 @@
 """What the scheduler asks and writes: who is free, what is ready, which wake-ups to send, which leases ran out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -25,7 +25,8 @@ from db.moves import (
 )
 from db.order import ready_tasks
 from db.statements import fetch, update_all, update_each, update_row
-from db.tables import Attempt, Device, DeviceKind, Job, Outcome, Queue, Task, Worker
+from db.tables.fleet import Device, DeviceKind, Worker
+from db.tables.jobs import Attempt, Job, Outcome, Queue, Task
 from db.telling import tell
 from db.types import now
 from db.workers import BUSY, PRESENT
@@ -98,18 +99,6 @@ def _free_statement() -> "Select[Any]":
     sort = (_devices.c.kind, _devices.c.width)
     counted = select(*sort, func.count().label("free")).join(_workers, _workers.c.device_id == _devices.c.id)
     return counted.where(*free).group_by(*sort)
-
-
-def waiting_wake_ups(session: Session) -> Mapping[tuple[DeviceKind | None, int], int]:
-    """How many tasks have a wake-up on its way, by the kind and the number of devices they need."""
-    return {(row.device_kind, row.devices): row.waiting for row in fetch(session, _waiting_statement(), {})}
-
-
-@cache
-def _waiting_statement() -> "Select[Any]":
-    needs = (_tasks.c.device_kind, _tasks.c.devices)
-    counted = select(*needs, func.count().label("waiting"))
-    return counted.where(_tasks.c.state == State.QUEUED).group_by(*needs)
 
 
 def queue_ready_tasks(session: Session, slot: Slot, count: int) -> list[WakeUp]:

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from db.control import cancel_job, requeue_running
 from db.moves import WAITING, lock_job
 from db.queues import get_queue, pause_queue
-from db.tables import Task
+from db.tables.jobs import Task
 from pixmill.errors import InvalidMove
 from pixmill.states import State
 

@@ -7,7 +7,8 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from db.tables import Attempt, Event, Role, Task, Worker
+from db.tables.fleet import Worker
+from db.tables.jobs import Attempt, Event, Role, Task
 
 Item = TypeVar("Item")
 AttemptRow = tuple[Attempt, Task, Worker]

@@ -11,21 +11,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, literal, make_url
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from db.statements import translated
-from db.taken import ROOT
 from db.types import CORRUPT_HINT
 from pixmill.errors import ConfigError, CorruptRow, DatabaseUnreachable, PermissionDenied
 from pixmill.settings import Settings
 
 T = TypeVar("T")
 
+ROOT = "pixmill_root"  # key of a session's info: the storage root
 WRITE = "pixmill_write"
 MIGRATE = "pixmill_migrate"
 # PostgreSQL took neither side's change and asks the client to run the transaction again.
@@ -160,8 +158,12 @@ def _first_line(error: DBAPIError) -> str:
 
 def insert_absent(session: Session, table: type[DeclarativeBase], values: Mapping[str, Any]) -> bool:
     """Insert a row unless a unique constraint says that it is there; False if it was.  Two processes may race."""
-    make_insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
-    inserted = make_insert(table).values(**values).on_conflict_do_nothing().returning(literal(1))
+    # A command loads the dialect of its own database alone.
+    if session.get_bind().dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+    inserted = insert(table).values(**values).on_conflict_do_nothing().returning(literal(1))
     return session.scalar(inserted) is not None
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db.tables import Device, DeviceKind, Job, Role, Task, Worker
+from db.tables.fleet import Device, DeviceKind, Worker
+from db.tables.jobs import Job, Role, Task
 from pixmill.states import State
 
 _RECENT_JOBS = 100  # of a kind, that are looked at …

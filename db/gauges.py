@@ -11,7 +11,10 @@ from sqlalchemy.orm import Session, aliased
 
 from db.dispatch import free_slots
 from db.order import ready_tasks
-from db.tables import Job, Model, ModelAlias, ModelEvent, PipelineRun, Queue, Role, Schedule, ScheduleRun, Task
+from db.tables.jobs import Job, Queue, Role, Task
+from db.tables.models import Model, ModelAlias, ModelEvent
+from db.tables.pipelines import PipelineRun
+from db.tables.schedules import Schedule, ScheduleRun
 from db.types import now
 from db.workers import present_slots
 from pixmill.aliases import CHAMPION

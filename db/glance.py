@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from db.alike import standing_for, stands
 from db.lanes import Slot
 from db.order import ready_tasks
-from db.tables import DeviceKind, Event, Job, Task
+from db.tables.fleet import DeviceKind
+from db.tables.jobs import Event, Job, Task
 from db.workers import present_slots
 from pixmill.states import State
 

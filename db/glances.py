@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from db.tables import Attempt, Device, Evaluation, Event, Job, ModelVersion, Outcome, Task, Worker
+from db.tables.fleet import Device, Worker
+from db.tables.jobs import Attempt, Event, Job, Outcome, Task
+from db.tables.models import Evaluation, ModelVersion
 from pixmill.states import State
 
 SHOWN_ATTEMPTS = 2000  # the newest; a timeline of a day has no room for more

@@ -30,7 +30,8 @@ from db.leases import MINE, MY_ATTEMPT, Lease, finish, lease_key
 from db.moves import STARTED, THESE_JOBS, THESE_TASKS, LockedJob, add_events, job_event, lock_jobs, task_event
 from db.order import ready_tasks
 from db.statements import fetch, insert_rows, update_all, update_each
-from db.tables import Attempt, Job, Outcome, Role, Task, Worker
+from db.tables.fleet import Worker
+from db.tables.jobs import Attempt, Job, Outcome, Role, Task
 from db.types import now
 from pixmill.errors import LeaseLost
 from pixmill.states import State

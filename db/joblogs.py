@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from db.leases import MINE, Lease, lease_key
 from db.statements import fetch
-from db.tables import LogPiece, Task
+from db.tables.jobs import Task
+from db.tables.told import LogPiece
 from db.types import now
 from db.workers import database_time
 from pixmill.states import State

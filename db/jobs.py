@@ -11,12 +11,11 @@ from sqlalchemy.orm import Session
 from db.arrays import NewArray, add_array
 from db.dependencies import mark_blocked
 from db.engine import insert_absent
-from db.moves import LARGEST_ID
 from db.order import rank_of
-from db.tables import Account, DeviceKind, Event, Job, JobDependency, Queue, Role, Task, TaskDependency
+from db.tables.fleet import DeviceKind
+from db.tables.jobs import Account, Event, Job, JobDependency, Queue, Role, Task, TaskDependency
 from db.taken import unused_job_ids
 from db.types import now
-from pixmill.errors import NotFound
 from pixmill.states import State
 
 _BATCH = 1000  # jobs in one statement
@@ -176,14 +175,6 @@ def _add_task_dependencies(session: Session, jobs: Mapping[int, NewJob]) -> None
             for parent in task.after
         ]
         session.execute(insert(TaskDependency), edges)
-
-
-def get_job(session: Session, job_id: int) -> Job:
-    """The job's row.  Raises NotFound."""
-    job = session.get(Job, job_id) if job_id <= LARGEST_ID else None
-    if job is None:
-        raise NotFound(f"there is no job {job_id}", hint="pixmill ps --all")
-    return job
 
 
 def explain_success(session: Session, job_id: int, task_id: int, *, reason: str, message: str) -> None:

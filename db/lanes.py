@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from db.dependencies import unfinished_parent
 from db.statements import fetch
-from db.tables import Array, DeviceKind, Task
+from db.tables.fleet import DeviceKind
+from db.tables.jobs import Array, Task
 from db.types import among, now
 from pixmill.states import State
 

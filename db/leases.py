@@ -20,16 +20,8 @@ from sqlalchemy.orm import Session
 
 from db.moves import lock_job, move_task, settle_job
 from db.statements import update_row
-from db.tables import (
-    Attempt,
-    Checkpoint,
-    CheckpointKind,
-    Job,
-    Outcome,
-    Role,
-    Shard,
-    Task,
-)
+from db.tables.jobs import Attempt, Job, Outcome, Role, Task
+from db.tables.published import Checkpoint, CheckpointKind, Shard
 from db.types import now
 from pixmill.errors import LeaseLost
 from pixmill.states import FailureReason, State

@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from db.tables import Device, Job, JobDependency, Task, Worker
+from db.tables.fleet import Device, Worker
+from db.tables.jobs import Job, JobDependency, Task
 from pixmill.states import ACTIVE, State
 
 

@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 
 from db.needs import may_name, names_of
 from db.outputs import is_removed
-from db.tables import Job, ModelVersion, Shard, Task
+from db.tables.jobs import Job, Task
+from db.tables.models import ModelVersion
+from db.tables.published import Shard
 from pixmill.kinds import DATASET_MAKERS
 from pixmill.pipelines import GATE
 from pixmill.states import State

@@ -16,14 +16,14 @@ from sqlalchemy import Select, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.dependencies import unblock_children_of_job, unblock_children_of_task
+from db.finding import LARGEST_ID
 from db.statements import Condition, fetch, insert_rows, update_row
-from db.tables import Event, Job, JobDependency, Task
+from db.tables.jobs import Event, Job, JobDependency, Task
 from db.telling import tell_failed
 from db.types import among, now
 from pixmill.errors import NotFound
 from pixmill.states import TERMINAL, State, check_move, job_state
 
-LARGEST_ID = 2**63 - 1  # what a column holds
 WAITING = (State.PENDING, State.HELD, State.QUEUED)
 
 _jobs: Any = Job.__table__

@@ -10,7 +10,11 @@ from sqlalchemy.orm import Session
 from db.aliases import aliases_by_version
 from db.outputs import is_removed
 from db.pipelines import references_of
-from db.tables import Job, ModelVersion, PipelineRun, PipelineStep, Schedule, Shard
+from db.tables.jobs import Job
+from db.tables.models import ModelVersion
+from db.tables.pipelines import PipelineRun, PipelineStep
+from db.tables.published import Shard
+from db.tables.schedules import Schedule
 from pixmill.kinds import DATASET_MAKERS
 from pixmill.pipelines import CHAMPION
 from pixmill.references import Reference

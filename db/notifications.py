@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from db.moves import add_event
 from db.periods import ALWAYS, Period
 from db.statements import fetch, update_row
-from db.tables import Notification
+from db.tables.told import Notification
 from db.types import now
 from db.workers import database_time
 from pixmill.errors import Conflict, NotFound

@@ -23,7 +23,8 @@ from sqlalchemy.orm import Session
 
 from db.lanes import Ready, Slot, next_of_account
 from db.statements import fetch
-from db.tables import Account, Queue, Task
+from db.tables.fleet import DeviceKind
+from db.tables.jobs import Account, Queue, Task
 from db.types import now
 from pixmill.states import State
 
@@ -189,3 +190,15 @@ def _merge(lanes: Iterable[_Lane], active: Mapping[tuple[str, str], int], count:
             score = lane.charge + turn * TURN_MILLISECONDS * (1 + 1 / lane.share.weight) + following.rank
             heapq.heappush(heap, (score, following, turn, lane))
     return taken
+
+
+def waiting_wake_ups(session: Session) -> Mapping[tuple[DeviceKind | None, int], int]:
+    """How many tasks have a wake-up on its way, by the kind and the number of devices they need."""
+    return {(row.device_kind, row.devices): row.waiting for row in fetch(session, _waiting_statement(), {})}
+
+
+@cache
+def _waiting_statement() -> "Select[Any]":
+    needs = (_tasks.c.device_kind, _tasks.c.devices)
+    counted = select(*needs, func.count().label("waiting"))
+    return counted.where(_tasks.c.state == State.QUEUED).group_by(*needs)

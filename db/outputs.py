@@ -7,7 +7,9 @@ from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from db.moves import add_event, lock_job
-from db.tables import Event, Job, JobDependency, RegisteredDataset, Role, Shard, Task
+from db.tables.jobs import Event, Job, JobDependency, Role, Task
+from db.tables.models import RegisteredDataset
+from db.tables.published import Shard
 from pixmill.errors import Conflict
 from pixmill.states import ACTIVE, TERMINAL, State
 

@@ -7,9 +7,11 @@ from typing import Any
 from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from db.moves import LARGEST_ID
+from db.finding import LARGEST_ID
 from db.periods import ALWAYS, Period
-from db.tables import Job, PipelineRun, PipelineStep, Schedule
+from db.tables.jobs import Job
+from db.tables.pipelines import PipelineRun, PipelineStep
+from db.tables.schedules import Schedule
 from pixmill.errors import NotFound
 from pixmill.names import suggestion
 from pixmill.states import PipelineState, SkipCause, State, StepState

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, case, func, or_, select
 from sqlalchemy.orm import Session
 
-from db.tables import Job, Role, Shard, Task
+from db.tables.jobs import Job, Role, Task
+from db.tables.published import Shard
 from db.types import now
 from pixmill.stages import Stage
 from pixmill.states import State

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.moves import add_event
-from db.tables import Queue
+from db.tables.jobs import Queue
 from pixmill.errors import NotFound
 from pixmill.names import suggestion
 

@@ -12,10 +12,11 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.dependencies import unfinished_parent
-from db.jobs import get_job
+from db.finding import get_job
 from db.lanes import full_array
 from db.order import TURN_MILLISECONDS, Share, active_tasks, charges, read_shares, room_in
-from db.tables import Device, Event, Job, JobDependency, Queue, Task, Worker
+from db.tables.fleet import Device, Worker
+from db.tables.jobs import Event, Job, JobDependency, Queue, Task
 from db.types import now
 from pixmill.states import ACTIVE, State
 

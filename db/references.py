@@ -11,7 +11,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.needs import texts
 from db.outputs import is_removed
-from db.tables import Attempt, Checkpoint, CheckpointKind, Event, Job, ModelVersion, Shard, Task
+from db.tables.jobs import Attempt, Event, Job, Task
+from db.tables.models import ModelVersion
+from db.tables.published import Checkpoint, CheckpointKind, Shard
 from pixmill.kinds import DATASET_MAKERS
 from pixmill.states import TERMINAL, State
 

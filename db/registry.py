@@ -9,19 +9,11 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from db.engine import insert_absent
-from db.jobs import ended, get_job
-from db.tables import (
-    Checkpoint,
-    CheckpointKind,
-    Dataset,
-    Evaluation,
-    Job,
-    Model,
-    ModelAlias,
-    ModelEvent,
-    ModelVersion,
-    Task,
-)
+from db.finding import get_job
+from db.jobs import ended
+from db.tables.jobs import Job, Task
+from db.tables.models import Dataset, Evaluation, Model, ModelAlias, ModelEvent, ModelVersion
+from db.tables.published import Checkpoint, CheckpointKind
 from db.types import CORRUPT_HINT
 from pixmill.errors import Conflict, CorruptRow, NotFound, UserError
 from pixmill.names import did_you_mean, suggestion

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from db.aliases import Deed, locked_model
 from db.needs import Need, Verdict, needs_of
-from db.tables import Model, ModelEvent, ModelVersion
+from db.tables.models import Model, ModelEvent, ModelVersion
 from db.versions import Forgotten, mark_removed
 from db.workers import database_time
 from pixmill.aliases import CHAMPION

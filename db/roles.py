@@ -5,7 +5,7 @@ The owner migrates; the application role reads and writes rows, and can neither 
 
 from sqlalchemy import Connection, text
 
-from db.tables import Table
+from db.tables.all import Table
 from pixmill.errors import ConfigError, PermissionDenied
 
 ROWS = "SELECT, INSERT, UPDATE, DELETE"

@@ -8,10 +8,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.aliases import aliases_of
-from db.jobs import get_job
+from db.finding import get_job
 from db.pipelines import RunView, StepLine, ending_of, view_run
 from db.registry import find_any_version, list_versions, version_of_job
-from db.tables import Evaluation, Job, Model, ModelVersion, Notification, PipelineRun, Schedule, ScheduleRun
+from db.tables.jobs import Job
+from db.tables.models import Evaluation, Model, ModelVersion
+from db.tables.pipelines import PipelineRun
+from db.tables.schedules import Schedule, ScheduleRun
+from db.tables.told import Notification
 from db.views import first_params, job_attempts, last_task
 from db.workers import database_time
 from pixmill.aliases import CHAMPION

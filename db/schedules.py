@@ -9,7 +9,9 @@ from sqlalchemy.orm import Session
 
 from db.moves import add_event
 from db.periods import ALWAYS, Period
-from db.tables import Job, PipelineRun, Schedule, ScheduleRun
+from db.tables.jobs import Job
+from db.tables.pipelines import PipelineRun
+from db.tables.schedules import Schedule, ScheduleRun
 from db.telling import tell
 from pixmill.errors import NotFound
 from pixmill.names import suggestion

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, inspect, text
 
 from db.engine import Database
-from db.roles import grant_rows
 from pixmill.errors import SchemaMismatch
 
 if TYPE_CHECKING:
@@ -93,6 +92,8 @@ def upgrade_schema(database: Database, *, app_role: str | None = None) -> tuple[
         if before.status is not SchemaStatus.OK:
             _run_migrations(connection)
         if app_role is not None and not database.is_sqlite:
+            from db.roles import grant_rows
+
             grant_rows(connection, app_role, VERSION_TABLE)
         return before, backup
 

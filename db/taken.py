@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import cast, func, select, text
-from sqlalchemy.dialects.postgresql import REGCLASS
 from sqlalchemy.orm import Session
 
-from db.tables import Job, Table
+from db.engine import ROOT
+from db.tables.base import Table
+from db.tables.jobs import Job
 
-ROOT = "pixmill_root"  # key of a session's info: the storage root
 LARGEST_GIVEN = 10**12  # a folder with a larger number was not named by us
 DRAWN_AT_MOST = 1_000_000  # ids of a sequence at once: to set it takes rights that a role for rows does not have
 _OF_JOBS = ("runs", "outputs")  # folders whose entries are named by jobs
@@ -30,6 +30,8 @@ def new_ids(session: Session, table: type[Table], count: int) -> list[int]:
 
 
 def _sequence(table: type[Table]) -> Any:
+    from sqlalchemy.dialects.postgresql import REGCLASS
+
     return cast(func.pg_get_serial_sequence(table.__tablename__, "id"), REGCLASS)
 
 

@@ -14,7 +14,8 @@ from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from db.statements import fetch, insert_row, update_all
-from db.tables import Job, Notification
+from db.tables.jobs import Job
+from db.tables.told import Notification
 from db.types import now
 from db.workers import database_time
 from pixmill.notifications import KINDS, NotificationState

@@ -13,7 +13,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from db.moves import add_event, lock_job, move_task, settle_job
-from db.tables import Attempt, Event, Job, Outcome, PipelineRun, Scheduler, Task, Worker
+from db.tables.fleet import Scheduler, Worker
+from db.tables.jobs import Attempt, Event, Job, Outcome, Task
+from db.tables.pipelines import PipelineRun
 from db.taken import step_over
 from db.types import now
 from pixmill.states import State

@@ -20,7 +20,9 @@ from sqlalchemy.orm import Session
 from db.engine import Database, insert_absent
 from db.notifications import GIVEN_UP
 from db.outputs import FILE_ROLES
-from db.tables import Event, Job, Outcome, Role, Schedule, ScheduleRun, Task, Total
+from db.tables.jobs import Event, Job, Outcome, Role, Task
+from db.tables.schedules import Schedule, ScheduleRun
+from db.tables.told import Total
 from pixmill.states import TERMINAL, FailureReason, State
 
 BATCH = 4_000  # rows that are read at once; of more, PostgreSQL would read all of `tasks` to look up theirs

@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Any, Self
 
 from sqlalchemy import JSON, BigInteger, Boolean, ColumnElement, DateTime, Dialect, Enum, Text, bindparam
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -96,7 +95,11 @@ class _IdList(TypeDecorator[Sequence[int]]):
 
     def load_dialect_impl(self, dialect: Dialect) -> "TypeEngine[Any]":
         """The type that this kind of database has for it."""
-        return dialect.type_descriptor(ARRAY(BigInteger()) if dialect.name == "postgresql" else Text())
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(Text())
+        from sqlalchemy.dialects.postgresql import ARRAY
+
+        return dialect.type_descriptor(ARRAY(BigInteger()))
 
     def process_bind_param(self, value: Sequence[int] | None, dialect: Dialect) -> Any:
         """A list for PostgreSQL's driver, text for SQLite's."""
@@ -142,7 +145,11 @@ class _Json(TypeDecorator[Any]):
 
     def load_dialect_impl(self, dialect: Dialect) -> "TypeEngine[Any]":
         """The type that this kind of database has for it."""
-        return dialect.type_descriptor(JSONB() if dialect.name == "postgresql" else JSON())
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(JSON())
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        return dialect.type_descriptor(JSONB())
 
     def coerce_compared_value(self, op: OperatorType | None, value: Any) -> "TypeEngine[Any]":
         """As JSON's own: what is inside is compared as what it is."""

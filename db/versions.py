@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from db.aliases import Deed, Move, add_model_event, locked_version
 from db.needs import needs_of
 from db.registry import VERSION_REMOVED, parse_reference
-from db.tables import Model, ModelVersion
+from db.tables.models import Model, ModelVersion
 from db.types import now
 from pixmill.errors import Conflict
 

@@ -13,7 +13,8 @@ from db.engine import insert_absent
 from db.lanes import Slot
 from db.order import faded
 from db.statements import fetch, update_row
-from db.tables import Account, Device, DeviceKind, Scheduler, Task, Worker
+from db.tables.fleet import Device, DeviceKind, Scheduler, Worker
+from db.tables.jobs import Account, Task
 from db.types import now
 from pixmill import __version__
 from pixmill.states import State

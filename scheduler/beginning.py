@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from db.aliases import aliased_version
 from db.datasets import registered_dataset
 from db.registry import training_state
-from db.tables import ModelVersion
+from db.tables.models import ModelVersion
 from imagemodels.beginning import differences
 from imagemodels.presets import resolve
 from pixmill.aliases import CHAMPION

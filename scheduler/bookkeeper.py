@@ -10,7 +10,7 @@ from functools import partial
 from db.engine import Database
 from db.joblogs import prune_logs
 from db.totals import SOURCES, Horizon, Source, count_up_to, horizon, is_settled, set_complete
-from pixmill.settings import LogSettings
+from pixmill.sections import LogSettings
 from scheduler.background import Background
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from pixmill.errors import ConfigError
-from pixmill.settings import BrokerSettings, Settings
+from pixmill.sections import BrokerSettings
+from pixmill.settings import Settings
 from scheduler.names import redis_url, uses_tls
 
 _FILES = ("ca_file", "cert_file", "key_file")  # of BrokerSettings

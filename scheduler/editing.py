@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from db.tables import ModelVersion
+from db.tables.models import ModelVersion
 from imagemodels.presets import resolve
 from pixmill.errors import SpecError
 from pixmill.specs import EditSpec, TrainSpec

@@ -1,7 +1,7 @@
 """What a gate job can be asked for."""
 
 from db.registry import parse_reference
-from db.tables import ModelVersion
+from db.tables.models import ModelVersion
 from imagemodels.presets import resolve
 from pixmill.errors import Conflict, NotFound, SpecError
 from pixmill.gates.limits import Limits, default_gates

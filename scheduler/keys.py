@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from db.arrays import element_ids, find_array_by_key
-from db.jobs import find_by_key, get_job
+from db.finding import get_job
+from db.jobs import find_by_key
 from db.registry import find_any_version, parse_reference
-from db.tables import Array, Job
+from db.tables.jobs import Array, Job
 from db.views import first_params
 from pixmill.aliases import aliases_of_task
 from pixmill.arrays import index_text

@@ -13,7 +13,7 @@ from typing import Any
 from db.engine import Database
 from db.notifications import Claimed, claim_next, earliest_try, give_up, mark_sent, prune, skip, try_again
 from pixmill.errors import ConfigError
-from pixmill.settings import NotifySettings
+from pixmill.sections import NotifySettings
 from scheduler.background import Background
 from scheduler.webhook import Answer, make_message, post, read_key
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from db.experience import job_names, rates_by_device, recent_jobs
-from db.tables import DeviceKind
+from db.tables.fleet import DeviceKind
 from db.workers import present_workers
 from pixmill.specs import Spec
 

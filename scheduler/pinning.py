@@ -9,11 +9,13 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from db.jobs import ended, get_job
+from db.finding import get_job
+from db.jobs import ended
 from db.outputs import removal_of
 from db.pipelines import view_run
 from db.registry import resolve_model
-from db.tables import Job, ModelVersion
+from db.tables.jobs import Job
+from db.tables.models import ModelVersion
 from pixmill.errors import Conflict, NotFound, SpecError, UserError
 from pixmill.names import suggestion
 from pixmill.specs import (

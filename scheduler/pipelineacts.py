@@ -10,7 +10,8 @@ from db.aliases import champions
 from db.control import cancel_job, retry_job
 from db.moves import add_event
 from db.pipelines import NewStep, RunView, StepLine, add_run, lock_run, view_run
-from db.tables import PipelineRun, Schedule
+from db.tables.pipelines import PipelineRun
+from db.tables.schedules import Schedule
 from pixmill.errors import Conflict, InvalidMove
 from pixmill.pipelines import REPORT, PipelineSpec
 from pixmill.states import PipelineState, State, StepState

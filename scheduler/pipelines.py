@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 
 from db.aliases import champions
 from db.engine import Database
-from db.jobs import get_job
+from db.finding import get_job
 from db.pipelines import RunView, StepLine, active_run_ids, active_runs, ending_of, lock_run, view_run
 from db.registry import version_of_job
-from db.tables import PipelineStep
+from db.tables.pipelines import PipelineStep
 from db.telling import tell
 from db.types import now
 from db.views import last_task

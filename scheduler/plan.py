@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from db.jobs import NewTask
-from db.tables import Role
+from db.tables.jobs import Role
 from pixmill.specs import (
     AnimateSpec,
     CompressSpec,

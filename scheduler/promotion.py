@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from db.aliases import Deed, aliases_of, locked_version, model_events, promote
 from db.pipelines import RunView
-from db.tables import ModelEvent, ModelVersion
+from db.tables.models import ModelEvent, ModelVersion
 from pixmill.aliases import CHAMPION
 from pixmill.errors import Conflict
 from pixmill.pipelines import EVIDENCE, JUDGED

@@ -12,7 +12,7 @@ from db.control import cancel_job
 from db.jobs import NewJob
 from db.pipelines import unfinished_runs
 from db.schedules import unfinished_jobs
-from db.tables import Schedule
+from db.tables.schedules import Schedule
 from pixmill.errors import Conflict, InvalidMove
 from pixmill.pipelines import given_params, is_pipeline, parse_pipeline
 from pixmill.schedules import Overlap

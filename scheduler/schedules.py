@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.schedules import add_run, due_schedules, earliest_run, lock_due
-from db.tables import Schedule, ScheduleRun
+from db.tables.schedules import Schedule, ScheduleRun
 from db.workers import database_time
 from pixmill.errors import PixmillError, Unavailable
 from pixmill.schedules import Catchup, RunOutcome, SkipReason

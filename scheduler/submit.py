@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from db.arrays import array_states
 from db.engine import Database
-from db.jobs import NewJob, add_jobs, ended, get_job
-from db.tables import DeviceKind
+from db.finding import get_job
+from db.jobs import NewJob, add_jobs, ended
+from db.tables.fleet import DeviceKind
 from db.versions import hold_versions
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import BrokerUnreachable, Conflict

@@ -28,15 +28,15 @@ from db.dispatch import (
     sight_running,
     unqueue,
     unqueue_paused,
-    waiting_wake_ups,
 )
 from db.engine import Database
 from db.lanes import Slot
-from db.tables import DeviceKind
+from db.order import waiting_wake_ups
+from db.tables.fleet import DeviceKind
 from db.workers import database_time, due_canaries, note_canary_sent, present_slots, sight_workers
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import BrokerUnreachable
-from pixmill.settings import SchedulerSettings
+from pixmill.sections import SchedulerSettings
 from scheduler.broker import WakeUpSender
 from scheduler.reaper import StillnessWatch
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from db.engine import Database, insert_absent
 from db.moves import add_event
 from db.schedules import add_run, get_schedule, resume_schedule
-from db.tables import Schedule, ScheduleRun
+from db.tables.schedules import Schedule, ScheduleRun
 from db.workers import database_time
 from pixmill.errors import Conflict, SpecError, UserError
 from pixmill.names import NAME_PATTERN

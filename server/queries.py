@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from db.moves import LARGEST_ID
+from db.finding import LARGEST_ID
 from pixmill.names import suggestion
 from server.errors import RequestError
 

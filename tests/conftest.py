@@ -24,7 +24,7 @@ from sqlalchemy import URL, make_url
 from xdist.scheduler import LoadFileScheduling
 
 from db.engine import Database, open_database
-from db.tables import Table
+from db.tables.all import Table
 from pixmill.settings import Settings, load_settings
 from scheduler.names import redis_url
 from storage.s3.bucket import Bucket

@@ -14,7 +14,10 @@ from db.jobs import NewJob, NewTask, add_job, add_jobs
 from db.lanes import Slot
 from db.leases import Lease
 from db.moves import add_event
-from db.tables import Checkpoint, CheckpointKind, Dataset, DeviceKind, Job, ModelVersion, Role, Shard, Task, Worker
+from db.tables.fleet import DeviceKind, Worker
+from db.tables.jobs import Job, Role, Task
+from db.tables.models import Dataset, ModelVersion
+from db.tables.published import Checkpoint, CheckpointKind, Shard
 from db.timeline import RESTORED
 from db.views import job_tasks
 from db.workers import DeviceFacts, register_worker

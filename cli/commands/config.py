@@ -55,7 +55,7 @@ def _rows(workspace: Workspace) -> list[tuple[str, str, str]]:
         "broker.url": settings.broker_url,
         "storage.root": str(settings.storage_root),
     }
-    origins = setting_origins(settings, workspace.flags)
+    origins = setting_origins(settings, config=workspace.config, flags=workspace.flags)
     # A value that is not set anywhere follows from the home, and then holds no password.
     return [
         (

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from db.tables import RegisteredDataset
+    from db.tables.models import RegisteredDataset
 
 COLUMNS = [
     Column(title="NAME"),

@@ -16,8 +16,8 @@ from cli.params import NOTIFICATION_ID, examples, output_option, period_options
 from pixmill.errors import ConfigError, PixmillError
 
 if TYPE_CHECKING:
-    from db.tables import Notification
-    from pixmill.settings import NotifySettings
+    from db.tables.told import Notification
+    from pixmill.sections import NotifySettings
     from scheduler.webhook import Answer
 
 STATES = ("waiting", "sent", "failed", "skipped")

@@ -19,7 +19,7 @@ from client.queues import read_queues
 from client.wording import plural
 
 if TYPE_CHECKING:
-    from db.tables import Queue
+    from db.tables.jobs import Queue
 
 LISTING = Listing(schema="queue_list", columns=COLUMNS)
 

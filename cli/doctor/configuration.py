@@ -17,10 +17,11 @@ LEAST_BEATS = 3  # heartbeats in a lease: one that comes late, or is lost, must 
 
 def examine_settings(settings: "Settings", config: Path | None, flags: Mapping[str, Any]) -> Iterator[Finding]:
     """Where the settings come from, and what is unwise about them."""
-    from pixmill.settings import config_files, setting_origins
+    from pixmill.settings import setting_origins
+    from pixmill.sources import config_files
 
     files = config_files(config)
-    origins = setting_origins(settings, flags)
+    origins = setting_origins(settings, config=config, flags=flags)
     changed = sum(origin.source != "default" for origin in origins)
     where = ", ".join(map(str, files)) or "no file"
     yield ok(PART, f"{where}; {changed} of {len(origins)} differ from the defaults; home {settings.home}")

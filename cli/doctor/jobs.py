@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from db.diagnosis import QueueLoad
-    from db.tables import Queue
+    from db.tables.jobs import Queue
 
 PART = "jobs"
 SHOWN = 5  # ids that a line names

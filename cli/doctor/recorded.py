@@ -12,7 +12,8 @@ from cli.doctor.stored import StoredShards
 from client.wording import count, size
 from db.engine import Database
 from db.references import checkpoints_after, outputs_after, shards_after, still_there, versions_after
-from db.tables import Checkpoint, ModelVersion, Shard
+from db.tables.models import ModelVersion
+from db.tables.published import Checkpoint, Shard
 from imagemodels.card import CARD_FILE, WEIGHTS_FILE, read_card
 from imagemodels.errors import CorruptCheckpoint
 from pixmill.errors import CorruptFile, PixmillError

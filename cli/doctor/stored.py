@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from db.tables import Shard
+from db.tables.published import Shard
 from storage.atomic import sha256_file
 from storage.places import INDEX_FILE, WHOLE, dataset_url, in_bucket
 from storage.records import ShardRecord

@@ -8,7 +8,7 @@ from typing import Any
 from cli.local.demonstration import Line
 from client.jobreport.building import write_report
 from db.engine import Database
-from db.tables import Role
+from db.tables.jobs import Role
 from db.views import job_evaluation, job_tasks
 from pixmill.settings import Settings
 from storage.faults import named_faults

@@ -18,7 +18,7 @@ from client.wording import duration
 from pixmill.states import FailureReason, State
 
 if TYPE_CHECKING:
-    from db.views import JobLine
+    from db.listing import JobLine
 
 LINE_SECONDS = 5.0
 SHOWN_LOG_LINES = 15

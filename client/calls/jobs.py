@@ -117,7 +117,7 @@ class JobCalls(Caller):
 
     @staticmethod
     def _known(session: Any, job: JobLike) -> int:
-        from db.jobs import get_job
+        from db.finding import get_job
 
         return int(get_job(session, id_of(job)).id)
 

@@ -65,7 +65,7 @@ def build_report(session: "Session", settings: "Settings", job_id: int) -> "JobR
     from client.jobreport.history import attempt_lines, cancel_words, event_lines, left_facts, log_tail, progress_line
     from client.jobreport.source import JobSource
     from client.jobreport.train import train_section
-    from db.views import job_line
+    from db.listing import job_line
     from pages.gatesection import gate_section
     from reports.data import JobReport
 

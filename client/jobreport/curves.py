@@ -39,7 +39,7 @@ class Curves:
 def curve_files(session: "Session", settings: "Settings", job_id: int) -> CurveFiles:
     """Where to read.  Raises NotFound."""
     from client.jobreport.source import JobSource
-    from db.views import job_line
+    from db.listing import job_line
 
     source = JobSource(session, settings, job_line(session, job_id))
     version = source.trained_version()

@@ -3,7 +3,7 @@
 from typing import Any
 
 from client.jobreport.source import JobSource
-from db.jobs import get_job
+from db.finding import get_job
 from db.views import last_task
 from reports.data import DecompressSection, RateLine
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from client.jobreport.restoration import lines_of
 from client.jobreport.source import JobSource
-from db.tables import Shard
+from db.tables.published import Shard
 from db.views import job_shards
 from pixmill.errors import PixmillError
 from pixmill.specs import AnimateSpec, EditSpec, GenerateSpec, RestoreSpec, Spec

@@ -3,7 +3,8 @@
 from client.jobreport.source import JobSource
 from client.jobs import done_images, eta_seconds
 from client.logs import log_sources, tail_lines
-from db.tables import Attempt, Task, Worker
+from db.tables.fleet import Worker
+from db.tables.jobs import Attempt, Task
 from db.views import job_events
 from pixmill.states import State
 from reports.history import AttemptLine, EventLine, LogTail, ProgressLine

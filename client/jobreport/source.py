@@ -9,9 +9,13 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from client.modelfacts import model_facts
+from db.listing import JobLine
 from db.registry import resolve_model, version_of_job
-from db.tables import Attempt, Job, ModelVersion, Shard, Task, Worker
-from db.views import JobLine, job_attempts, job_tasks
+from db.tables.fleet import Worker
+from db.tables.jobs import Attempt, Job, Task
+from db.tables.models import ModelVersion
+from db.tables.published import Shard
+from db.views import job_attempts, job_tasks
 from pixmill.errors import PixmillError
 from pixmill.settings import Settings
 from pixmill.specs import Spec, parse_spec

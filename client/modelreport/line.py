@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from db.glances import Measured
     from db.modellines import Use, Verdict
-    from db.tables import Model, ModelEvent, ModelVersion
+    from db.tables.models import Model, ModelEvent, ModelVersion
     from pixmill.settings import Settings
 
 

@@ -12,7 +12,7 @@ from reports.levels import Level, gate_levels, gate_words
 from reports.modelline import MeasureLine
 
 if TYPE_CHECKING:
-    from db.tables import ModelVersion
+    from db.tables.models import ModelVersion
 
 MOST_SERIES = 6  # of one chart: those of the newest versions
 

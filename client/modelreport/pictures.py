@@ -14,7 +14,7 @@ from reports.numbers import count_text
 
 if TYPE_CHECKING:
     from db.modellines import Verdict
-    from db.tables import ModelVersion
+    from db.tables.models import ModelVersion
 
 _SIDES = {"model": "challenger_sheet", "against": "champion_sheet"}  # whose picture a gate job has left
 _TOLD: Mapping[Shown, str] = {
@@ -98,7 +98,7 @@ def _last_grid(line: ModelLine, version: "ModelVersion") -> Path | None:
 
 def _beginning(line: ModelLine, version: "ModelVersion") -> str:
     """What the noise of a training's pictures follows from; of models that are given images, the data, too."""
-    from db.jobs import get_job
+    from db.finding import get_job
 
     spec: Mapping[str, Any] = get_job(line.session, version.job_id).spec
     data = "" if _shown(version) == "generated" else version.dataset.fingerprint

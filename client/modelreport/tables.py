@@ -11,7 +11,7 @@ from storage.disk import folder_bytes
 
 if TYPE_CHECKING:
     from db.modellines import Use
-    from db.tables import ModelVersion
+    from db.tables.models import ModelVersion
 
 _HINDERS = ("failed", "not earned", "undecided")  # outcomes that a verdict other than PROMOTE comes from
 

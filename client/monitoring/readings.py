@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from db.engine import Database
     from db.schedules import ScheduleLine
-    from db.tables import Scheduler
+    from db.tables.fleet import Scheduler
     from db.totals import Sum
 
 MOST = 200  # of queues, schedules, models, hosts: what anybody may make has no more values than this
@@ -196,7 +196,7 @@ def _counted(names: Sequence[str], family: str, sums: "Sequence[Sum]") -> list[S
 
 
 def _possible(family: str) -> Iterator[tuple[str, ...]]:
-    from db.tables import Outcome, Role
+    from db.tables.jobs import Outcome, Role
     from db.totals import IMAGE_ROLES
     from pixmill.specs import KINDS
 

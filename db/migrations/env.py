@@ -3,7 +3,7 @@
 from alembic import context
 
 from db.schema import VERSION_TABLE
-from db.tables import Table
+from db.tables.all import Table
 
 connection = context.config.attributes["connection"]
 context.configure(

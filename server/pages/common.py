@@ -22,8 +22,8 @@ from server.cells import Cell, columns, job_link, state_cell
 
 if TYPE_CHECKING:
     from client.situation import Situation
-    from db.tables import Event
-    from db.views import JobLine
+    from db.listing import JobLine
+    from db.tables.jobs import Event
 
 JOB_COLUMNS = columns("ID#|Name|Kind|Model|State|Progress#|Device|Age#|Time#|Rate#|ETA#|Bound by|Reason~")
 EVENT_COLUMNS = columns("Ago|Job#|What|Who|State|Detail~")

@@ -77,7 +77,7 @@ async def samples(request: Request) -> Response:
 
 
 async def _is_training(site: Site, job_id: int) -> bool:
-    from db.jobs import get_job
+    from db.finding import get_job
 
     return await site.reader.ask(lambda session: get_job(session, job_id).kind == "train")
 

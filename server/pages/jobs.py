@@ -39,8 +39,8 @@ def load(site: Site, session: "Session", query: Mapping[str, str], before: int |
     """Read one page of the list."""
     from client.jobs import read_jobs
     from client.situation import read_situation
+    from db.listing import JobFilter
     from db.reasons import all_queues
-    from db.views import JobFilter
 
     chosen = JobFilter(
         states=(State(query["state"]),) if "state" in query else (),

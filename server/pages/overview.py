@@ -39,7 +39,7 @@ def load(site: Site, session: "Session") -> dict[str, Any]:
     """Read all of it."""
     from client.situation import read_situation
     from db.glances import job_counts, last_events
-    from db.views import JobFilter, list_jobs
+    from db.listing import JobFilter, list_jobs
     from db.workers import database_time, latest_scheduler
 
     health, at = site.health.last(PATIENCE_SECONDS), database_time(session)

@@ -18,7 +18,8 @@ import yaml
 from sqlalchemy import URL, select
 
 from db.engine import Database, open_database
-from db.tables import Attempt, Job, Outcome, Worker
+from db.tables.fleet import Worker
+from db.tables.jobs import Attempt, Job, Outcome
 from pixmill.settings import load_settings
 from pixmill.states import State
 from storage.paths import Layout

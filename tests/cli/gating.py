@@ -7,7 +7,7 @@ import numpy as np
 
 from db.aliases import Deed, promote
 from db.leases import finish
-from db.tables import Outcome, Role
+from db.tables.jobs import Outcome, Role
 from imagemodels.evaluation.report import Metric
 from pixmill.gates.judging import judge
 from pixmill.gates.limits import Limits

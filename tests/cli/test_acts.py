@@ -3,7 +3,7 @@ from typing import get_args
 import pytest
 from click.testing import CliRunner
 
-from db.tables import Checkpoint, CheckpointKind
+from db.tables.published import Checkpoint, CheckpointKind
 from db.views import job_tasks
 from pixmill.states import FailureReason, State
 from tests.cli.running import Runner, Terminal

@@ -4,7 +4,7 @@ from typing import Any
 
 from db.dispatch import queue_ready_tasks
 from db.lanes import Slot
-from db.tables import DeviceKind
+from db.tables.fleet import DeviceKind
 from tests.cli.running import Runner
 from tests.cli.world import World
 

@@ -10,7 +10,8 @@ from sqlalchemy import delete
 from client.gallery import Gallery
 from client.workspace import Workspace
 from db.leases import Lease, finish, publish_shard
-from db.tables import Outcome, Shard
+from db.tables.jobs import Outcome
+from db.tables.published import Shard
 from storage.index import write_dataset_index
 from storage.places import BucketDataset, attempt_url, upload_shard
 from storage.records import ShardRecord

@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 from cli.completing import WholeWords, offered
 from cli.main import command
 from db.livenames import STATEMENTS, live_names
-from db.tables import DeviceKind
+from db.tables.fleet import DeviceKind
 from tests.cli.running import Runner, environment, in_subprocess
 from tests.cli.tree import COMMANDS
 from tests.cli.world import World

@@ -65,7 +65,7 @@ class Doomed:
 
 
 def make_dataset(world: World, run: Runner, folder: Path) -> None:
-    from db.tables import RegisteredDataset
+    from db.tables.models import RegisteredDataset
 
     values = {"image_size": 8, "channels": 1, "on_bad_image": "fail", "image_count": 40, "user_name": "olga"}
     names = {"name": "pets", "source": "folder:/pets", "fingerprint": "f" * 64, "content_fingerprint": "c" * 64}
@@ -144,7 +144,8 @@ def test_what_is_removed_is_typed_first(
     assert found.code == 0, found.err
     assert run(*doomed.listed).out != there
     with world.database.read() as session:
-        from db.tables import Event, ModelEvent
+        from db.tables.jobs import Event
+        from db.tables.models import ModelEvent
 
         told = [*session.query(Event.detail), *session.query(ModelEvent.reason)]
     assert any("no longer needed" in str(detail) for (detail,) in told)

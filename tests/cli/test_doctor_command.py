@@ -93,7 +93,7 @@ def trained_for_real(world: World) -> int:
     world.succeed_training(lease)
     from sqlalchemy import update
 
-    from db.tables import ModelVersion
+    from db.tables.models import ModelVersion
 
     world.database.transact(lambda session: session.execute(update(ModelVersion).values(digest=digest)))
     return job_id

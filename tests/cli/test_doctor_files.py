@@ -16,7 +16,8 @@ from cli.doctor.recorded import RecordedFiles
 from db.engine import Database
 from db.leases import Lease, finish, publish_checkpoint, publish_shard
 from db.registry import add_version, ensure_dataset
-from db.tables import Checkpoint, Outcome, Shard
+from db.tables.jobs import Outcome
+from db.tables.published import Checkpoint, Shard
 from imagemodels.card import CARD_FILE, Metadata, ModelCard
 from pixmill.settings import load_settings
 from storage.outputs import link_shard, write_dataset_index

@@ -13,7 +13,7 @@ from cli.doctor.fleet import examine_fleet, examine_schedulers
 from client.fleet import read_fleet
 from db.control import drain_device
 from db.engine import Database
-from db.tables import DeviceKind, Scheduler, Worker
+from db.tables.fleet import DeviceKind, Scheduler, Worker
 from db.workers import database_time, register_scheduler, stop_worker
 from tests import rows
 from tests.cli.diagnosing import only, wrong

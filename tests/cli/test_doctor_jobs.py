@@ -7,7 +7,8 @@ from db.control import hold_job
 from db.engine import Database
 from db.leases import finish
 from db.queues import pause_queue, set_queue
-from db.tables import DeviceKind, Outcome
+from db.tables.fleet import DeviceKind
+from db.tables.jobs import Outcome
 from db.workers import database_time, stop_worker
 from pixmill.states import FailureReason
 from tests import rows

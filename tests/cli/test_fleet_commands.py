@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from db.schema import HEAD
-from db.tables import DeviceKind, Scheduler, Worker
+from db.tables.fleet import DeviceKind, Scheduler, Worker
 from db.workers import stop_worker
 from tests.cli.running import Runner, in_subprocess
 from tests.cli.world import World

@@ -19,7 +19,9 @@ from db.dispatch import queue_ready_tasks
 from db.engine import Database
 from db.lanes import Slot
 from db.leases import Lease, finish, give_back, publish_checkpoint, publish_shard
-from db.tables import Checkpoint, DeviceKind, Event, Outcome
+from db.tables.fleet import DeviceKind
+from db.tables.jobs import Event, Outcome
+from db.tables.published import Checkpoint
 from pixmill.errors import StorageError
 from storage.garbage import Standing, Usage, Waste
 from tests import rows

@@ -14,7 +14,7 @@ import pytest
 
 from db.control import drain_device
 from db.queues import pause_queue, set_queue
-from db.tables import DeviceKind
+from db.tables.fleet import DeviceKind
 from pixmill import __version__
 from pixmill.states import FailureReason
 from tests.cli.running import Outcome, Runner, at_once

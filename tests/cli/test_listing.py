@@ -18,8 +18,8 @@ from cli.context import Workspace
 from cli.envelopes import flat_fields, schema_names
 from cli.listing import flat_text
 from db.jobs import add_job
-from db.tables import Job
-from db.views import JobFilter
+from db.listing import JobFilter
+from db.tables.jobs import Job
 from pixmill.times import parse_past
 from tests.cli.envelopes import check_envelope
 from tests.cli.running import REPOSITORY, Runner, at_once

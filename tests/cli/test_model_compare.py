@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from db.leases import finish
-from db.tables import Evaluation, Outcome
+from db.tables.jobs import Outcome
+from db.tables.models import Evaluation
 from imagemodels.evaluation.report import Control, EvaluationReport, Metric
 from tests.cli.running import Runner
 from tests.cli.world import World

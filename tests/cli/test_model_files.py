@@ -9,7 +9,7 @@ import torch
 from sqlalchemy.orm import Session
 
 from db.leases import finish
-from db.tables import Outcome, Role
+from db.tables.jobs import Outcome, Role
 from imagemodels.card import Metadata
 from imagemodels.export import load_model, save_model
 from imagemodels.networks.decoder import ConvDecoder

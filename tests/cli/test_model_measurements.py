@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from db.leases import finish
-from db.tables import Evaluation, Outcome, Role
+from db.tables.jobs import Outcome, Role
+from db.tables.models import Evaluation
 from imagemodels.evaluation.figures import accuracy_metric, sequence_metrics
 from imagemodels.evaluation.report import Metric
 from imagemodels.evaluation.sequences import SequenceReport, StepFigures

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from cli.doctor.findings import Level
 from cli.doctor.notifications import examine_notifications
 from db.notifications import claim_next, give_up, mark_sent, try_again
-from db.tables import Event
+from db.tables.jobs import Event
 from db.telling import tell
 from pixmill.settings import load_settings
 from tests.cli.diagnosing import wrong

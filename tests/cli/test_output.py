@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from cli.formatting import columns_of, cut, printable
 from cli.output import Column, table_lines
-from db.tables import Job
+from db.tables.jobs import Job
 from tests.cli.running import in_subprocess, on_terminal, without_escapes
 from tests.cli.world import World
 

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
-from db.tables import Event, RegisteredDataset, Shard
+from db.tables.jobs import Event
+from db.tables.models import RegisteredDataset
+from db.tables.published import Shard
 from db.views import job_events, job_shards
 from pixmill.states import FailureReason
 from tests.cli.running import Runner

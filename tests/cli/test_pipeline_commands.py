@@ -7,7 +7,10 @@ import pytest
 from sqlalchemy import func, select
 
 from db.schedules import get_schedule
-from db.tables import Job, PipelineRun, Schedule, Worker
+from db.tables.fleet import Worker
+from db.tables.jobs import Job
+from db.tables.pipelines import PipelineRun
+from db.tables.schedules import Schedule
 from pixmill.specs import PingSpec
 from pixmill.states import FailureReason
 from scheduler.pipelines import Conductor

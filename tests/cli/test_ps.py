@@ -14,7 +14,8 @@ from db.control import cancel_job, drain_device, requeue_job
 from db.dispatch import queue_ready_tasks
 from db.lanes import Slot
 from db.queues import pause_queue, set_queue
-from db.tables import DeviceKind, Job, Scheduler, Worker
+from db.tables.fleet import DeviceKind, Scheduler, Worker
+from db.tables.jobs import Job
 from db.workers import beat_scheduler, latest_scheduler, set_draining, stop_worker
 from pixmill.specs import TrainSpec
 from pixmill.states import FailureReason

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from db.leases import publish_shard
-from db.tables import Shard
+from db.tables.published import Shard
 from pixmill.specs import RestoreSpec, TrainSpec
 from reports.html import render
 from storage.outputs import link_shard, write_dataset_index

@@ -7,7 +7,7 @@ import pytest
 
 from cli.doctor.findings import Finding, Level
 from cli.doctor.garbage import examine_garbage
-from db.tables import Worker
+from db.tables.fleet import Worker
 from tests.cli.running import Runner
 from tests.cli.world import World
 

@@ -13,7 +13,9 @@ from cli.doctor.garbage import examine_garbage
 from db.aliases import Deed, promote
 from db.jobs import add_jobs
 from db.registry import add_version, ensure_dataset
-from db.tables import Attempt, Checkpoint, CheckpointKind, Event, Job, ModelEvent, ModelVersion, Outcome, Task
+from db.tables.jobs import Attempt, Event, Job, Outcome, Task
+from db.tables.models import ModelEvent, ModelVersion
+from db.tables.published import Checkpoint, CheckpointKind
 from pixmill.crashpoints import CRASHED
 from pixmill.settings import load_settings
 from pixmill.states import State

@@ -10,7 +10,9 @@ import pytest
 
 from client.jobreport.building import write_report
 from db.leases import Lease, finish, publish_checkpoint
-from db.tables import CheckpointKind, Outcome, Role, Worker
+from db.tables.fleet import Worker
+from db.tables.jobs import Outcome, Role
+from db.tables.published import CheckpointKind
 from imagemodels.data import load_dataset
 from imagemodels.evaluation.datatraces import summarised
 from imagemodels.evaluation.drift import KnownData, compared

@@ -10,7 +10,8 @@ from sqlalchemy import event, func, insert, select, text
 
 from db.control import cancel_job
 from db.schedules import get_schedule
-from db.tables import Job, Schedule
+from db.tables.jobs import Job
+from db.tables.schedules import Schedule
 from scheduler.schedules import Planner
 from tests.cli.running import Runner
 from tests.cli.world import World

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from db.jobs import get_job
+from db.finding import get_job
 from pixmill.specs import parse_spec
 from tests.cli.running import Runner, split
 from tests.cli.world import World

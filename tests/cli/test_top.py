@@ -14,7 +14,7 @@ from client.glance import SHOWN_JOBS, Glance, glance
 from db.control import top_job
 from db.jobs import add_job
 from db.queues import pause_queue, set_queue
-from db.tables import DeviceKind
+from db.tables.fleet import DeviceKind
 from db.workers import Reading, beat_worker
 from tests.cli.running import Runner, Terminal, at_once, without_escapes
 from tests.cli.world import World

@@ -7,7 +7,8 @@ from sqlalchemy import update
 from client.why import _AFTER_SUCCESS, _REMEDIES
 from db.control import drain_device, hold_job, requeue_job
 from db.queues import pause_queue, set_queue
-from db.tables import Account, DeviceKind, Worker
+from db.tables.fleet import DeviceKind, Worker
+from db.tables.jobs import Account
 from db.workers import beat_scheduler, latest_scheduler
 from pixmill.specs import PingSpec
 from pixmill.states import FailureReason

@@ -15,7 +15,10 @@ from db.engine import Database, open_database
 from db.jobs import add_job
 from db.leases import Lease, finish, heartbeat, publish_shard
 from db.registry import add_version, ensure_dataset
-from db.tables import DeviceKind, Evaluation, ModelVersion, Outcome, Role, Shard, Worker
+from db.tables.fleet import DeviceKind, Worker
+from db.tables.jobs import Outcome, Role
+from db.tables.models import Evaluation, ModelVersion
+from db.tables.published import Shard
 from db.workers import DeviceFacts, register_scheduler, register_worker
 from pixmill.settings import Settings, load_settings
 from pixmill.specs import EvaluateSpec, GenerateSpec, JobOptions, Spec, TrainSpec

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from client import Client
-from db.tables import Event
+from db.tables.jobs import Event
 from pixmill.errors import Conflict, SpecError, UserError
 from pixmill.specs import PingSpec
 from pixmill.states import FailureReason, State

@@ -24,7 +24,8 @@ from db.aliases import Deed, promote
 from db.leases import finish
 from db.queues import pause_queue
 from db.schema import VERSION_TABLE
-from db.tables import Outcome, Queue, Scheduler, Task, Worker
+from db.tables.fleet import Scheduler, Worker
+from db.tables.jobs import Outcome, Queue, Task
 from db.workers import Reading, beat_scheduler, beat_worker, database_time, register_scheduler, stop_worker
 from pixmill.aliases import CHAMPION
 from pixmill.schedules import Catchup, Overlap

@@ -9,9 +9,9 @@ from client import Client
 from client.logs import LogReader, log_sources
 from db.joblogs import prune_logs, share_log, shared_log
 from db.leases import Lease
-from db.tables import LogPiece
+from db.tables.told import LogPiece
 from db.workers import database_time
-from pixmill.settings import LogSettings
+from pixmill.sections import LogSettings
 from pixmill.states import FailureReason
 from storage.paths import Layout
 from tests.cli.world import World

@@ -18,7 +18,7 @@ from db.aliases import (
 )
 from db.engine import Database
 from db.registry import get_model, resolve_model
-from db.tables import ModelEvent, ModelVersion
+from db.tables.models import ModelEvent, ModelVersion
 from pixmill.errors import Conflict, NotFound, UserError
 from tests import rows
 from tests.db.test_registry import trained

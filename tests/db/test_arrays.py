@@ -16,7 +16,8 @@ from db.engine import Database
 from db.handfuls import claim_alike
 from db.lanes import Slot, array_loads
 from db.leases import Lease, finish, give_back
-from db.tables import Array, DeviceKind, Event, Job, Outcome, Role, Task, Worker
+from db.tables.fleet import DeviceKind, Worker
+from db.tables.jobs import Array, Event, Job, Outcome, Role, Task
 from pixmill.errors import NotFound
 from pixmill.states import State
 from tests import rows

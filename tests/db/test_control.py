@@ -22,7 +22,8 @@ from db.control import (
 )
 from db.engine import Database
 from db.leases import Lease, finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
-from db.tables import CheckpointKind, Event, Outcome, Task
+from db.tables.jobs import Event, Outcome, Task
+from db.tables.published import CheckpointKind
 from db.views import job_attempts, job_events, job_shards, task_checkpoints
 from db.workers import stop_worker
 from pixmill.errors import Conflict, InvalidMove, LeaseLost, NotFound

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from db.copying import back_up
 from db.engine import Database, open_database
 from db.schema import SchemaStatus, schema_state, upgrade_schema
-from db.tables import Job, Task
+from db.tables.jobs import Job, Task
 from pixmill.errors import Conflict, Unavailable
 from pixmill.settings import Settings, load_settings
 from tests import rows

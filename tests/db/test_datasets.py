@@ -15,7 +15,7 @@ from db.datasets import (
     remove_dataset,
 )
 from db.engine import Database
-from db.tables import Event
+from db.tables.jobs import Event
 from pixmill.datasets import DatasetReference, PinnedDataset
 from pixmill.errors import Conflict, NotFound
 from tests.errands import register_once, run_in_processes

@@ -9,7 +9,7 @@ from db.control import cancel_job
 from db.dispatch import settle_waiting
 from db.engine import Database, open_database
 from db.leases import finish
-from db.tables import Outcome, Task
+from db.tables.jobs import Outcome, Task
 from pixmill.settings import load_settings
 from tests import rows
 from tests.rows import act

@@ -19,7 +19,8 @@ from db.diagnosis import (
 )
 from db.engine import Database
 from db.leases import finish
-from db.tables import DeviceKind, Job, Outcome
+from db.tables.fleet import DeviceKind
+from db.tables.jobs import Job, Outcome
 from db.workers import register_scheduler, stop_scheduler, stop_worker
 from pixmill.states import FailureReason
 from tests import rows

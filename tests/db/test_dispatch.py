@@ -14,12 +14,13 @@ from db.dispatch import (
     sight_running,
     unqueue,
     unqueue_paused,
-    waiting_wake_ups,
 )
 from db.engine import Database
 from db.lanes import Slot
 from db.leases import finish, heartbeat
-from db.tables import DeviceKind, Outcome, Queue, Task
+from db.order import waiting_wake_ups
+from db.tables.fleet import DeviceKind
+from db.tables.jobs import Outcome, Queue, Task
 from db.views import job_events
 from db.workers import database_time, set_draining, stop_worker
 from pixmill.states import State

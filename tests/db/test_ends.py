@@ -2,7 +2,7 @@ from db.ends import attempt_ends, event_ends, own_results, task_ends, task_sums
 from db.engine import Database
 from db.jobs import NewTask
 from db.leases import finish
-from db.tables import Outcome, Role
+from db.tables.jobs import Outcome, Role
 from pixmill.states import FailureReason
 from tests import rows
 from tests.rows import act

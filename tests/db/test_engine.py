@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from db.engine import Database, insert_absent, open_database
-from db.tables import Job, Queue
+from db.tables.jobs import Job, Queue
 from pixmill.errors import ConfigError, DatabaseUnreachable, PermissionDenied
 from pixmill.settings import load_settings
 from tests import rows

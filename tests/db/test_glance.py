@@ -1,9 +1,9 @@
 from db.control import hold_job, top_job
 from db.engine import Database
 from db.glance import first_waiting, last_events
+from db.listing import waiting_lines
 from db.queues import pause_queue
-from db.tables import DeviceKind
-from db.views import waiting_lines
+from db.tables.fleet import DeviceKind
 from tests import rows
 from tests.rows import act
 

@@ -10,7 +10,7 @@ from db.aliases import model_events
 from db.engine import Database, open_database
 from db.glances import job_counts, last_events, measured_of, stays_since
 from db.leases import finish
-from db.tables import Attempt, Outcome
+from db.tables.jobs import Attempt, Outcome
 from db.workers import database_time
 from pixmill.errors import DatabaseUnreachable
 from pixmill.settings import Settings

@@ -17,7 +17,8 @@ from db.leases import Lease, finish, give_back, lose
 from db.moves import lock_job
 from db.queues import pause_queue
 from db.statements import send_each
-from db.tables import Attempt, DeviceKind, Event, Job, Outcome, Queue, Role, Task, Worker
+from db.tables.fleet import DeviceKind, Worker
+from db.tables.jobs import Attempt, Event, Job, Outcome, Queue, Role, Task
 from pixmill.errors import LeaseLost
 from pixmill.settings import load_settings
 from pixmill.states import FailureReason, State

@@ -9,9 +9,10 @@ from db.control import cancel_job, release_job
 from db.dependencies import doomed_jobs
 from db.dispatch import fail_doomed_jobs
 from db.engine import Database
-from db.jobs import add_job, find_by_key, get_job
+from db.finding import get_job
+from db.jobs import add_job, find_by_key
 from db.leases import finish, heartbeat
-from db.tables import Job, Outcome, Queue
+from db.tables.jobs import Job, Outcome, Queue
 from db.views import job_events
 from db.workers import database_time
 from pixmill.errors import InvalidMove, NotFound

@@ -13,7 +13,9 @@ from db.dispatch import Sighting, expire_lease, sight_running
 from db.engine import Database, open_database
 from db.leases import Lease, Orders, finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
 from db.moves import lock_job
-from db.tables import Attempt, Checkpoint, DeviceKind, Outcome, Queue, Shard
+from db.tables.fleet import DeviceKind
+from db.tables.jobs import Attempt, Outcome, Queue
+from db.tables.published import Checkpoint, Shard
 from db.views import job_attempts, job_events, job_shards
 from pixmill.errors import LeaseLost
 from pixmill.settings import load_settings

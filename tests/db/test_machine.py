@@ -28,7 +28,9 @@ from db.dispatch import Sighting, expire_lease, fail_doomed_jobs, queued_tasks, 
 from db.engine import open_database
 from db.handfuls import Success, claim_alike, succeed_all
 from db.leases import Lease, finish, give_back, heartbeat, lose, publish_shard
-from db.tables import Attempt, Event, Job, JobDependency, Outcome, Role, Shard, Table, Task
+from db.tables.all import Table
+from db.tables.jobs import Attempt, Event, Job, JobDependency, Outcome, Role, Task
+from db.tables.published import Shard
 from pixmill.errors import Conflict, InvalidMove, LeaseLost
 from pixmill.settings import load_settings
 from pixmill.states import ALLOWED_MOVES, TERMINAL, FailureReason, State, job_state

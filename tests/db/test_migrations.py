@@ -14,21 +14,11 @@ from db.leases import Lease
 from db.notifications import claim_next
 from db.registry import list_versions, resolve_model
 from db.schema import SchemaStatus, migration_config, require_current_schema, upgrade_schema
-from db.tables import (
-    Account,
-    Attempt,
-    Checkpoint,
-    Device,
-    Evaluation,
-    Event,
-    Job,
-    ModelVersion,
-    RegisteredDataset,
-    ScheduleRun,
-    Shard,
-    Task,
-    TaskDependency,
-)
+from db.tables.fleet import Device
+from db.tables.jobs import Account, Attempt, Event, Job, Task, TaskDependency
+from db.tables.models import Evaluation, ModelVersion, RegisteredDataset
+from db.tables.published import Checkpoint, Shard
+from db.tables.schedules import ScheduleRun
 from db.telling import tell
 from pixmill.schedules import Catchup
 from pixmill.states import State

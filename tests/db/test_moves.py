@@ -5,7 +5,7 @@ from sqlalchemy import func, select
 
 from db.engine import Database
 from db.moves import Moved, lock_job, move_task, settle_job
-from db.tables import Event, Task
+from db.tables.jobs import Event, Task
 from db.views import job_events
 from pixmill.errors import InvalidMove, NotFound
 from pixmill.states import ALLOWED_MOVES, State

@@ -26,7 +26,9 @@ from db.notifications import (
     tally,
     try_again,
 )
-from db.tables import Event, Notification, Outcome, Worker
+from db.tables.fleet import Worker
+from db.tables.jobs import Event, Outcome
+from db.tables.told import Notification
 from db.telling import LONGEST_TEXT, tell
 from db.workers import beat_worker, stop_worker
 from pixmill.errors import Conflict, NotFound

@@ -12,7 +12,7 @@ from db.engine import Database
 from db.leases import finish
 from db.order import HALF_LIFE_SECONDS, active_tasks, faded, rank_of, read_shares
 from db.queues import set_queue
-from db.tables import Account, Job, Outcome, Task
+from db.tables.jobs import Account, Job, Outcome, Task
 from db.workers import charge_account
 from pixmill.states import State
 from tests import rows

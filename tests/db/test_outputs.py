@@ -6,7 +6,8 @@ from db.engine import Database
 from db.leases import finish, publish_shard
 from db.outputs import forget_output, output_users, removal_of, restore_shards
 from db.references import outputs_after
-from db.tables import Outcome, RegisteredDataset
+from db.tables.jobs import Outcome
+from db.tables.models import RegisteredDataset
 from db.versions import forget_version
 from db.views import job_shards, list_outputs
 from pixmill.errors import Conflict, InvalidMove

@@ -10,7 +10,8 @@ from sqlalchemy.exc import IntegrityError
 from db.aliases import freeze, promote
 from db.engine import Database
 from db.pipelines import known_document, places_of_jobs, view_runs
-from db.tables import PipelineRun, Schedule
+from db.tables.pipelines import PipelineRun
+from db.tables.schedules import Schedule
 from db.versions import forget_version
 from pixmill.errors import Conflict, NotFound
 from pixmill.pipelines import parse_pipeline

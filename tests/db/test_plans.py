@@ -12,7 +12,7 @@ from sqlalchemy import event
 from db.engine import Database, open_database
 from db.handfuls import Success, claim_alike, succeed_all
 from db.leases import finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
-from db.tables import Outcome, Role
+from db.tables.jobs import Outcome, Role
 from db.workers import beat_worker
 from pixmill.settings import load_settings
 from pixmill.specs import JobOptions, PingSpec

@@ -9,9 +9,10 @@ from sqlalchemy import update
 from db.engine import Database
 from db.jobs import NewTask
 from db.leases import Lease, finish, heartbeat, publish_shard
+from db.listing import JobLine, job_line
 from db.progress import Stretch
-from db.tables import Job, Outcome, Role, Shard, Task
-from db.views import JobLine, job_line
+from db.tables.jobs import Job, Outcome, Role, Task
+from db.tables.published import Shard
 from tests import rows
 from tests.rows import act
 

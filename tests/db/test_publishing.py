@@ -3,7 +3,7 @@ import threading
 from db.dispatch import Sighting, expire_lease
 from db.engine import Database
 from db.leases import give_back, publish_checkpoint, publish_shard
-from db.tables import CheckpointKind
+from db.tables.published import CheckpointKind
 from db.views import job_shards, task_checkpoints
 from tests import rows
 from tests.rows import act

@@ -8,7 +8,8 @@ from db.engine import Database
 from db.leases import finish
 from db.queues import pause_queue, set_queue
 from db.reasons import Ahead, Unfinished, last_event, read_ahead, read_lost_parents, read_unfinished
-from db.tables import Account, DeviceKind, Outcome
+from db.tables.fleet import DeviceKind
+from db.tables.jobs import Account, Outcome
 from pixmill.states import FailureReason, State
 from tests import rows
 from tests.rows import act

@@ -17,7 +17,8 @@ from db.references import (
     versions_after,
 )
 from db.registry import add_version, ensure_dataset
-from db.tables import Attempt, Checkpoint, CheckpointKind, Event, Outcome, Task
+from db.tables.jobs import Attempt, Event, Outcome, Task
+from db.tables.published import Checkpoint, CheckpointKind
 from pixmill.states import FailureReason
 from tests import rows
 from tests.rows import act

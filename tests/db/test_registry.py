@@ -17,7 +17,8 @@ from db.registry import (
     resolve_model,
     version_of_job,
 )
-from db.tables import Dataset, Job, Model, ModelVersion, Outcome
+from db.tables.jobs import Job, Outcome
+from db.tables.models import Dataset, Model, ModelVersion
 from pixmill.errors import Conflict, NotFound, UserError
 from tests import rows
 from tests.rows import act

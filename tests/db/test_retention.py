@@ -16,7 +16,10 @@ from db.jobs import add_job
 from db.leases import Lease, finish, publish_checkpoint, publish_shard
 from db.outputs import forget_output
 from db.retention import VersionVerdict, forget_versions, judge_versions
-from db.tables import Checkpoint, CheckpointKind, Event, Job, Model, ModelEvent, ModelVersion, Outcome, Schedule
+from db.tables.jobs import Event, Job, Outcome
+from db.tables.models import Model, ModelEvent, ModelVersion
+from db.tables.published import Checkpoint, CheckpointKind
+from db.tables.schedules import Schedule
 from db.versions import hold_versions
 from pixmill.errors import NotFound
 from pixmill.retention import Policy, parse_policy

@@ -8,7 +8,7 @@ from sqlalchemy import update
 from db.control import cancel_job
 from db.engine import Database
 from db.leases import JITTER, LONGEST_BACKOFF_SECONDS, Lease, backoff_seconds, finish
-from db.tables import Outcome, Task
+from db.tables.jobs import Outcome, Task
 from db.views import job_attempts
 from db.workers import database_time
 from pixmill.states import FailureReason, State

@@ -12,7 +12,8 @@ from sqlalchemy import URL, text
 
 from db.engine import Database, open_database
 from db.schema import VERSION_TABLE, require_current_schema, upgrade_schema
-from db.tables import Job, Table
+from db.tables.all import Table
+from db.tables.jobs import Job
 from pixmill.errors import ConfigError, PermissionDenied, PixmillError
 from pixmill.settings import load_settings
 from pixmill.specs import JobOptions, PingSpec

@@ -23,7 +23,7 @@ from db.schema import (
     schema_state,
     upgrade_schema,
 )
-from db.tables import Table
+from db.tables.all import Table
 from pixmill.errors import DatabaseUnreachable, SchemaMismatch
 from pixmill.settings import load_settings
 from tests import rows

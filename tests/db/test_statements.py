@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database, open_database
 from db.statements import fetch
-from db.tables import Job, Queue, Task
+from db.tables.jobs import Job, Queue, Task
 from pixmill.errors import DatabaseUnreachable
 from pixmill.settings import load_settings
 from tests import rows

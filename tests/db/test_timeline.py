@@ -11,7 +11,9 @@ from db.claims import claim
 from db.engine import Database
 from db.handfuls import claim_alike
 from db.leases import Lease, finish, heartbeat
-from db.tables import Attempt, Event, Job, Outcome, PipelineRun, Role, Scheduler, Task, Worker
+from db.tables.fleet import Scheduler, Worker
+from db.tables.jobs import Attempt, Event, Job, Outcome, Role, Task
+from db.tables.pipelines import PipelineRun
 from db.taken import step_over
 from db.timeline import RESTORED, STEPPED, LaterIds, acknowledge, acknowledged_at
 from db.workers import register_scheduler

@@ -10,7 +10,7 @@ from db.dispatch import expire_lease, sight_running
 from db.engine import Database
 from db.leases import Lease, finish, give_back
 from db.notifications import GIVEN_UP
-from db.tables import Event, Job, Outcome, Role
+from db.tables.jobs import Event, Job, Outcome, Role
 from db.totals import BATCH, SOURCES, count_up_to, horizon, is_complete, is_settled, read_totals
 from pixmill.states import FailureReason
 from scheduler.bookkeeper import Bookkeeper

@@ -12,7 +12,8 @@ from db.leases import finish
 from db.outputs import forget_output
 from db.references import job_references, still_there, versions_after
 from db.registry import find_any_version, list_versions, resolve_model
-from db.tables import ModelVersion, Outcome
+from db.tables.jobs import Outcome
+from db.tables.models import ModelVersion
 from db.versions import forget_version, hold_versions
 from pixmill.errors import Conflict, NotFound
 from tests import rows

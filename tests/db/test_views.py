@@ -6,18 +6,9 @@ from sqlalchemy import event, insert, update
 from db.control import cancel_job
 from db.engine import Database
 from db.leases import finish, heartbeat, publish_shard
-from db.tables import Job, Outcome, Queue, Role, Task
-from db.views import (
-    JobFilter,
-    JobLine,
-    job_attempts,
-    job_evaluation,
-    job_line,
-    job_lines,
-    list_jobs,
-    list_outputs,
-    list_queues,
-)
+from db.listing import JobFilter, JobLine, job_line, job_lines, list_jobs
+from db.tables.jobs import Job, Outcome, Queue, Role, Task
+from db.views import job_attempts, job_evaluation, list_outputs, list_queues
 from pixmill.errors import NotFound
 from pixmill.states import State
 from tests import rows

@@ -4,7 +4,7 @@ from functools import partial
 from sqlalchemy import func, select
 
 from db.engine import Database
-from db.tables import Device, DeviceKind, Worker
+from db.tables.fleet import Device, DeviceKind, Worker
 from db.workers import (
     DeviceFacts,
     Reading,

@@ -20,7 +20,7 @@ import psycopg
 import pytest
 import redis
 
-from pixmill.settings import WorkerSettings
+from pixmill.sections import WorkerSettings
 from tests.deploy.composition import ROOT, ours, services
 from tests.deploy.container import PATIENCE, Container, Running, built_image, can_confine
 from tests.servers import USER, Postgres, _package_folder, _valkey_binary, die_with_parent

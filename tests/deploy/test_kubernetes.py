@@ -13,8 +13,10 @@ from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from db.engine import Database, open_database
-from db.tables import Device, DeviceKind, Job, Queue, Role, Task, Worker
-from pixmill.settings import WorkerSettings, load_settings
+from db.tables.fleet import Device, DeviceKind, Worker
+from db.tables.jobs import Job, Queue, Role, Task
+from pixmill.sections import WorkerSettings
+from pixmill.settings import load_settings
 from pixmill.states import State
 from tests.deploy.calls import check_call
 from tests.deploy.composition import ROOT

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pixmill.settings import WorkerSettings, load_settings
+from pixmill.sections import WorkerSettings
+from pixmill.settings import load_settings
 from tests.deploy.calls import check_call
 from tests.deploy.composition import ROOT, seconds
 

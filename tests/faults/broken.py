@@ -17,7 +17,7 @@ SKEW_SECONDS = 600.0
 
 def no_fence() -> None:
     """An old epoch is as good as the present one: whoever says that it has the task is believed."""
-    from db.tables import Task
+    from db.tables.jobs import Task
 
     _fence_by(Task.lease_epoch >= bindparam("of_epoch"))
 
@@ -25,7 +25,7 @@ def no_fence() -> None:
 def _fence_by(mine: Any) -> None:
     """Let that alone tell whose lease it is."""
     from db import handfuls, leases
-    from db.tables import Task
+    from db.tables.jobs import Task
     from pixmill.states import State
 
     running = (Task.id == bindparam("of_task"), Task.state == State.RUNNING)
@@ -42,7 +42,7 @@ def attempt_fence() -> None:
     """
     import db.control as control
     from db import claims
-    from db.tables import Attempt, Task
+    from db.tables.jobs import Attempt, Task
 
     _fence_by(Task.lease_epoch == bindparam("of_epoch"))
     assert "unused_epoch" in vars(claims)
@@ -82,7 +82,8 @@ def wall_clock() -> None:
     from datetime import UTC, datetime
 
     from db.dispatch import sight_running
-    from db.tables import Task, Worker
+    from db.tables.fleet import Worker
+    from db.tables.jobs import Task
     from scheduler.tick import Ticker
 
     def reap(self: Ticker, seen: object) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from db.engine import Database
-from db.tables import Role
+from db.tables.jobs import Role
 from pixmill.states import State, job_state
 from storage.paths import Layout
 from tests.faults.counters import check_counters

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from db.tables import Outcome, Task
+from db.tables.jobs import Outcome, Task
 from pixmill.states import State
 from tests.faults.history import History
 from tests.faults.violation import Invariant, Violation

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 
-from db.tables import Attempt, CheckpointKind, Event, Outcome, Task
+from db.tables.jobs import Attempt, Event, Outcome, Task
+from db.tables.published import CheckpointKind
 from pixmill.states import State
 from tests.faults.history import History
 from tests.faults.violation import Invariant, Violation

@@ -4,7 +4,8 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from db.tables import Role, Shard, Task
+from db.tables.jobs import Role, Task
+from db.tables.published import Shard
 from pixmill.errors import PixmillError
 from pixmill.states import State
 from storage.atomic import sha256_file

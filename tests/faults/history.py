@@ -9,7 +9,10 @@ from typing import Any, TypeVar
 from sqlalchemy import select
 
 from db.engine import Database
-from db.tables import Attempt, Checkpoint, Event, Job, ModelVersion, Shard, Task, Worker
+from db.tables.fleet import Worker
+from db.tables.jobs import Attempt, Event, Job, Task
+from db.tables.models import ModelVersion
+from db.tables.published import Checkpoint, Shard
 from db.timeline import STEPPED
 from tests.faults.witness import Move, Save, read_witness
 

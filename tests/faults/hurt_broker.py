@@ -6,7 +6,7 @@ from contextlib import suppress
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from db.tables import DeviceKind
+from db.tables.fleet import DeviceKind
 from scheduler.names import RUN_TASK, celery_queue
 from tests.faults.site import NotNow, Site, Steps
 

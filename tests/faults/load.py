@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.engine import Database, open_database
-from db.tables import Job
+from db.tables.jobs import Job
 from pixmill.errors import PixmillError
 from pixmill.settings import Settings, load_settings
 from pixmill.specs import JobOptions, PingSpec, Spec, parse_spec

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import select
 
 from db.pipelines import RunView, view_run
-from db.tables import Job
+from db.tables.jobs import Job
 from db.workers import database_time
 from pixmill.crashpoints import CrashPoint
 from pixmill.pipelines import parse_pipeline

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterator, Sequence
 
 from db.leases import KEPT_CHECKPOINTS
-from db.tables import Attempt, CheckpointKind, Role, Task
+from db.tables.jobs import Attempt, Role, Task
+from db.tables.published import CheckpointKind
 from storage.paths import Layout
 from tests.faults.history import History
 from tests.faults.journal import Entry, read_journal

@@ -19,7 +19,8 @@ from sqlalchemy import select, text
 from db.control import cancel_job, release_job
 from db.engine import Database, open_database
 from db.jobs import NewTask
-from db.tables import Job, Role, Worker
+from db.tables.fleet import Worker
+from db.tables.jobs import Job, Role
 from pixmill.errors import DatabaseUnreachable
 from pixmill.settings import load_settings
 from pixmill.specs import JobOptions, Spec, TrainSpec

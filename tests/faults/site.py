@@ -14,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.tables import Checkpoint, CheckpointKind, Task
+from db.tables.jobs import Task
+from db.tables.published import Checkpoint, CheckpointKind
 from pixmill.errors import PixmillError
 from pixmill.settings import load_settings
 from pixmill.states import State

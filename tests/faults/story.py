@@ -13,7 +13,9 @@ import torch
 from db.engine import Database
 from db.jobs import NewTask
 from db.leases import Lease, finish, lose, publish_checkpoint, publish_shard
-from db.tables import Checkpoint, CheckpointKind, Outcome, Role, Worker
+from db.tables.fleet import Worker
+from db.tables.jobs import Outcome, Role
+from db.tables.published import Checkpoint, CheckpointKind
 from db.views import job_shards
 from imagemodels.card import Metadata
 from imagemodels.export import save_model

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from db.control import cancel_job, drain_worker, resume_worker
-from db.tables import Attempt
+from db.tables.jobs import Attempt
 from db.workers import present_workers
 from pixmill.crashpoints import CrashPoint
 from pixmill.errors import InvalidMove

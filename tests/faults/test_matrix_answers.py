@@ -14,7 +14,8 @@ from db.claims import unanswered_claims
 from db.engine import Database, open_database
 from db.handfuls import Success, claim_alike, succeed, succeed_all
 from db.leases import Lease, finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
-from db.tables import Attempt, Checkpoint, Event, Outcome, Role, Shard
+from db.tables.jobs import Attempt, Event, Outcome, Role
+from db.tables.published import Checkpoint, Shard
 from pixmill.errors import DatabaseUnreachable, LeaseLost
 from pixmill.settings import load_settings
 from pixmill.specs import JobOptions, PingSpec

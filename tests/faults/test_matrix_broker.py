@@ -16,7 +16,7 @@ import pytest
 
 from db.dispatch import WakeUp
 from db.lanes import Slot
-from db.tables import DeviceKind
+from db.tables.fleet import DeviceKind
 from pixmill.specs import PingSpec
 from pixmill.states import State
 from scheduler.broker import WakeUpSender

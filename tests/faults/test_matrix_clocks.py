@@ -10,8 +10,9 @@ from datetime import timedelta
 import pytest
 
 from db.engine import Database
-from db.tables import Task
-from pixmill.settings import SchedulerSettings, Settings
+from db.tables.jobs import Task
+from pixmill.sections import SchedulerSettings
+from pixmill.settings import Settings
 from pixmill.specs import PingSpec
 from pixmill.states import State
 from scheduler.broker import WakeUpSender

@@ -11,7 +11,8 @@ from db.control import cancel_job, retry_job
 from db.dispatch import fail_doomed_jobs
 from db.engine import Database
 from db.leases import finish
-from db.tables import DeviceKind, Outcome
+from db.tables.fleet import DeviceKind
+from db.tables.jobs import Outcome
 from pixmill.errors import Conflict
 from pixmill.specs import PingSpec
 from pixmill.states import FailureReason, State

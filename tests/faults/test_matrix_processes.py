@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from db.tables import Outcome
+from db.tables.jobs import Outcome
 from pixmill.specs import PingSpec
 from pixmill.states import State
 from tests.faults.hooks import ABORTS, STARVES

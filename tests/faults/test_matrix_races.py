@@ -13,7 +13,7 @@ from db.control import cancel_job
 from db.engine import Database
 from db.jobs import add_jobs
 from db.leases import Lease, finish, heartbeat
-from db.tables import Outcome, Task
+from db.tables.jobs import Outcome, Task
 from pixmill.errors import InvalidMove
 from pixmill.states import State
 from tests import rows

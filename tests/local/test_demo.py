@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from db.engine import open_database
-from db.views import JobFilter, list_jobs
+from db.listing import JobFilter, list_jobs
 from pixmill.settings import Settings
 from pixmill.states import State
 from tests.local.conftest import Pixmill, processes_of

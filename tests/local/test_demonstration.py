@@ -8,7 +8,7 @@ from cli.local.demonstration import FULL, QUICK, Demonstration, Line
 from cli.local.findings import Judgement, read_findings
 from cli.local.following import follow
 from cli.local.results import print_results
-from db.views import JobFilter, list_jobs
+from db.listing import JobFilter, list_jobs
 from pixmill.errors import JobFailed
 from pixmill.states import FailureReason
 from tests.cli.world import World

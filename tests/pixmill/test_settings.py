@@ -8,7 +8,8 @@ from urllib.parse import unquote
 import pytest
 
 from pixmill.errors import ConfigError
-from pixmill.settings import SOCKET_PATH_BYTES, Section, Settings, load_settings, setting_origins
+from pixmill.sections import Section
+from pixmill.settings import SOCKET_PATH_BYTES, Settings, load_settings, setting_origins
 
 SECRET = "hunter2-hunter2"
 KEY = "broker.url"
@@ -73,13 +74,13 @@ def test_every_source_is_named_as_the_origin(sources: Sources) -> None:
     labels |= {"project": str(sources.project), "user": str(sources.user)}
     for source in reversed(ORDER):
         sources.set(source)
-        origins = {origin.key: origin for origin in setting_origins(sources.load(), sources.flags)}
+        origins = {origin.key: origin for origin in setting_origins(sources.load(), flags=sources.flags)}
         assert origins[KEY].source == labels[source]
         assert origins["scheduler.tick_seconds"].source == "default"
 
 
 def test_origins_list_every_setting_once_with_its_value() -> None:
-    origins = setting_origins(load_settings(flags={"scheduler.tick_seconds": 0.25}), {"scheduler.tick_seconds": 0.25})
+    origins = setting_origins(load_settings(flags={"scheduler.tick_seconds": 0.25}), flags={"scheduler.tick_seconds": 0.25})
     keys = [origin.key for origin in origins]
     assert len(keys) == len(set(keys))
     assert {"home", "database.url", "broker.url", "worker.threads"} <= set(keys)
@@ -170,7 +171,7 @@ def test_secrets_are_shown_nowhere(sources: Sources) -> None:
         sources.set(source)
     settings = sources.load()
     shown = [repr(settings), str(settings), settings.model_dump_json(), repr(settings.model_dump())]
-    shown += [repr(setting_origins(settings, sources.flags))]
+    shown += [repr(setting_origins(settings, flags=sources.flags))]
     assert SECRET not in "".join(shown)
     assert SECRET in settings.broker_url
 

@@ -9,7 +9,7 @@ from db.aliases import Deed
 from db.engine import Database
 from db.leases import finish
 from db.registry import add_version, ensure_dataset
-from db.tables import Job, JobDependency, Outcome
+from db.tables.jobs import Job, JobDependency, Outcome
 from pixmill.settings import Settings
 from pixmill.specs import (
     JobOptions,

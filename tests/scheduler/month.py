@@ -9,7 +9,8 @@ from db.engine import Database
 from db.pipelines import view_run
 from db.registry import get_model
 from db.schedules import RunLine, get_schedule, pause_schedule, run_lines
-from db.tables import Outcome, PipelineRun
+from db.tables.jobs import Outcome
+from db.tables.pipelines import PipelineRun
 from scheduler.pipelineacts import cancel_run, retry_run
 from scheduler.schedules import cron_of
 from scheduler.timetable import resume, run_now

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from db.control import cancel_job
 from db.engine import Database
 from db.schedules import get_schedule, run_lines
-from db.tables import Job, Schedule, ScheduleRun
+from db.tables.jobs import Job
+from db.tables.schedules import Schedule, ScheduleRun
 from pixmill.pipelines import parse_pipeline
 from pixmill.schedules import Catchup, RunOutcome
 from pixmill.specs import JobOptions, PingSpec, Spec

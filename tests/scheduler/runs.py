@@ -12,7 +12,8 @@ from db.engine import Database
 from db.leases import Lease, finish, publish_checkpoint
 from db.pipelines import RunView, view_run
 from db.registry import add_version, ensure_dataset
-from db.tables import Job, Outcome, PipelineStep
+from db.tables.jobs import Job, Outcome
+from db.tables.pipelines import PipelineStep
 from pixmill.pipelines import given_params, parse_pipeline
 from pixmill.states import FailureReason
 from scheduler.pipelineacts import begin_run

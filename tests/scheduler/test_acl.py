@@ -16,7 +16,7 @@ from redis.exceptions import NoPermissionError
 from cli.doctor.servers import ask_broker
 from db.dispatch import WakeUp
 from db.lanes import Slot
-from db.tables import DeviceKind
+from db.tables.fleet import DeviceKind
 from pixmill.errors import BrokerRefuses, PixmillError
 from pixmill.settings import Settings, load_settings
 from scheduler.broker import PokeListener, WakeUpSender, broker_facts, poke

@@ -8,7 +8,9 @@ from db.aliases import promote
 from db.datasets import NewDataset, register_dataset
 from db.leases import finish, publish_checkpoint
 from db.registry import add_version, ensure_dataset, resolve_model, training_state
-from db.tables import CheckpointKind, ModelVersion, Outcome, Role
+from db.tables.jobs import Outcome, Role
+from db.tables.models import ModelVersion
+from db.tables.published import CheckpointKind
 from db.versions import forget_version
 from imagemodels.data import load_dataset
 from pixmill.errors import Conflict, KeyConflict, NotFound, PixmillError, SpecError

@@ -9,7 +9,7 @@ import pytest
 
 from db.dispatch import WakeUp
 from db.lanes import Slot
-from db.tables import DeviceKind
+from db.tables.fleet import DeviceKind
 from pixmill.errors import BrokerUnreachable
 from pixmill.settings import Settings, load_settings
 from scheduler.broker import PokeListener, WakeUpSender, broker_facts, poke

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from db.tables import Dataset
+from db.tables.models import Dataset
 from pixmill.errors import SpecError
 from pixmill.specs import GenerateSpec, parse_spec
 from scheduler.generation import check_filter, check_generate

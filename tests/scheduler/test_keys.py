@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from db.aliases import set_alias
 from db.control import cancel_job
 from db.leases import finish
-from db.tables import Event, Outcome
+from db.tables.jobs import Event, Outcome
 from db.versions import forget_version
 from pixmill.errors import (
     KeyConflict,

@@ -15,7 +15,8 @@ from sqlalchemy import select
 
 from db.engine import Database, open_database
 from db.notifications import Claimed
-from db.tables import Event, Notification
+from db.tables.jobs import Event
+from db.tables.told import Notification
 from db.telling import tell
 from pixmill.notifications import NotificationState
 from pixmill.settings import load_settings

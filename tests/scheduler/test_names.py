@@ -1,6 +1,6 @@
 import pytest
 
-from db.tables import DeviceKind
+from db.tables.fleet import DeviceKind
 from pixmill.errors import ConfigError
 from scheduler.names import celery_queue, redis_url
 

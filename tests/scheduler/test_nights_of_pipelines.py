@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import func, select
 
 from db.engine import Database
-from db.tables import Notification, PipelineRun, PipelineStep
+from db.tables.pipelines import PipelineRun, PipelineStep
+from db.tables.told import Notification
 from tests.scheduler.month import Month
 
 

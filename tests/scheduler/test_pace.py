@@ -7,7 +7,8 @@ import pytest
 from db.engine import Database
 from db.jobs import NewTask
 from db.leases import finish
-from db.tables import DeviceKind, Outcome, Role
+from db.tables.fleet import DeviceKind
+from db.tables.jobs import Outcome, Role
 from pixmill.specs import GenerateSpec
 from scheduler.pace import USUAL_DEVICES, Pace, pace_of
 from tests import rows

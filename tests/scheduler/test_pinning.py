@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from db.aliases import promote, set_alias
-from db.tables import Event, Job, Outcome
+from db.tables.jobs import Event, Job, Outcome
 from pixmill.aliases import aliases_of_task
 from pixmill.errors import (
     Conflict,

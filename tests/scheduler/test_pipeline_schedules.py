@@ -9,7 +9,7 @@ from db.aliases import promote
 from db.engine import Database
 from db.pipelines import view_runs
 from db.schedules import get_schedule, run_lines
-from db.tables import PipelineRun
+from db.tables.pipelines import PipelineRun
 from pixmill.errors import Conflict
 from pixmill.schedules import Overlap
 from scheduler.timetable import run_now

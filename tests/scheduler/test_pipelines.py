@@ -12,7 +12,10 @@ from db.control import cancel_job, retry_job
 from db.engine import Database
 from db.pipelines import active_runs
 from db.registry import get_model, resolve_model
-from db.tables import Event, Job, ModelVersion, Notification, Outcome, PipelineRun
+from db.tables.jobs import Event, Job, Outcome
+from db.tables.models import ModelVersion
+from db.tables.pipelines import PipelineRun
+from db.tables.told import Notification
 from pixmill.errors import CorruptRow, InvalidMove, NotFound
 from pixmill.notifications import told
 from pixmill.states import PipelineState, State

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.tables import Role
+from db.tables.jobs import Role
 from pixmill.specs import EvaluateSpec, GenerateSpec, TrainSpec
 from scheduler.pace import Pace
 from scheduler.plan import MOST_TASKS, TASK_SECONDS, Plan, plan_evaluate, plan_generate, plan_train

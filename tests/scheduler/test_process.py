@@ -14,7 +14,7 @@ import pytest
 from db.engine import Database, open_database
 from db.schedules import get_schedule, run_lines
 from db.schema import upgrade_schema
-from db.tables import Scheduler
+from db.tables.fleet import Scheduler
 from db.workers import database_time, latest_scheduler
 from pixmill.errors import DatabaseUnreachable
 from pixmill.schedules import Overlap, RunOutcome

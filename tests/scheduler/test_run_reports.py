@@ -8,7 +8,8 @@ from sqlalchemy import select
 from db.aliases import promote
 from db.engine import Database
 from db.runfacts import run_facts
-from db.tables import Notification, Outcome
+from db.tables.jobs import Outcome
+from db.tables.told import Notification
 from pixmill.errors import NotFound
 from pixmill.runfacts import RunFacts
 from pixmill.specs import ReportSpec

@@ -12,7 +12,8 @@ from db.datasets import NewDataset, register_dataset, remove_dataset
 from db.dependencies import doomed_jobs
 from db.engine import Database
 from db.schedules import get_schedule, pause_schedule, remove_schedule
-from db.tables import Event, Job, JobDependency, Schedule, ScheduleRun
+from db.tables.jobs import Event, Job, JobDependency
+from db.tables.schedules import Schedule, ScheduleRun
 from db.versions import forget_version
 from pixmill.errors import Conflict, NotFound, SpecError, UserError
 from pixmill.schedules import Catchup, Overlap, RunOutcome

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from db.control import cancel_job
 from db.engine import Database
-from db.tables import DeviceKind, Outcome
+from db.tables.fleet import DeviceKind
+from db.tables.jobs import Outcome
 from pixmill.errors import (
     ConfigError,
     Conflict,

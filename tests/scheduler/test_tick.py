@@ -10,9 +10,11 @@ from db.control import cancel_job
 from db.dispatch import mark_dispatched
 from db.engine import Database
 from db.leases import finish, heartbeat
-from db.tables import DeviceKind, Outcome, Queue, Task
+from db.tables.fleet import DeviceKind
+from db.tables.jobs import Outcome, Queue, Task
 from db.workers import beat_worker, present_workers, stop_worker
-from pixmill.settings import SchedulerSettings, Settings, load_settings
+from pixmill.sections import SchedulerSettings
+from pixmill.settings import Settings, load_settings
 from pixmill.states import FailureReason, State
 from scheduler.broker import WakeUpSender
 from scheduler.messages import make_celery

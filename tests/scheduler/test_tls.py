@@ -17,7 +17,7 @@ from cli.commands.up import prepare
 from cli.context import Workspace
 from db.dispatch import WakeUp
 from db.lanes import Slot
-from db.tables import DeviceKind
+from db.tables.fleet import DeviceKind
 from pixmill.errors import BrokerRefuses, BrokerUnreachable, ConfigError
 from pixmill.settings import Settings, load_settings
 from scheduler.broker import PokeListener, WakeUpSender, broker_facts, poke

@@ -15,7 +15,7 @@ import numpy as np
 from starlette.testclient import TestClient
 
 from db.aliases import Deed, promote
-from db.tables import Schedule
+from db.tables.schedules import Schedule
 from db.workers import database_time
 from pixmill.pipelines import parse_pipeline
 from pixmill.states import FailureReason

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from db.glances import last_events
-from db.tables import Job, Queue
+from db.tables.jobs import Job, Queue
 from pixmill.states import State
 from tests.cli.world import World
 from tests.server.standing import Dashboard, asked, settings_file

@@ -13,8 +13,10 @@ import psutil
 from sqlalchemy import select
 
 from db.engine import open_database
-from db.jobs import get_job
-from db.tables import Attempt, Checkpoint, Job, Shard, Task, Worker
+from db.finding import get_job
+from db.tables.fleet import Worker
+from db.tables.jobs import Attempt, Job, Task
+from db.tables.published import Checkpoint, Shard
 from db.views import job_attempts, job_shards, job_tasks
 from pixmill.settings import load_settings
 from pixmill.specs import JobOptions, Spec

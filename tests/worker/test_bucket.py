@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from s3fs import S3FileSystem
 
 from cli.main import command
-from db.tables import Outcome
+from db.tables.jobs import Outcome
 from pixmill.specs import AnimateSpec, GenerateSpec
 from pixmill.states import State
 from storage.index import read_dataset_index

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import psutil
 from sqlalchemy import Select, func, select
 
-from db.tables import Attempt, Event, Job, Outcome, Task
+from db.tables.jobs import Attempt, Event, Job, Outcome, Task
 from pixmill.specs import JobOptions, PingSpec
 from pixmill.states import ACTIVE, State
 from scheduler.groups import Group

@@ -13,7 +13,9 @@ from cli.main import command
 from client.jobreport.building import build_report
 from db.aliases import Deed, set_alias
 from db.registry import resolve_model, version_of_job
-from db.tables import Checkpoint, Evaluation, ModelVersion, Task
+from db.tables.jobs import Task
+from db.tables.models import Evaluation, ModelVersion
+from db.tables.published import Checkpoint
 from imagemodels.data import load_dataset
 from imagemodels.evaluation.report import EvaluationReport
 from pixmill.errors import SpecError

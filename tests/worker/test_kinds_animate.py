@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
-from db.tables import Role
+from db.tables.jobs import Role
 from imagemodels.data import load_sequences
 from imagemodels.networks.decoder import ConvDecoder
 from imagemodels.networks.sequence import SequencePredictor

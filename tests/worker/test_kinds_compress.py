@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from db.tables import Evaluation
+from db.tables.models import Evaluation
 from imagemodels.data import load_dataset
 from imagemodels.data.digits import read_digits
 from pixmill.errors import Conflict, DatasetError, SpecError, UserError

@@ -13,7 +13,7 @@ from db.dispatch import expire_lease, sight_running
 from db.engine import Database
 from db.leases import Lease, finish
 from db.pipelines import RunView, view_run
-from db.tables import Outcome, Role
+from db.tables.jobs import Outcome, Role
 from db.workers import database_time
 from pixmill.errors import LeaseLost
 from pixmill.pipelines import parse_pipeline

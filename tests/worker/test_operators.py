@@ -17,7 +17,8 @@ from db.control import (
     resume_device,
     retry_job,
 )
-from db.tables import Outcome, Worker
+from db.tables.fleet import Worker
+from db.tables.jobs import Outcome
 from db.views import job_events
 from pixmill.specs import JobOptions, PingSpec
 from pixmill.states import State

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from db.control import cancel_job
 from db.dispatch import Sighting, expire_lease
 from db.queues import pause_queue, resume_queue
-from db.tables import Outcome
+from db.tables.jobs import Outcome
 from pixmill.states import State
 from tests.waiting import wait_until
 from tests.worker.conftest import long_train

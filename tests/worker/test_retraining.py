@@ -2,7 +2,7 @@
 
 from db.aliases import Deed, promote
 from db.registry import version_of_job
-from db.tables import ModelVersion
+from db.tables.models import ModelVersion
 from pixmill.lineage import PARENT
 from pixmill.states import State
 from tests.worker.conftest import long_train

@@ -10,7 +10,8 @@ from db.jobs import explain_success
 from db.leases import Lease
 from db.moves import add_event
 from db.registry import find_any_version, parse_reference, resolve_model, training_state
-from db.tables import Checkpoint, ModelVersion
+from db.tables.models import ModelVersion
+from db.tables.published import Checkpoint
 from pixmill.datasets import AGAINST_KEY
 from pixmill.errors import Conflict
 from pixmill.lineage import DATA, PARENT, images_learnt

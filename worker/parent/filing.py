@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from db.leases import Lease
 from db.pipelines import view_run
-from db.tables import Role
+from db.tables.jobs import Role
 from storage.paths import Layout
 from storage.runpages import publish_page
 from worker.parent.publishing import Publish

@@ -8,7 +8,7 @@ from contextlib import suppress
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.tables import Worker
+from db.tables.fleet import Worker
 from db.workers import (
     Reading,
     beat_worker,

@@ -16,7 +16,8 @@ from db.claims import claim, unanswered_claims
 from db.engine import Database
 from db.handfuls import Success, claim_alike, succeed, succeed_all
 from db.leases import Lease, finish, give_back
-from db.tables import Outcome, Role, Worker
+from db.tables.fleet import Worker
+from db.tables.jobs import Outcome, Role
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import DatabaseUnreachable, LeaseLost, PixmillError
 from pixmill.states import FailureReason, State

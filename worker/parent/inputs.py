@@ -6,11 +6,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.jobs import get_job
+from db.finding import get_job
 from db.leases import Lease
 from db.registry import resolve_model
 from db.runfacts import run_facts
-from db.tables import CheckpointKind, ModelVersion, Role, Shard
+from db.tables.jobs import Role
+from db.tables.models import ModelVersion
+from db.tables.published import CheckpointKind, Shard
 from db.views import job_shards, job_tasks, task_checkpoints
 from pixmill.errors import Conflict
 from pixmill.settings import Settings

@@ -15,7 +15,7 @@ from celery.worker import WorkController
 
 from db.engine import Database, open_database
 from db.schema import require_current_schema
-from db.tables import DeviceKind, Worker
+from db.tables.fleet import DeviceKind, Worker
 from db.workers import DeviceFacts, note_canary_heard, register_worker, stop_worker
 from pixmill.errors import BrokerUnreachable, DatabaseUnreachable, Unavailable
 from pixmill.logs import name_process

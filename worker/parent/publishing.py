@@ -5,10 +5,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.jobs import get_job
+from db.finding import get_job
 from db.leases import Lease
 from db.registry import add_version, ensure_dataset, resolve_model
-from db.tables import Dataset, Evaluation, ModelVersion, Role, Worker
+from db.tables.fleet import Worker
+from db.tables.jobs import Role
+from db.tables.models import Dataset, Evaluation, ModelVersion
 from pixmill.errors import Conflict
 from worker.parent.beginning import begun_and_kept, tell_of_data, tell_parent, tell_skipped
 

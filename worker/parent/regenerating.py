@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.tables import Job, Role
+from db.tables.jobs import Job, Role
 from db.views import job_tasks
 from pixmill.errors import PixmillError, Unavailable, UserError
 from pixmill.settings import Settings

@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.handfuls import Success
 from db.leases import Lease, finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
-from db.tables import Checkpoint, CheckpointKind, Outcome, Worker
+from db.tables.fleet import Worker
+from db.tables.jobs import Outcome
+from db.tables.published import Checkpoint, CheckpointKind
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import DatabaseUnreachable, LeaseLost, PixmillError
 from pixmill.kinds import devices_of

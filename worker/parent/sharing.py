@@ -11,7 +11,7 @@ from db.engine import Database
 from db.joblogs import share_log
 from db.leases import Lease
 from pixmill.errors import DatabaseUnreachable
-from pixmill.settings import LogSettings
+from pixmill.sections import LogSettings
 from storage.joblogs import pieces
 from storage.paths import Layout
 

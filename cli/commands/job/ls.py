@@ -20,7 +20,7 @@ from client.situation import Situation, read_situation
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from db.views import JobFilter, JobLine
+    from db.listing import JobFilter, JobLine
 
 RECENT = 10  # finished jobs that are listed beside the unfinished ones
 LIMIT = 200
@@ -95,7 +95,7 @@ def _tree(seen: Sequence[Seen]) -> list[list[str]]:
 
 def every_job(workspace: Workspace, chosen: "JobFilter") -> Iterator[Seen]:
     """All jobs by id, some at a time: memory does not grow with them, nor does a slow reader hold a transaction."""
-    from db.views import next_jobs
+    from db.listing import next_jobs
 
     after = 0
     while True:
@@ -110,7 +110,7 @@ def every_job(workspace: Workspace, chosen: "JobFilter") -> Iterator[Seen]:
 
 def _all_ids(workspace: Workspace, chosen: "JobFilter") -> list[int]:
     """Ids alone are read many times faster than jobs."""
-    from db.views import chosen_jobs
+    from db.listing import chosen_jobs
 
     with workspace.database.read() as session:
         return [head.id for head in chosen_jobs(session, chosen)]

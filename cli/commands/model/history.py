@@ -13,7 +13,7 @@ from client.moments import stamp
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from db.tables import ModelEvent
+    from db.tables.models import ModelEvent
 
 COLUMNS = [
     Column(title="NUMBER", align="right", dropped=2),

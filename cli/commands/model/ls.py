@@ -15,7 +15,7 @@ from client.models import read_versions
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from db.tables import ModelVersion
+    from db.tables.models import ModelVersion
 
 COLUMNS = [
     Column(title="MODEL", shrinks=True),

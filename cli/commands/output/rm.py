@@ -58,7 +58,7 @@ def command(workspace: Workspace, /, job_id: int, output_format: str, **flags: A
 
 
 def _scraps(workspace: Workspace, job_id: int) -> "list[Scrap]":
-    from db.jobs import get_job
+    from db.finding import get_job
     from db.views import job_shards, job_tasks
     from storage.records import ShardRecord
     from storage.removing import file_scraps, output_scraps
