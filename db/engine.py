@@ -282,6 +282,7 @@ def _postgresql_engine(url: URL, settings: Settings, *, read_only: bool) -> Engi
         return create_engine(
             url,
             pool_pre_ping=True,
+            use_native_hstore=False,  # no table has that type: nothing is asked about it at each start
             connect_args={
                 "connect_timeout": max(1, round(settings.database.connect_timeout_seconds)),
                 "options": " ".join(f"-c {name}={value}" for name, value in server.items()),
