@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, false, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, case, false, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from db.statements import fetch
@@ -45,7 +45,8 @@ def _doomed_statement() -> "Select[int, int]":
 def unfinished_parent(*, of_few: bool = False) -> ColumnElement[bool]:
     """SQL condition on tasks: some job or task that it waits for has not ended as it must.
 
-    Where it is asked `of_few` tasks, PostgreSQL is kept from reading all that waits for others into a hash table first.
+    Where it is asked `of_few` tasks, PostgreSQL is kept from reading all that waits for others into a hash table first,
+    and from the guess that hardly any task waits for nothing, by which it would read and sort all of them.
     """
     goes_on = and_(*(Job.state != state for state in sorted(TERMINAL)))  # no IN: see db.statements
     parent_job = (
@@ -62,7 +63,8 @@ def unfinished_parent(*, of_few: bool = False) -> ColumnElement[bool]:
         .correlate(Task)
     )
     if of_few:
-        return or_(*(one.limit(1).scalar_subquery().is_not(None) for one in (parent_job, parent_task)))
+        found = or_(*(one.limit(1).scalar_subquery().is_not(None) for one in (parent_job, parent_task)))
+        return case((found, 1), else_=0) == 1
     return or_(parent_job.exists(), parent_task.exists())
 
 

@@ -2,21 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, column, exists, select, table
 from sqlalchemy.orm import Session
 
 from db import linefacts
 from db.alike import stands, stood_for
 from db.finding import LARGEST_ID, get_job
 from db.periods import ALWAYS, Period
-from db.pipelines import Place, places_of_jobs
-from db.progress import image_rate, seconds_by_stage
+from db.progress import image_rate
 from db.tables.jobs import Job
 from pixmill.kinds import DATASET_MAKERS
 from pixmill.states import ACTIVE, TERMINAL, State
 
+if TYPE_CHECKING:
+    from db.pipelines import Place
+
+_STEPS = table("pipeline_steps", column("job_id"))
 _BATCH = 5000  # jobs asked about in one statement; SQLite takes no more than 32,766 values
 
 
@@ -50,7 +53,7 @@ class JobLine:
     rate: float | None  # images a second, of all its tasks together
     spent: Mapping[str, float]  # seconds of its tasks by stage, of a job that makes a data set
     waits_for: tuple[int, ...]  # unfinished jobs
-    place: Place | None  # in a pipeline
+    place: "Place | None"  # in a pipeline
     alike: tuple[int, ...] = ()  # indices of the jobs of its array that this line stands for, if it does
 
 
@@ -141,23 +144,41 @@ def _lines(session: Session, jobs: Sequence[Job]) -> list[JobLine]:
 def _batch_lines(session: Session, jobs: Sequence[Job]) -> list[JobLine]:
     ids = [job.id for job in jobs]
     totals = linefacts.totals(session, ids)
-    devices = linefacts.devices(session, ids)
-    progress = linefacts.progress(session, ids)
+    running = linefacts.running(session, ids)
     waits = linefacts.waits(session, ids)
-    places = places_of_jobs(session, ids)
-    spent = seconds_by_stage(session, [job.id for job in jobs if job.kind in DATASET_MAKERS])
+    places = _places(session, ids)
     return [
-        JobLine(
-            job=job,
-            done=totals[job.id][0],
-            tasks=totals[job.id][1],
-            tasks_done=totals[job.id][2],
-            devices=tuple(devices.get(job.id, ())),
-            progress=progress.get(job.id, {}),
-            rate=image_rate(session, job) if job.kind in DATASET_MAKERS else progress.get(job.id, {}).get("rate"),
-            spent=spent.get(job.id, {}),
-            waits_for=tuple(waits.get(job.id, ())),
-            place=places.get(job.id),
-        )
-        for job in jobs
+        _line(session, job, totals[job.id], running.get(job.id, linefacts.Running()), waits, places) for job in jobs
     ]
+
+
+def _line(
+    session: Session,
+    job: Job,
+    totals: linefacts.Totals,
+    running: linefacts.Running,
+    waits: Mapping[int, Sequence[int]],
+    places: Mapping[int, "Place"],
+) -> JobLine:
+    makes_dataset = job.kind in DATASET_MAKERS
+    return JobLine(
+        job=job,
+        done=totals.images,
+        tasks=totals.tasks,
+        tasks_done=totals.tasks_done,
+        devices=running.devices,
+        progress=running.progress,
+        rate=image_rate(session, job) if makes_dataset else running.progress.get("rate"),
+        spent=totals.spent if makes_dataset else {},
+        waits_for=tuple(waits.get(job.id, ())),
+        place=places.get(job.id),
+    )
+
+
+def _places(session: Session, ids: Sequence[int]) -> Mapping[int, "Place"]:
+    """Job → its place in a pipeline. The tables of pipelines are loaded where one of the jobs is of one."""
+    if not session.scalar(select(exists().where(_STEPS.c.job_id.in_(ids)))):
+        return {}
+    from db.pipelines import places_of_jobs
+
+    return places_of_jobs(session, ids)

@@ -1,4 +1,4 @@
-"""How quickly jobs make their images, and on what that time goes, told from the rows of their tasks and shards."""
+"""How quickly jobs make their images, told from the rows of their tasks and shards."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, case, func, or_, select
+from sqlalchemy import Row, or_, select
 from sqlalchemy.orm import Session
 
 from db.tables.jobs import Job, Role, Task
-from db.tables.published import Shard
 from db.types import now
-from pixmill.stages import Stage
 from pixmill.states import State
 
 WINDOW = timedelta(seconds=60)
@@ -87,6 +85,8 @@ def _shards_of(session: Session, job_id: int, tasks: Sequence[TaskRow]) -> dict[
 
     Asked for by the range of their numbers: neighbours run together, and a job may have very many.
     """
+    from db.tables.published import Shard
+
     statement = select(Shard.task_id, Shard.created_at, Shard.image_count).where(Shard.job_id == job_id)
     if all("shards" in task.params for task in tasks):  # of a restore job nobody knew how many there would be
         firsts = [task.params["first_shard"] for task in tasks]
@@ -96,27 +96,3 @@ def _shards_of(session: Session, job_id: int, tasks: Sequence[TaskRow]) -> dict[
     for task_id, created_at, images in session.execute(statement.order_by(Shard.created_at)):
         found[task_id].append((created_at, images))
     return found
-
-
-def seconds_by_stage(session: Session, job_ids: Sequence[int]) -> dict[int, dict[str, float]]:
-    """What the tasks of each job have spent their seconds on, the last attempt of each (pixmill.stages).
-
-    The database adds up: a large job has thousands of tasks, and reading each one's JSON here takes
-    five times as long.
-    """
-    statement = (
-        select(Task.job_id, *map(_seconds, Stage))
-        .where(Task.job_id.in_(job_ids), Task.role == Role.GENERATE)
-        .group_by(Task.job_id)
-    )
-    return {row[0]: _known(row[1:]) for row in session.execute(statement)}
-
-
-def _seconds(stage: Stage) -> ColumnElement[float | None]:
-    path = ("spent", stage.value)
-    of_ended, of_running = Task.result[path].as_float(), Task.progress[path].as_float()
-    return func.sum(case((Task.state == State.SUCCEEDED, of_ended), else_=of_running))
-
-
-def _known(sums: Sequence[float | None]) -> dict[str, float]:
-    return {stage.value: seconds for stage, seconds in zip(Stage, sums, strict=True) if seconds is not None}

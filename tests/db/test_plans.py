@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import URL, event, text
 
 from db.engine import Database, open_database
 from db.handfuls import Success, claim_alike, succeed_all
+from db.lanes import _line_statement
 from db.leases import finish, give_back, heartbeat, lose, publish_checkpoint, publish_shard
-from db.tables.jobs import Outcome, Role
+from db.statements import _prepared
+from db.tables.jobs import Outcome, Role, Task
 from db.workers import beat_worker
 from pixmill.settings import load_settings
 from pixmill.specs import JobOptions, PingSpec
@@ -23,6 +25,7 @@ from scheduler.submit import submit
 from scheduler.tick import Ticker
 from tests import rows
 from tests.conftest import Broker
+from tests.databases import TEMPLATE, cloned_postgresql, drop_postgresql
 from tests.rows import act
 
 GROWING = "jobs|tasks|attempts|events|shards|checkpoints|job_dependencies|task_dependencies"
@@ -94,3 +97,31 @@ def test_a_scan_would_be_seen(database: Database) -> None:
     assert scans(database, ["SELECT id FROM jobs WHERE name = 'x'", "SELECT id FROM jobs WHERE id = 1"]) == {
         "SELECT id FROM jobs WHERE name = 'x'": "SCAN jobs"
     }
+
+
+def test_postgresql_walks_the_line_and_does_not_sort_it(tmp_path: Path, postgres_server_url: URL) -> None:
+    url = cloned_postgresql(postgres_server_url, TEMPLATE)  # its own: what it counts would steer the plans of others
+    flags = {"home": tmp_path, "database.url": url.render_as_string(hide_password=False)}
+    database = open_database(load_settings(flags=flags))
+    job_id = rows.add(database)
+    columns = [column.name for column in Task.__table__.columns if column.name not in ("id", "number", "rank")]
+    copied = ", ".join(columns)
+    with database.write() as session:
+        session.execute(
+            text(
+                f"INSERT INTO tasks ({copied}, number, rank) SELECT {copied}, copy, 1000000 * random()"
+                f" FROM tasks, generate_series(1, 20000) AS copy WHERE job_id = {job_id}"
+            )
+        )
+    with database.write() as session:
+        session.execute(text("ANALYZE"))
+        values = {"queue": "default", "user": "ann", "kind": "cpu", "width": 1, "count": 4}
+        prepared = _prepared(_line_statement(), session.get_bind().dialect)
+        asked = f"EXPLAIN (FORMAT JSON) {prepared.text}"
+        (plan,) = session.connection().exec_driver_sql(asked, prepared.values(values)).scalars()
+    database.dispose()
+    drop_postgresql(url, postgres_server_url)
+    (walk,) = plan[0]["Plan"]["Plans"]
+    assert (walk["Node Type"], walk["Index Name"]) == ("Index Scan", "ix_tasks_waiting")
+    # Were it to expect that hardly any of them is ready, it would sort all of them as soon as the table is large.
+    assert walk["Plan Rows"] > 10_000

@@ -80,7 +80,9 @@ def test_every_source_is_named_as_the_origin(sources: Sources) -> None:
 
 
 def test_origins_list_every_setting_once_with_its_value() -> None:
-    origins = setting_origins(load_settings(flags={"scheduler.tick_seconds": 0.25}), flags={"scheduler.tick_seconds": 0.25})
+    origins = setting_origins(
+        load_settings(flags={"scheduler.tick_seconds": 0.25}), flags={"scheduler.tick_seconds": 0.25}
+    )
     keys = [origin.key for origin in origins]
     assert len(keys) == len(set(keys))
     assert {"home", "database.url", "broker.url", "worker.threads"} <= set(keys)
@@ -318,6 +320,10 @@ def test_a_webhook_on_this_machine_or_by_permission_may_be_plain(monkeypatch: py
     assert load_settings().notify.events == ("job.failed",)
     with pytest.raises(ConfigError, match=r"there is no event 'job.fialed'; did you mean 'job.failed'"):
         load_settings(flags={"notify.events": ["job.fialed"]})
+    monkeypatch.setenv("PIXMILL_NOTIFY_EVENTS", "job.failed")
+    with pytest.raises(ConfigError, match=r"PIXMILL_NOTIFY_EVENTS is 'job.failed', which is no list") as refused:
+        load_settings()
+    assert refused.value.hint == 'write it like ["a", "b"]'
 
 
 def test_a_file_that_holds_a_secret_is_named_and_not_read(sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
