@@ -20,10 +20,15 @@ class LazyCommand:
 
     def load(self) -> click.Command:
         """Import the module and give the command."""
-        module, _, attribute = self.target.partition(":")
-        command = getattr(import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
+        return load_command(self.target)
+
+
+def load_command(target: str) -> click.Command:
+    """Import a module and give its command; `target` is "module:attribute"."""
+    module, _, attribute = target.partition(":")
+    command = getattr(import_module(module), attribute)
+    assert isinstance(command, click.Command)
+    return command
 
 
 class NamedGroup(click.Group):

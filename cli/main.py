@@ -26,7 +26,9 @@ SECTIONS = [
     (
         "Every day",
         {
-            "submit": LazyCommand(f"{_JOB}.submit:command", "ask for a job: train, generate, evaluate, compress …"),
+            "submit": LazyCommand(
+                f"{_JOB}.submit.group:command", "ask for a job: train, generate, evaluate, compress …"
+            ),
             "ps": LazyCommand(f"{_JOB}.ls:command", "list jobs, and why they wait or failed"),
             "logs": LazyCommand(f"{_JOB}.logs:command", "show what a job wrote; -f follows it"),
             "wait": LazyCommand(f"{_JOB}.wait:command", "wait until jobs have ended"),

@@ -16,7 +16,7 @@ LOOK = {
     "report": LazyCommand(f"{_HERE}.report:command", "write a job's report, one HTML file"),
 }
 ACT = {
-    "submit": LazyCommand(f"{_HERE}.submit:command", "ask for a job: train, generate, evaluate, compress …"),
+    "submit": LazyCommand(f"{_HERE}.submit.group:command", "ask for a job: train, generate, evaluate, compress …"),
     "cancel": LazyCommand(f"{_HERE}.cancel:command", "stop jobs"),
     "hold": LazyCommand(f"{_HERE}.hold:command", "keep jobs from starting"),
     "release": LazyCommand(f"{_HERE}.release:command", "let held jobs go on"),
