@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pixmill.errors import SpecError
 from pixmill.names import NAME_PATTERN, suggestion
 from pixmill.references import Condition, Reference, Value, parse_condition, references_in
-from pixmill.specs import KINDS, JobOptions, OptionValue, refuse_nul, spec_error
+from pixmill.specs import KINDS, JobOptions
+from pixmill.specs.refusals import refuse_nul, spec_error
+from pixmill.specs.training import OptionValue
 
 PIPELINE = "pipeline"  # the kind of its document
 PROMOTE = "promote"  # the one kind of step that is no job

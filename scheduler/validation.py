@@ -14,17 +14,8 @@ from imagemodels.shares import check_devices
 from pixmill.datasets import DatasetReference
 from pixmill.errors import DatasetError, SpecError
 from pixmill.homes import expanded
-from pixmill.specs import (
-    FILES_HINT,
-    FILES_REFUSED,
-    MAX_FILES,
-    CompressSpec,
-    DecompressSpec,
-    EvaluateSpec,
-    GenerateSpec,
-    Spec,
-    TrainSpec,
-)
+from pixmill.specs import CompressSpec, DecompressSpec, EvaluateSpec, GenerateSpec, Spec, TrainSpec
+from pixmill.specs.formats import FILES_HINT, FILES_REFUSED, MAX_FILES
 
 RESERVED_NAMES = frozenset(
     kind.partition(":")[0] for kind in DATASET_KINDS

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pixmill.errors import UserError
-from pixmill.specs import MAX_FILES
+from pixmill.specs.formats import MAX_FILES
 from storage.animations import ANIMATIONS_FILE, read_animation_index
 from storage.atomic import write_atomic
 from storage.batches import EncodedBatch

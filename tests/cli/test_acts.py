@@ -270,7 +270,7 @@ def test_set_of_an_ended_job_is_a_conflict(run: Runner, world: World) -> None:
 def test_every_state_kind_format_and_encoder_can_be_chosen() -> None:
     from cli.params import ENCODERS, FORMATS, KINDS, STATES
     from pixmill.specs import KINDS as SPEC_KINDS
-    from pixmill.specs import ImageEncoder, OutputFormat
+    from pixmill.specs.formats import ImageEncoder, OutputFormat
 
     assert (get_args(OutputFormat), get_args(ImageEncoder)) == (FORMATS, ENCODERS)
     assert set(KINDS) == set(SPEC_KINDS)

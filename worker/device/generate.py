@@ -16,7 +16,8 @@ from imagemodels.model import Model
 from imagemodels.prediction import Predictor
 from imagemodels.sampling import Generator
 from pixmill.errors import UserError
-from pixmill.specs import FILES_HINT, FILES_REFUSED, AnimateSpec, EditSpec, GenerateSpec, RestoreSpec, parse_spec
+from pixmill.specs import AnimateSpec, EditSpec, GenerateSpec, RestoreSpec, parse_spec
+from pixmill.specs.formats import FILES_HINT, FILES_REFUSED
 from storage.encoders import PIXELS, find_encoder
 from storage.png import Encoder
 from storage.records import WEBDATASET
