@@ -21,7 +21,7 @@ from imagemodels.traits import HIGHER_IS_BETTER
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import PermissionDenied, StorageError
 from pixmill.retention import Policy
-from storage.garbage import remove
+from storage.garbage.removal import remove
 from storage.removing import path_scraps
 
 BATCH = 50  # versions of a model, or jobs, that are judged again and forgotten in one transaction

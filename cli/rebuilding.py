@@ -18,7 +18,7 @@ from pixmill.errors import NotFound, PixmillError
 from pixmill.kinds import DATASET_MAKERS
 from pixmill.specs import AnimateSpec, EditSpec, GenerateSpec, RestoreSpec, parse_spec
 from pixmill.states import State
-from storage.garbage import AttemptFolder
+from storage.garbage.folders import AttemptFolder
 from storage.markers import ShardMarker
 from storage.places import outputs_url
 from storage.rebuilding import FoundShard, bring_back, find_assembled, find_shards, find_stored, prove_stored

@@ -13,7 +13,7 @@ from db.retention import VersionVerdict, judge_versions
 from imagemodels.traits import HIGHER_IS_BETTER
 from pixmill.errors import Conflict
 from pixmill.retention import Policy
-from storage.garbage import Usage
+from storage.garbage.weighing import Usage
 from storage.paths import Layout
 from storage.removing import path_scraps
 

@@ -8,7 +8,8 @@ from pixmill.errors import CorruptFile
 from storage.atomic import sha256_file
 from storage.formats.base import NamedDigest
 from storage.formats.table import FORMATS
-from storage.garbage import AttemptFolder, list_attempts
+from storage.garbage.finding import list_attempts
+from storage.garbage.folders import AttemptFolder
 from storage.markers import ShardMarker, find_markers
 from storage.outputs import link_shard
 from storage.paths import Layout

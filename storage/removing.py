@@ -4,7 +4,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from storage.filesets import IMAGES_FOLDER, MANIFEST_FILE
-from storage.garbage import TRASH_PREFIX, Scrap, Usage, Waste, remove, usage_of
+from storage.garbage.folders import TRASH_PREFIX
+from storage.garbage.removal import remove
+from storage.garbage.verdicts import Scrap, Waste
+from storage.garbage.weighing import Usage, usage_of
 from storage.paths import Layout
 from storage.records import ShardRecord
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cli.forgetting import Removal
     from cli.quota import Advice
     from cli.retention import Plan
-    from storage.garbage import Usage
+    from storage.garbage.weighing import Usage
 
 COLUMNS = [
     Column(title=""),
@@ -261,7 +261,7 @@ def _reasons(tally: "Tally", retention: "Plan") -> list[str]:
 def _clear_all(workspace: Workspace, collections: "Iterable[AnyCollection]", retention: "Plan") -> bool:
     """Remove everything that may go, and leave an event; False when something could not be removed."""
     from cli.forgetting import Removal
-    from storage.garbage import Usage
+    from storage.garbage.weighing import Usage
 
     removed, failures, removal = Usage(), 0, Removal(workspace, retention)
     try:

@@ -8,7 +8,7 @@ from cli.doctor.collection import BATCH_JOBS, Collection, Sight, acknowledged_ti
 from db.engine import Database
 from db.references import JobReferences, job_references
 from pixmill.settings import Settings
-from storage.garbage import Usage
+from storage.garbage.weighing import Usage
 from storage.places import attempt_url
 from storage.s3.garbage import Lot, LotClaims, LotVerdict, OutputsBucket
 

@@ -15,20 +15,12 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.references import JobReferences, foreign_paths, job_references
 from db.timeline import acknowledged_at
-from storage.garbage import (
-    AttemptFolder,
-    Claims,
-    JobFolders,
-    Judgement,
-    Scrap,
-    Usage,
-    Verdict,
-    judge,
-    list_attempts,
-    list_jobs,
-    remove,
-    remove_empty_folders,
-)
+from storage.garbage.finding import JobFolders, list_attempts, list_jobs
+from storage.garbage.folders import AttemptFolder
+from storage.garbage.judging import judge
+from storage.garbage.removal import remove, remove_empty_folders
+from storage.garbage.verdicts import Claims, Judgement, Scrap, Verdict
+from storage.garbage.weighing import Usage
 from storage.records import CONTAINERS, shard_stem
 from storage.s3.garbage import LotVerdict
 

@@ -13,7 +13,8 @@ from client.wording import plural, size
 from db.engine import Database
 from pixmill.settings import Settings
 from storage.atomic import TEMPORARY_SUFFIX
-from storage.garbage import Standing, Usage, Waste
+from storage.garbage.verdicts import Standing, Waste
+from storage.garbage.weighing import Usage
 from storage.s3.bucket import is_url
 
 PART, BUCKET_PART, QUOTA_PART = "runs", "bucket", "quota"

@@ -12,7 +12,8 @@ from db.engine import Database
 from db.references import JobReferences, job_references
 from db.taken import numbered
 from db.timeline import LaterIds
-from storage.garbage import MODEL, Standing
+from storage.garbage.judging import MODEL
+from storage.garbage.verdicts import Standing
 from storage.places import INDEX_FILE
 
 PART = "timeline"

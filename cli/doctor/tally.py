@@ -6,7 +6,8 @@ from typing import Any
 
 from cli.doctor.collection import Sight
 from client.wording import duration
-from storage.garbage import Standing, Usage, Verdict, Waste
+from storage.garbage.verdicts import Standing, Verdict, Waste
+from storage.garbage.weighing import Usage
 
 HISTORY = "history"  # what stays of folders that are left
 YOUNG = "young"

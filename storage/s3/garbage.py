@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import inf
 
-from storage.garbage import AttemptFolder, Scrap, Standing, Usage, Verdict, Waste
+from storage.garbage.folders import AttemptFolder
+from storage.garbage.verdicts import Scrap, Standing, Verdict, Waste
+from storage.garbage.weighing import Usage
 from storage.places import INDEX_FILE, attempt_url
 from storage.records import CONTAINERS, shard_stem
 from storage.s3.bucket import Bucket, StoredObject, UnfinishedUpload
@@ -135,7 +137,7 @@ class OutputsBucket:
 
         `cutoff` is a time (seconds since 1970): what rows know nothing of, and unfinished uploads, stay when they are
         younger, by the server's clock. What rows know nothing of stays as well when it is younger than `acknowledged`,
-        or a data set, as in `storage.garbage.judge`.
+        or a data set, as in `storage.garbage.judging.judge`.
         """
         standing = self._standing(lot, claims)
         is_orphan = standing is Standing.ORPHAN

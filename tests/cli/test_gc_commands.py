@@ -23,7 +23,8 @@ from db.tables.fleet import DeviceKind
 from db.tables.jobs import Event, Outcome
 from db.tables.published import Checkpoint
 from pixmill.errors import StorageError
-from storage.garbage import Standing, Usage, Waste
+from storage.garbage.verdicts import Standing, Waste
+from storage.garbage.weighing import Usage
 from tests import rows
 from tests.cli.running import Runner, Terminal
 from tests.cli.world import World

@@ -9,19 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixmill.errors import PermissionDenied, StorageError
-from storage.garbage import (
-    AttemptFolder,
-    Claims,
-    Judgement,
-    Standing,
-    Usage,
-    Waste,
-    judge,
-    list_attempts,
-    list_jobs,
-    remove,
-    remove_empty_folders,
-)
+from storage.garbage.finding import list_attempts, list_jobs
+from storage.garbage.folders import AttemptFolder
+from storage.garbage.judging import judge
+from storage.garbage.removal import remove, remove_empty_folders
+from storage.garbage.verdicts import Claims, Judgement, Standing, Waste
+from storage.garbage.weighing import Usage
 
 NOBODY = 65534
 FOLDER = AttemptFolder(7, 9, 2)

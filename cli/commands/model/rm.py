@@ -15,7 +15,7 @@ from client.wording import files_text
 
 if TYPE_CHECKING:
     from db.versions import Forgotten
-    from storage.garbage import Usage
+    from storage.garbage.weighing import Usage
 
 
 @click.command(
@@ -33,7 +33,8 @@ def command(workspace: Workspace, /, name: str, *, yes: bool, reason: str | None
     """
     from db.aliases import Deed
     from db.versions import forget_version
-    from storage.garbage import Usage, remove
+    from storage.garbage.removal import remove
+    from storage.garbage.weighing import Usage
     from storage.removing import path_scraps
 
     deed, how = Deed(actor=user_name(), reason=reason), Shown(**flags)

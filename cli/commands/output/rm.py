@@ -15,7 +15,8 @@ from pixmill.kinds import DATASET_MAKERS
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from storage.garbage import Scrap, Usage
+    from storage.garbage.verdicts import Scrap
+    from storage.garbage.weighing import Usage
     from storage.s3.garbage import OutputsBucket
 
 
@@ -31,7 +32,7 @@ def command(workspace: Workspace, /, job_id: int, output_format: str, **flags: A
     them (rc 4).
     """
     from db.outputs import forget_output
-    from storage.garbage import Usage
+    from storage.garbage.weighing import Usage
     from storage.removing import remove_output
 
     scraps, buckets = _scraps(workspace, job_id), _buckets(workspace, job_id)
