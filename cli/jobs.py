@@ -6,7 +6,8 @@ from cli.listing import Listing
 from cli.output import Column
 from client.jobs import device_text, eta_text, id_text, model_of, name_text, progress_text, rate_text, run_time
 from client.moments import ago, stamp
-from client.reasons import reason_of, reason_text
+from client.reasons.jobs import reason_of
+from client.reasons.reason import reason_text
 from client.situation import Situation
 from pixmill.stages import bound_by
 

@@ -8,7 +8,8 @@ import click
 from cli.context import Workspace
 from cli.output import say
 from client.logs import LogReader, LogSource, log_looks
-from client.reasons import lasting_code, reason_of
+from client.reasons.jobs import reason_of
+from client.reasons.reason import lasting_code
 from client.situation import Situation
 from pixmill.states import State
 

@@ -24,7 +24,8 @@ from client.jobs import (
     run_time,
 )
 from client.moments import ago
-from client.reasons import reason_of, reason_text
+from client.reasons.jobs import reason_of
+from client.reasons.reason import reason_text
 from client.wording import plural
 from pixmill.stages import bound_by
 

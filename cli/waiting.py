@@ -10,7 +10,8 @@ from cli.context import Workspace
 from cli.errors import INTERRUPTED
 from cli.output import can_animate, say
 from client.jobs import done_images
-from client.reasons import reason_of, reason_text
+from client.reasons.jobs import reason_of
+from client.reasons.reason import reason_text
 from client.situation import Situation
 from client.waiting import Lines, ending, raise_outcome, watch
 from client.wording import plural

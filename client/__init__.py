@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from client.models import Measurement, Model
     from client.outputs import Output
     from client.pipelines import PipelineRun, PipelineStep
-    from client.reasons import Reason
+    from client.reasons.reason import Reason
     from client.regenerating import Regenerated
     from client.schedules import ScheduleNow
     from client.submitting import Plan
@@ -57,7 +57,7 @@ _HOMES = {
     "PipelineStep": "pipelines",
     "Plan": "submitting",
     "Progress": "jobs",
-    "Reason": "reasons",
+    "Reason": "reasons.reason",
     "Regenerated": "regenerating",
     "ScheduleNow": "schedules",
 }

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from client.jobdetails import JobDetails
 from client.jobs import device_text, eta_seconds, progress_text, rate_text, run_time
 from client.moments import stamp
-from client.reasons import reason_of, reason_text
+from client.reasons.jobs import reason_of
+from client.reasons.reason import reason_text
 from client.values import value_text
 from client.wording import age, count, duration, plural, size
 from pages.driftfacts import drift_fields

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from client.reasons import lasting_code, reason_of
+from client.reasons.jobs import reason_of
+from client.reasons.reason import lasting_code
 from client.selection import Selection
 from client.situation import Situation, read_situation
 from client.wording import duration, percent

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from client.jobs import run_seconds
-from client.reasons import reason_of, reason_text
+from client.reasons.jobs import reason_of
+from client.reasons.reason import reason_text
 from client.situation import Situation, read_situation
 from client.wording import duration, plural
 from client.workspace import Workspace

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from client.fleet import device_label
 from client.jobs import done_images, progress_text, run_seconds
-from client.reasons import Reason, stopping_reason, waiting_reasons
+from client.reasons.jobs import stopping_reason
+from client.reasons.order import waiting_reasons
+from client.reasons.reason import Reason
 from client.situation import Situation, read_closely
 from client.wording import age, count, duration, percent, plural, span
 from pixmill.states import FailureReason, State

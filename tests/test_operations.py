@@ -22,8 +22,8 @@ def section(title: str) -> set[str]:
 
 def waiting_reasons() -> set[str]:
     """The codes that `client.reasons` gives, but for what stands in brackets behind some."""
-    text = (ROOT / "client/reasons.py").read_text(encoding="utf-8")
-    return set(re.findall(r'code=f?"([A-Z][A-Za-z]+)', text)) - {"Error"}
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "client/reasons").glob("*.py")]
+    return {code for text in texts for code in re.findall(r'code=f?"([A-Z][A-Za-z]+)', text)} - {"Error"}
 
 
 def doctor_parts() -> Iterator[str]:

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from client.reasons import reason_of, reason_text
+from client.reasons.jobs import reason_of
+from client.reasons.reason import reason_text
 from client.situation import read_situation
 from pixmill.errors import PermissionDenied, StorageError
 from pixmill.kinds import DATASET_MAKERS

@@ -15,7 +15,8 @@ from client.jobs import (
     rate_text,
     run_time,
 )
-from client.reasons import reason_of, reason_text
+from client.reasons.jobs import reason_of
+from client.reasons.reason import reason_text
 from client.wording import age
 from pixmill.stages import bound_by
 from server.cells import Cell, columns, job_link, state_cell
