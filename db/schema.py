@@ -98,8 +98,15 @@ def upgrade_schema(database: Database, *, app_role: str | None = None) -> tuple[
         return before, backup
 
 
+def _has_version_table(connection: Connection) -> bool:
+    if connection.dialect.name == "sqlite":
+        return inspect(connection).has_table(VERSION_TABLE)
+    # What the inspector asks of PostgreSQL takes more to write than all the rest of a short command's questions.
+    return connection.execute(text(f"SELECT to_regclass('{VERSION_TABLE}')")).scalar_one() is not None
+
+
 def _state(connection: Connection) -> SchemaState:
-    if not inspect(connection).has_table(VERSION_TABLE):
+    if not _has_version_table(connection):
         return SchemaState(SchemaStatus.EMPTY, None)
     current = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()  # noqa: S608
     if current is None:
