@@ -33,6 +33,7 @@ _REMEDIES: dict[str, tuple[str, ...]] = {
     FailureReason.OUT_OF_MEMORY: ("pixmill job show {id} --spec | pixmill submit train -f - --batch-size 16",),
     FailureReason.NON_FINITE_LOSS: ("pixmill job retry {id} --from best", "pixmill job report {id}"),
     FailureReason.CORRUPT_FILE: ("pixmill logs {id}", "pixmill job retry {id}"),
+    FailureReason.CORRUPT_ROW: ("pixmill job show {id}", "pixmill job retry {id}"),
     FailureReason.TIME_LIMIT: ("pixmill job retry {id} --time-limit 4h",),
     FailureReason.NO_PROGRESS: ("pixmill logs {id} --tail 50", "pixmill job retry {id}"),
     FailureReason.WORKER_LOST: ("pixmill logs {id} --tail 50", "pixmill job retry {id}"),

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session
 
+from db.corrupt import corrupt_rows, sound_rows
 from db.lanes import Slot, array_room, lock_arrays, runs_on
 from db.leases import Lease
 from db.moves import LockedJob, add_event, move_task, start_job
@@ -17,7 +18,9 @@ from db.tables.jobs import Attempt, Job, Queue, Task
 from db.taken import unused_epoch
 from db.timeline import STEPPED
 from db.types import now
+from pixmill.errors import CorruptRow
 from pixmill.states import State
+from pixmill.traces import trace_id
 
 CLAIM_TRIES = 5
 
@@ -73,8 +76,8 @@ def unanswered_claims(session: Session, worker: Worker, known: Collection[tuple[
     leases = []
     for held in fetch(session, _held_statement(), {"worker_id": worker.id}):
         if (held.id, held.lease_epoch) not in known:
-            (row,) = fetch(session, _facts_statement(patient=True), {"task_id": held.id})
-            leases.append(lease_of(row, worker, held.id, held.lease_epoch, held.folder))
+            facts = _facts(session, held.id, patient=True)
+            leases += [lease_of(row, worker, held.id, held.lease_epoch, held.folder) for row in facts]
     return leases
 
 
@@ -93,7 +96,7 @@ def _candidates(
     if hint is not None:
         yield hint[0], State.QUEUED, hint[1]
     slot = slot_of(worker)
-    for row in fetch(session, queued_statement(), {"count": CLAIM_TRIES, **slot._asdict()}):
+    for row in sound_rows(session, queued_statement(), {"count": CLAIM_TRIES, **slot._asdict()}):
         yield row.id, State.QUEUED, None
     # Nobody was woken for these yet; but this worker is free, so no wake-up is needed.
     for ready in ready_tasks(session, slot, CLAIM_TRIES):
@@ -118,7 +121,7 @@ def _claim_one(
     *,
     patient: bool,
 ) -> Lease | None:
-    facts = fetch(session, _facts_statement(patient=patient), {"task_id": task_id})
+    facts = _facts(session, task_id, patient=patient)
     if not facts or facts[0].cancel_requested or facts[0].paused:
         return None
     row = facts[0]
@@ -144,6 +147,15 @@ def _claim_one(
     lease = new_lease(session, row, worker, task.id, task.lease_epoch, folder)
     insert_row(session, _attempts, new_attempt(lease))
     return lease
+
+
+def _facts(session: Session, task_id: int, *, patient: bool) -> list[Any]:
+    """What a claim has to know of the task; nothing where that cannot be read, whose job is noted as corrupt."""
+
+    def told(row: Any, error: CorruptRow) -> None:
+        corrupt_rows(session).note_job(row.job_id, f"task {task_id} of job {row.job_id}", error)
+
+    return sound_rows(session, _facts_statement(patient=patient), {"task_id": task_id}, told)
 
 
 def new_lease(
@@ -188,7 +200,7 @@ def lease_of(row: Any, worker: Worker, task_id: int, epoch: int, folder: str) ->
         time_limit_seconds=row.time_limit_seconds,
         checkpoint_floor=row.checkpoint_floor,
         folder=folder,
-        trace_parent=row.trace_parent,
+        trace_parent=row.trace_parent if trace_id(row.trace_parent) else None,
         submitted_at=row.submitted_at,
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session
 
+from db.corrupt import blank, corrupt_rows, of_task, sound_rows
 from db.dependencies import doomed_jobs, unblock_ready_tasks
 from db.lanes import Slot, within_array_limits
 from db.leases import after_loss
@@ -24,7 +25,7 @@ from db.moves import (
     task_event,
 )
 from db.order import ready_tasks
-from db.statements import fetch, update_all, update_each, update_row
+from db.statements import update_all, update_each, update_row
 from db.tables.fleet import Device, DeviceKind, Worker
 from db.tables.jobs import Attempt, Job, Outcome, Queue, Task
 from db.telling import tell
@@ -82,6 +83,7 @@ class Sighting:
 
     lease_epoch: int
     heartbeat_count: int
+    job_id: int | None = None
 
 
 def free_slots(session: Session) -> dict[Slot, int]:
@@ -89,7 +91,7 @@ def free_slots(session: Session) -> dict[Slot, int]:
 
     The fast devices come first: a task for any goes there; and the narrow slots, since the wide ones are rarer.
     """
-    free = {Slot(row.kind, row.width): row.free for row in fetch(session, _free_statement(), {})}
+    free = {Slot(row.kind, row.width): row.free for row in sound_rows(session, _free_statement(), {})}
     return {slot: free[slot] for slot in sorted(free, key=lambda slot: (slot.kind is DeviceKind.CPU, slot.width))}
 
 
@@ -107,7 +109,7 @@ def queue_ready_tasks(session: Session, slot: Slot, count: int) -> list[WakeUp]:
     if not found:
         return []
     jobs = lock_jobs(session, sorted({ready.job_id for ready in found}))
-    found = within_array_limits(session, found)
+    found = within_array_limits(session, [ready for ready in found if ready.job_id in jobs])
     which = {"task_ids": [ready.task_id for ready in found]}
     moved = {row.id: row for row in update_all(session, _tasks, _THESE_WAIT, _INTO_QUEUE, which, _QUEUED_AS)}
     about = (ACTOR, "queue", None)
@@ -125,12 +127,13 @@ def _settle_queued(session: Session, jobs: Sequence[LockedJob]) -> None:
         update_all(session, _jobs, THESE_JOBS, {"state": State.QUEUED}, {"job_ids": alone})
     for job in jobs:
         if not job.has_one_task:
-            settle_job(session, job, actor=ACTOR)
+            with corrupt_rows(session).spared(f"a task of job {job.id}", job.id):
+                settle_job(session, job, actor=ACTOR)
 
 
 def queued_tasks(session: Session) -> Sequence[Queued]:
     """Tasks whose wake-up is on its way, or was lost."""
-    return [Queued(*row) for row in fetch(session, _queued_statement(paused=False), {})]
+    return [Queued(*row) for row in sound_rows(session, _queued_statement(paused=False), {}, of_task(session))]
 
 
 @cache
@@ -160,18 +163,20 @@ def unqueue(session: Session, task: Queued, why: str) -> None:
 
 def unqueue_paused(session: Session) -> None:
     """Put the queued tasks of paused queues back to pending, so that they take no slot from others."""
-    for row in fetch(session, _queued_statement(paused=True), {}):
-        unqueue(session, Queued(*row), "its queue is paused")
+    for row in sound_rows(session, _queued_statement(paused=True), {}, of_task(session)):
+        with corrupt_rows(session).spared(f"job {row.job_id}", row.job_id):
+            unqueue(session, Queued(*row), "its queue is paused")
 
 
 def sight_running(session: Session) -> dict[int, Sighting]:
     """Task id → what it looks like now, for all running tasks."""
-    return {row.id: Sighting(row.lease_epoch, row.heartbeat_count) for row in fetch(session, _running_statement(), {})}
+    rows = sound_rows(session, _running_statement(), {}, of_task(session))
+    return {row.id: Sighting(row.lease_epoch, row.heartbeat_count, row.job_id) for row in rows}
 
 
 @cache
 def _running_statement() -> "Select[Any]":
-    columns = select(_tasks.c.id, _tasks.c.lease_epoch, _tasks.c.heartbeat_count)
+    columns = select(_tasks.c.id, _tasks.c.job_id, _tasks.c.lease_epoch, _tasks.c.heartbeat_count)
     return columns.where(_tasks.c.state == State.RUNNING)
 
 
@@ -210,7 +215,9 @@ def forget_worker(session: Session, worker_id: int, beats: int) -> bool:
     """Count a worker as gone that has not beaten since; False if it has, or was counted so before."""
     told = (_workers.c.name, _workers.c.pid, _workers.c.seen_at)
     which = {"of_worker": worker_id, "of_beats": beats}
-    gone = update_row(session, _workers, _THIS_WORKER, {"stopped_at": now()}, which, told)
+    gone = update_row(
+        session, _workers, _THIS_WORKER, {"stopped_at": now()}, which, told, blank(session, f"worker {worker_id}")
+    )
     if gone is None:
         return False
     facts = {"worker": gone.name, "worker_id": worker_id, "pid": gone.pid, "seen_at": gone.seen_at}
@@ -227,21 +234,25 @@ def fail_doomed_jobs(session: Session) -> int:
     """Fail the jobs that wait for a success that will never come; gives how many."""
     doomed = doomed_jobs(session)
     for job_id, parent_id in doomed:
-        job = lock_job(session, job_id)
-        message = f"job {parent_id}, which it waits for, did not succeed"
-        waiting = select(Task.id, Task.state).where(Task.job_id == job_id, Task.state.in_([State.PENDING, State.HELD]))
-        for task_id, state in session.execute(waiting).all():
-            if state is State.HELD:
-                move_task(session, task_id, State.HELD, State.PENDING, actor=ACTOR, action="release", detail=message)
-            move_task(
-                session,
-                task_id,
-                State.PENDING,
-                State.FAILED,
-                actor=ACTOR,
-                action="fail",
-                detail=message,
-                values={"reason": FailureReason.DEPENDENCY, "message": message},
-            )
-        settle_job(session, job, actor=ACTOR)
+        with corrupt_rows(session).spared(f"job {job_id}", job_id):
+            _fail_doomed(session, job_id, f"job {parent_id}, which it waits for, did not succeed")
     return len(doomed)
+
+
+def _fail_doomed(session: Session, job_id: int, message: str) -> None:
+    job = lock_job(session, job_id)
+    waiting = select(Task.id, Task.state).where(Task.job_id == job_id, Task.state.in_([State.PENDING, State.HELD]))
+    for task_id, state in session.execute(waiting).all():
+        if state is State.HELD:
+            move_task(session, task_id, State.HELD, State.PENDING, actor=ACTOR, action="release", detail=message)
+        move_task(
+            session,
+            task_id,
+            State.PENDING,
+            State.FAILED,
+            actor=ACTOR,
+            action="fail",
+            detail=message,
+            values={"reason": FailureReason.DEPENDENCY, "message": message},
+        )
+    settle_job(session, job, actor=ACTOR)

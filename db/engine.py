@@ -1,31 +1,27 @@
 """Connections: one engine for a process, write transactions that never fail half way for want of a lock."""
 
-import json
-import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, literal, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy import URL, Connection, Engine, event, literal, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from db.statements import translated
-from db.types import CORRUPT_HINT
-from pixmill.errors import ConfigError, CorruptRow, DatabaseUnreachable, PermissionDenied
+from db.connections import MIGRATE, WRITE, postgresql_engine, sqlite_engine
+from db.corrupt import KEY, CorruptRows
+from db.forgiving import Undeliverable, loosen, undeliverable
+from pixmill.errors import ConfigError, DatabaseUnreachable, PermissionDenied
 from pixmill.settings import Settings
 
 T = TypeVar("T")
 
 ROOT = "pixmill_root"  # key of a session's info: the storage root
-WRITE = "pixmill_write"
-MIGRATE = "pixmill_migrate"
 # PostgreSQL took neither side's change and asks the client to run the transaction again.
 _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})
 _NOT_ALLOWED = "42501"
@@ -36,9 +32,6 @@ TLS_HINT = (
 )
 _NO_TABLE = "42P01"  # while a copy is put back there may be none for a while
 _ATTEMPTS = 10
-UNKNOWN_WORD = "is not among the defined enum values"  # as SQLAlchemy says it of a word in a row
-READ_ONLY_MILLISECONDS = 10_000  # of one statement, for those who only look
-KEEPALIVE_SECONDS = 10  # a peer that vanished without a word is noticed after three of these
 
 
 class Database:
@@ -47,7 +40,10 @@ class Database:
     def __init__(self, engine: Engine, label: str, root: Path | None = None) -> None:
         self.engine = engine
         self.label = label  # without the password
-        self._info = {ROOT: root}  # what sessions know of the storage root
+        self.corrupt_rows = CorruptRows()
+        self._info = {ROOT: root, KEY: self.corrupt_rows}  # what sessions know
+        self._is_forgiving = False
+        event.listen(engine, "connect", self._prepare)
         # PostgreSQL's default lets every statement of one transaction see another state.
         self._reading = engine if self.is_sqlite else engine.execution_options(isolation_level="REPEATABLE READ")
         self._writing = engine.execution_options(**{WRITE: True})
@@ -66,6 +62,11 @@ class Database:
 
     def consult(self, act: Callable[[Session], T]) -> T:
         """What `act` reads.  Raises DatabaseUnreachable."""
+        try:
+            with self.read() as session:
+                return act(session)
+        except Undeliverable as error:
+            self._forgive(error)
         with self.read() as session:
             return act(session)
 
@@ -108,10 +109,24 @@ class Database:
                 if getattr(error.orig, "sqlstate", None) not in _RETRYABLE_SQLSTATES or attempt == _ATTEMPTS - 1:
                     raise
                 time.sleep(0.01 * 2**attempt)
+            except Undeliverable as error:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                self._forgive(error)
         raise AssertionError("unreachable")
 
     def dispose(self) -> None:
         """Close all connections."""
+        self.engine.dispose()
+
+    def _prepare(self, connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        if self._is_forgiving:
+            loosen(connection)
+
+    def _forgive(self, error: Undeliverable) -> None:
+        """Read by other connections from now on."""
+        self.corrupt_rows.tell("a row", error)
+        self._is_forgiving = True
         self.engine.dispose()
 
     @contextmanager
@@ -119,6 +134,8 @@ class Database:
         try:
             yield
         except OperationalError as error:
+            if (refused := undeliverable(error)) is not None:
+                raise refused from error
             if getattr(error.orig, "sqlstate", None) in _RETRYABLE_SQLSTATES:
                 raise
             raise self._unreachable(error) from error
@@ -132,14 +149,9 @@ class Database:
                 ) from error
             if getattr(error.orig, "sqlstate", None) == _NO_TABLE:
                 raise self._unreachable(error) from error
+            if (refused := undeliverable(error)) is not None:
+                raise refused from error
             raise
-        except LookupError as error:
-            if UNKNOWN_WORD not in str(error):
-                raise
-            word = str(error).partition(UNKNOWN_WORD)[0].strip()[:100]
-            raise CorruptRow(
-                f"the database holds {word}, which is one of no words that may stand there", hint=CORRUPT_HINT
-            ) from error
 
     def _unreachable(self, error: DBAPIError) -> DatabaseUnreachable:
         reason = _first_line(error)
@@ -176,9 +188,9 @@ def open_database(settings: Settings, *, read_only: bool = False) -> Database:
     """
     url, root = _parse_url(settings.database_url), settings.storage_root
     if url.get_backend_name() == "sqlite":
-        return Database(_sqlite_engine(url, settings, read_only=read_only), f"{url.database}", root)
+        return Database(sqlite_engine(url, settings, read_only=read_only), f"{url.database}", root)
     if url.get_backend_name() == "postgresql":
-        return Database(_postgresql_engine(url, settings, read_only=read_only), _label(url), root)
+        return Database(postgresql_engine(url, settings, read_only=read_only), _label(url), root)
     raise ConfigError(
         f"database.url names {url.get_backend_name()!r}; pixmill knows sqlite and postgresql",
         hint="postgresql+psycopg://user@host/name, or leave it out for SQLite in the home",
@@ -200,109 +212,3 @@ def _parse_url(text: str) -> URL:
     if url.drivername == "postgresql":
         return url.set(drivername="postgresql+psycopg")
     return url
-
-
-def _sqlite_engine(url: URL, settings: Settings, *, read_only: bool) -> Engine:
-    if not url.database or url.database == ":memory:":
-        raise ConfigError("SQLite in memory cannot be shared between processes", hint="leave database.url out")
-    if not Path(url.database).is_absolute():
-        raise ConfigError(
-            f"database.url names the relative path {url.database!r}, another file in every folder",
-            hint="write sqlite:////absolute/path, with four slashes, or leave database.url out",
-        )
-    folder = Path(url.database).parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PermissionDenied(
-            f"folder {folder} cannot be made: {error.strerror}", hint="choose another home: PIXMILL_HOME"
-        ) from error
-    engine = create_engine(
-        url,
-        connect_args={"timeout": settings.database.busy_timeout_seconds},
-        # SQLite finds a key inside JSON only as it was written, not behind an escape.
-        json_serializer=partial(json.dumps, ensure_ascii=False),
-    )
-
-    def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-        _prepare_sqlite(connection, settings.database.busy_timeout_seconds, read_only=read_only)
-
-    event.listen(engine, "connect", prepare)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: DBAPIConnection, busy_seconds: float, *, read_only: bool) -> None:
-    raw: Any = connection
-    raw.isolation_level = None  # the driver must not begin transactions behind SQLAlchemy's back
-    cursor = connection.cursor()
-    _enter_wal(cursor, busy_seconds)
-    for pragma in ("synchronous=FULL", "foreign_keys=ON", *(("query_only=ON",) if read_only else ())):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _enter_wal(cursor: DBAPICursor, busy_seconds: float) -> None:
-    # Where several processes open a new file at once, SQLite refuses this one statement without waiting.
-    deadline = time.monotonic() + busy_seconds
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A deferred transaction that reads and then writes fails at once when another has written in between;
-    # IMMEDIATE waits its turn.
-    options = connection.get_execution_options()
-    if options.get(MIGRATE, False):
-        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")  # of no effect once a transaction has begun
-    text = "BEGIN IMMEDIATE" if options.get(WRITE, False) else "BEGIN"
-    raw: Any = connection.connection.driver_connection
-    try:
-        raw.execute(text)  # by the driver itself: this stands before everything that is ever asked
-    except sqlite3.Error as error:
-        raise translated(connection, error, text) from error
-
-
-def _postgresql_engine(url: URL, settings: Settings, *, read_only: bool) -> Engine:
-    # A process that stands still in the middle of a transaction (a suspended machine, a dead network) must not hold its
-    # locks for ever, and nobody waits for a lock without end.
-    patience = round(1000 * settings.database.busy_timeout_seconds)
-    logging.getLogger("psycopg").addFilter(_is_no_echo)
-    server = {"timezone": "UTC", "lock_timeout": patience, "idle_in_transaction_session_timeout": patience}
-    if read_only:
-        server |= {"default_transaction_read_only": "on", "statement_timeout": READ_ONLY_MILLISECONDS}
-    try:
-        return create_engine(
-            url,
-            pool_pre_ping=True,
-            use_native_hstore=False,  # no table has that type: nothing is asked about it at each start
-            connect_args={
-                "connect_timeout": max(1, round(settings.database.connect_timeout_seconds)),
-                "options": " ".join(f"-c {name}={value}" for name, value in server.items()),
-                "keepalives_idle": KEEPALIVE_SECONDS,
-                "keepalives_interval": KEEPALIVE_SECONDS,
-                "keepalives_count": 3,
-                # Keepalives are silent while an answer is owed; without this the kernel waits for a quarter of an hour.
-                "tcp_user_timeout": 3 * KEEPALIVE_SECONDS * 1000,
-            },
-        )
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            "database.url names PostgreSQL, but its driver is not installed", hint="pip install 'pixmill[postgres]'"
-        ) from error
-
-
-def _is_no_echo(record: logging.LogRecord) -> bool:
-    """Whether psycopg says more than that an error, which it raises, was followed by another one.
-
-    When the server goes away amid statements that were sent together, the end of their pipeline fails as well. What is
-    raised names the cause, and is logged by whoever meets it.
-    """
-    return not str(record.msg).startswith("error ignored terminating")

@@ -25,6 +25,7 @@ from db.claims import (
     queued_statement,
     slot_of,
 )
+from db.corrupt import of_task, sound_rows
 from db.dependencies import unblock_children_of_job, unblock_children_of_task
 from db.leases import MINE, MY_ATTEMPT, Lease, finish, lease_key
 from db.moves import STARTED, THESE_JOBS, THESE_TASKS, LockedJob, add_events, job_event, lock_jobs, task_event
@@ -76,7 +77,9 @@ def _next_facts(session: Session, worker: Worker, count: int) -> Iterator[Any]:
     ids = [row.id for row in fetch(session, queued_statement(), {"count": count, **slot._asdict()})]
     if len(ids) < count:
         ids += [ready.task_id for ready in ready_tasks(session, slot, count - len(ids))]
-    found = {row.id: row for row in fetch(session, _facts_statement(), {"task_ids": ids})} if ids else {}
+    if not ids:
+        return iter(())
+    found = {row.id: row for row in sound_rows(session, _facts_statement(), {"task_ids": ids}, of_task(session))}
     return (found[task_id] for task_id in ids if task_id in found)
 
 

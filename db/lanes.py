@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Select, and_, bindparam, case, distinct, exists, func, or_, select
 from sqlalchemy.orm import Session
 
+from db.corrupt import of_task, sound_rows
 from db.dependencies import unfinished_parent
 from db.statements import fetch
 from db.tables.fleet import DeviceKind
@@ -76,7 +77,7 @@ class _Lane:
 def next_of_account(session: Session, queue: str, user: str, slot: Slot, count: int, *, has_lanes: bool) -> list[Ready]:
     """The account's next `count` tasks that nothing holds back, best first; `has_lanes` as read of its share."""
     wanted = {"queue": queue, "user": user, "count": count, **slot._asdict()}
-    found = [Ready(*row) for row in fetch(session, _line_statement(), wanted)]
+    found = _ready(session, _line_statement(), wanted)
     for lane in _lanes(session, queue, user) if has_lanes else ():
         if len(found) == count and found[-1].rank < lane.head:
             break
@@ -86,7 +87,7 @@ def next_of_account(session: Session, queue: str, user: str, slot: Slot, count: 
 
 def _lanes(session: Session, queue: str, user: str) -> list[_Lane]:
     """The account's lanes in which anything may start, the one with the best head first."""
-    rows = fetch(session, _lanes_statement(), {"queue": queue, "user": user})
+    rows = sound_rows(session, _lanes_statement(), {"queue": queue, "user": user})
     lanes = [_Lane(row.id, row.max_running - row.active, row.goes_on, row.head) for row in rows]
     return sorted((lane for lane in lanes if lane.room > 0 or lane.goes_on), key=lambda lane: lane.head)
 
@@ -94,11 +95,15 @@ def _lanes(session: Session, queue: str, user: str) -> list[_Lane]:
 def _of_lane(session: Session, lane: _Lane, wanted: dict[str, Any]) -> list[Ready]:
     """The lane's next tasks: those of active jobs, and those of as many others as there is room for."""
     which = {**wanted, "of_array": lane.array_id}
-    going_on = {Ready(*row) for row in fetch(session, _going_on_statement(), which)} if lane.goes_on else set()
-    waiting = [Ready(*row) for row in fetch(session, _lane_statement(), which)] if lane.room > 0 else []
+    going_on = set(_ready(session, _going_on_statement(), which)) if lane.goes_on else set()
+    waiting = _ready(session, _lane_statement(), which) if lane.room > 0 else []
     active = {ready.job_id for ready in going_on}
     beginning = list(dict.fromkeys(ready.job_id for ready in waiting if ready.job_id not in active))[: lane.room]
     return [*going_on, *(ready for ready in waiting if ready.job_id in beginning)]
+
+
+def _ready(session: Session, statement: Any, wanted: dict[str, Any]) -> list[Ready]:
+    return [Ready(*row) for row in sound_rows(session, statement, wanted, of_task(session))]
 
 
 _WAITING = (
@@ -208,9 +213,14 @@ def array_loads(session: Session, array_ids: Sequence[int]) -> dict[int, ArrayLo
     active = Counter(row.limited_by for row in fetch(session, _active_statement(), {"array_ids": ids})) if ids else {}
     found: dict[int, ArrayLoad] = {}
     for first in range(0, len(ids), _BATCH):
-        rows = session.scalars(select(Array).where(Array.id.in_(ids[first : first + _BATCH])))
+        rows = sound_rows(session, _limits_statement(), {"array_ids": ids[first : first + _BATCH]})
         found |= {row.id: ArrayLoad(row.id, row.size, row.max_running, active.get(row.id, 0)) for row in rows}
     return found
+
+
+@cache
+def _limits_statement() -> "Select[Any]":
+    return select(_arrays.c.id, _arrays.c.size, _arrays.c.max_running).where(among(_arrays.c.id, "array_ids"))
 
 
 def lock_arrays(session: Session, array_ids: Sequence[int]) -> None:

@@ -10,12 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    bindparam,
-    delete,
-    select,
-    update,
-)
+from sqlalchemy import String, bindparam, delete, select, type_coerce, update
 from sqlalchemy.orm import Session
 
 from db.moves import lock_job, move_task, settle_job
@@ -39,6 +34,7 @@ MY_EPOCH = (_tasks.c.lease_epoch == bindparam("of_epoch"), _tasks.c.worker_id ==
 MINE = (_tasks.c.id == bindparam("of_task"), _tasks.c.state == State.RUNNING, *MY_EPOCH)
 MY_ATTEMPT = (_attempts.c.task_id == bindparam("of_task"), _attempts.c.lease_epoch == bindparam("of_epoch"))
 _BEAT = {"heartbeat_count": _tasks.c.heartbeat_count + 1}
+_STOPS = (type_coerce(_tasks.c.stop_to, String).label("stop_to"),)  # any word is a wish
 _ONE_MORE = {name: _tasks.c[name] + 1 for name in ("failures", "lost_leases", "preemptions")}
 
 
@@ -86,7 +82,7 @@ def heartbeat(session: Session, lease: Lease, progress: Mapping[str, Any] | None
     values: dict[str, Any] = dict(_BEAT)
     if progress is not None:
         values |= {"progress": dict(progress), "progress_done": done}
-    row = update_row(session, _tasks, MINE, values, lease_key(lease), (_tasks.c.stop_to,))
+    row = update_row(session, _tasks, MINE, values, lease_key(lease), _STOPS)
     if row is None:
         raise lease_lost(lease)
     cancel = session.scalar(select(_jobs.c.cancel_requested).where(_jobs.c.id == lease.job_id))

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session
 
+from db.corrupt import of_job, sound_rows
 from db.dependencies import unblock_children_of_job, unblock_children_of_task
 from db.finding import LARGEST_ID
 from db.statements import Condition, fetch, insert_rows, update_row
@@ -61,19 +62,19 @@ class Moved:
 
 
 def lock_job(session: Session, job_id: int) -> LockedJob:
-    """Lock the job's row.  Raises NotFound."""
-    found = lock_jobs(session, [job_id]) if job_id <= LARGEST_ID else {}
+    """Lock the job's row.  Raises NotFound or CorruptRow."""
+    found = fetch(session, _lock_statement(), {"job_ids": [job_id]}) if job_id <= LARGEST_ID else []
     if not found:
         raise NotFound(f"there is no job {job_id}", hint="pixmill ps --all")
-    return found[job_id]
+    return LockedJob(*found[0])
 
 
 def lock_jobs(session: Session, job_ids: Sequence[int]) -> dict[int, LockedJob]:
     """Lock the rows of jobs, one after the other in the order of their ids, so that nobody waits in a ring.
 
-    What is gone is left out.
+    What is gone is left out, and what cannot be read, which is noted.
     """
-    found = fetch(session, _lock_statement(), {"job_ids": job_ids})
+    found = sound_rows(session, _lock_statement(), {"job_ids": job_ids}, of_job(session))
     return {row.id: LockedJob(*row) for row in found}
 
 

@@ -13,13 +13,14 @@ from typing import Any
 from sqlalchemy import Select, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from db.corrupt import corrupt_rows, sound_rows
 from db.moves import add_event
 from db.periods import ALWAYS, Period
-from db.statements import fetch, update_row
+from db.statements import update_row
 from db.tables.told import Notification
 from db.types import now
 from db.workers import database_time
-from pixmill.errors import Conflict, NotFound
+from pixmill.errors import Conflict, CorruptRow, NotFound
 from pixmill.notifications import NotificationState
 
 ACTOR = "scheduler"
@@ -70,8 +71,8 @@ class Tally:
 
 
 def earliest_try(session: Session) -> tuple[datetime, datetime | None]:
-    """What the database's clock says, and when the next try is due, if any is."""
-    (row,) = fetch(session, _earliest_statement(), {})
+    """What the database's clock says, and when the next try is due, if any is; at once if that cannot be read."""
+    (row,) = sound_rows(session, _earliest_statement(), {}, lambda row, _error: row._replace(due=row.at))
     return row.at, row.due
 
 
@@ -83,20 +84,44 @@ def _earliest_statement() -> "Select[Any]":
 
 
 def claim_next(session: Session, hold_seconds: float) -> Claimed | None:
-    """Claim what is due first, for so long; None if nothing is, or others have it.
+    """Claim what is due first, for so long; None if nothing is, others have it, or it cannot be read and is given up.
 
     After that time it is due again, whatever has become of the claim.
     """
+    wrong: list[CorruptRow] = []
+
+    def noted(row: Any, error: CorruptRow) -> Any:
+        wrong.append(error)
+        return row
+
     at = database_time(session)
-    due = select(_rows.c.id, _rows.c.tries).where(_WAITS, _rows.c.next_try_at <= at)
-    found = session.execute(due.order_by(_rows.c.next_try_at, _rows.c.id).limit(1).with_for_update(skip_locked=True))
-    row = found.one_or_none()
-    if row is None:
+    found = sound_rows(session, _first_statement(), {}, noted)
+    if not found or (not wrong and found[0].next_try_at > at):
         return None
-    held = {"tries": _ONE_MORE, "next_try_at": at + timedelta(seconds=hold_seconds)}
-    key = {"of_row": row.id, "of_tries": row.tries}
-    claimed = update_row(session, _rows, _CLAIMABLE, held, key, (*_CLAIMED, *_TIMES))
+    row, claimed = found[0], None
+    if not wrong:
+        held = {"tries": _ONE_MORE, "next_try_at": at + timedelta(seconds=hold_seconds)}
+        key = {"of_row": row.id, "of_tries": row.tries}
+        claimed = update_row(session, _rows, _CLAIMABLE, held, key, (*_CLAIMED, *_TIMES), noted)
+    if wrong:
+        _refuse(session, row.id, wrong[0])
+        return None
     return None if claimed is None else Claimed(**claimed._asdict(), claimed_at=at)
+
+
+@cache
+def _first_statement() -> "Select[Any]":
+    # That it is due is looked at afterwards: a time that cannot be read may stand behind all others.
+    waiting = select(_rows.c.id, _rows.c.tries, _rows.c.next_try_at).where(_WAITS)
+    return waiting.order_by(_rows.c.next_try_at, _rows.c.id).limit(1).with_for_update(skip_locked=True)
+
+
+def _refuse(session: Session, row_id: int, error: CorruptRow) -> None:
+    """Give up what cannot be read."""
+    corrupt_rows(session).tell(f"notification {row_id}", error)
+    ended = {"state": NotificationState.FAILED, "error": error.message, "ended_at": _NOW}
+    update_row(session, _rows, (_rows.c.id == bindparam("of_row"),), ended, {"of_row": row_id}, (_rows.c.id,))
+    add_event(session, actor=ACTOR, action=GIVEN_UP, detail=f"notification {row_id}: {error.message}")
 
 
 def mark_sent(session: Session, claimed: Claimed, status: int) -> bool:

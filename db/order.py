@@ -21,11 +21,12 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from db.corrupt import corrupt_rows, sound_rows
 from db.lanes import Ready, Slot, next_of_account
-from db.statements import fetch
 from db.tables.fleet import DeviceKind
 from db.tables.jobs import Account, Queue, Task
 from db.types import now
+from pixmill.errors import CorruptRow
 from pixmill.states import State
 
 POINT_MILLISECONDS = 60_000  # of waiting that one point of priority is worth
@@ -91,20 +92,32 @@ def ready_tasks(session: Session, slot: Slot, count: int) -> list[Ready]:
 
 
 def read_shares(session: Session) -> list[Share]:
-    """The accounts of all open queues."""
+    """The accounts of all open queues; of one that cannot be read the use is forgotten, and what its queue sets."""
+
+    def told(row: Any, error: CorruptRow) -> Any:
+        corrupt_rows(session).tell(f"the account of {row.user_name} in queue {row.queue}, or that queue,", error)
+        return row
+
     return [
         Share(
             queue=row.queue,
             user=row.user_name,
             waits=row.waits,
             has_lanes=row.has_lanes,
-            device_seconds=faded(row.device_seconds, (row.at - row.charged_at).total_seconds()),
-            weight=row.weight,
+            device_seconds=left_of(row),
+            weight=row.weight if row.weight and math.isfinite(row.weight) else 1.0,
             max_running=row.max_running,
             max_running_per_user=row.max_running_per_user,
         )
-        for row in fetch(session, _shares_statement(), {})
+        for row in sound_rows(session, _shares_statement(), {}, told)
     ]
+
+
+def left_of(account: Any) -> float:
+    """What is left of an account's use, `at` a time; nothing of one that cannot be read."""
+    if account.device_seconds is None or account.charged_at is None:
+        return 0.0
+    return faded(account.device_seconds, (account.at - account.charged_at).total_seconds())
 
 
 @cache
@@ -194,7 +207,8 @@ def _merge(lanes: Iterable[_Lane], active: Mapping[tuple[str, str], int], count:
 
 def waiting_wake_ups(session: Session) -> Mapping[tuple[DeviceKind | None, int], int]:
     """How many tasks have a wake-up on its way, by the kind and the number of devices they need."""
-    return {(row.device_kind, row.devices): row.waiting for row in fetch(session, _waiting_statement(), {})}
+    rows = sound_rows(session, _waiting_statement(), {}, lambda _row, _error: None)  # `queued_tasks` tells of them
+    return {(row.device_kind, row.devices): row.waiting for row in rows}
 
 
 @cache

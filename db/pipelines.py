@@ -12,7 +12,8 @@ from db.periods import ALWAYS, Period
 from db.tables.jobs import Job
 from db.tables.pipelines import PipelineRun, PipelineStep
 from db.tables.schedules import Schedule
-from pixmill.errors import NotFound
+from db.types import CORRUPT_HINT
+from pixmill.errors import CorruptRow, NotFound
 from pixmill.names import suggestion
 from pixmill.states import PipelineState, SkipCause, State, StepState
 
@@ -34,8 +35,11 @@ class RunView:
     must_wait: bool  # for an earlier run of its schedule
 
     def named(self, name: str) -> StepLine:
-        """The step of that name."""
-        return next(line for line in self.lines if line.step.name == name)
+        """The step of that name.  Raises CorruptRow if the run has none."""
+        found = next((line for line in self.lines if line.step.name == name), None)
+        if found is None:
+            raise CorruptRow(f"pipeline run {self.run.id} has no step {name!r}, but refers to it", hint=CORRUPT_HINT)
+        return found
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import and_, delete, func, select
 from sqlalchemy.orm import Session
@@ -13,10 +13,12 @@ from db.tables.jobs import Job
 from db.tables.pipelines import PipelineRun
 from db.tables.schedules import Schedule, ScheduleRun
 from db.telling import tell
-from pixmill.errors import NotFound
+from pixmill.errors import CorruptRow, NotFound
 from pixmill.names import suggestion
 from pixmill.schedules import RunOutcome, SkipReason
 from pixmill.states import ACTIVE, State
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,11 @@ class ScheduleLine:
 
 
 def earliest_run(session: Session) -> datetime | None:
-    """When the next run of any schedule is due."""
-    return session.scalar(select(func.min(Schedule.next_run_at)))
+    """When the next run of any schedule is due; one whose time cannot be read is due."""
+    try:
+        return session.scalar(select(func.min(Schedule.next_run_at)))
+    except CorruptRow:  # whoever works it off says whose it is
+        return LONG_AGO
 
 
 def due_schedules(session: Session, at: datetime, limit: int) -> Sequence[int]:

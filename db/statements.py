@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ClauseElement, ColumnElement, Connection, Dialect, Insert, bindparam, insert, update
+from sqlalchemy import ClauseElement, Column, ColumnElement, Connection, Dialect, Insert, bindparam, insert, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate, Update
 
+from pixmill.errors import CorruptRow
+
 Condition = ColumnElement[bool]
+Mend = Callable[[Any, CorruptRow], Any]  # see `db.corrupt.sound_rows`
 _Processor = Callable[[Any], Any]
 _CONNECTION = "pixmill_connection"
 _SHAPES = 256  # far more than there are; conditions that are made anew each time push each other out
@@ -26,14 +29,19 @@ def fetch(session: Session, statement: Any, parameters: Mapping[str, Any]) -> li
     """The rows of a statement, as named tuples; none for one that returns nothing.
 
     Fast when the statement is the same object at every call. Unlike `Session.execute` it writes out no pending objects
-    of the session first.  Raises sqlalchemy.exc.DBAPIError, or KeyError for a parameter that is not given.
+    of the session first.  Raises sqlalchemy.exc.DBAPIError, CorruptRow, or KeyError for a parameter that is not given.
     """
+    return fetch_with(session, statement, parameters, None)
+
+
+def fetch_with(session: Session, statement: Any, parameters: Mapping[str, Any], mend: Mend | None) -> list[Any]:
+    """As `fetch`, where `mend` says what stands for a row that cannot be read."""
     connection = _connection(session)
     prepared = _prepared(statement, connection.dialect)
     values = prepared.values(parameters)
     with _cursor(connection, prepared.text, values) as cursor:
         cursor.execute(prepared.text, values)
-        return prepared.rows(cursor) if prepared.returns_rows else []
+        return prepared.rows(cursor, mend) if prepared.returns_rows else []
 
 
 def send_each(session: Session, statement: Any, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -89,9 +97,10 @@ def update_row(
     values: Mapping[str, Any],
     parameters: Mapping[str, Any],
     returning: tuple[Any, ...] = (),
+    mend: Mend | None = None,
 ) -> Any:
     """As `update_all`, where no more than one row can match; gives what it returned, or None."""
-    found = update_all(session, table, where, values, parameters, returning)
+    found = update_all(session, table, where, values, parameters, returning, mend)
     assert len(found) <= 1
     return found[0] if found else None
 
@@ -103,14 +112,15 @@ def update_all(
     values: Mapping[str, Any],
     parameters: Mapping[str, Any],
     returning: tuple[Any, ...] = (),
+    mend: Mend | None = None,
 ) -> list[Any]:
     """Set `values` (plain, or SQL expressions) where all conditions hold; gives what the rows returned.
 
     `parameters` fill the bound parameters of the conditions, whose names must not be those of columns. Fast when
-    conditions and expressions are the same objects at every call.
+    conditions and expressions are the same objects at every call. `mend` is that of `fetch_with`.
     """
     statement, plain = _update_of(table, where, values, returning)
-    return fetch(session, statement, {**parameters, **plain})
+    return fetch_with(session, statement, {**parameters, **plain}, mend)
 
 
 def update_each(
@@ -189,6 +199,7 @@ class _Prepared:
         columns = list(getattr(statement, "exported_columns", ()))
         self.returns_rows = bool(columns)
         self._row = _row_type(tuple(column.key for column in columns))
+        self._names = [str(column) if isinstance(column, Column) else column.key for column in columns]
         self._dialect = dialect
         self._kinds = [column.type for column in columns]
         self._out_of: list[_Processor | None] = []  # known with the first answer
@@ -199,7 +210,7 @@ class _Prepared:
         ready = {name: into(given[name]) if into else given[name] for name, into in self._into.items()}
         return ready if self._order is None else tuple(ready[name] for name in self._order)
 
-    def rows(self, cursor: Any) -> list[Any]:
+    def rows(self, cursor: Any, mend: Mend | None) -> list[Any]:
         """What the driver gives, as it is to be read."""
         if not self._out_of:
             codes = [column[1] for column in cursor.description]
@@ -207,7 +218,26 @@ class _Prepared:
                 _out_of_driver(kind, code, self._dialect) for kind, code in zip(self._kinds, codes, strict=True)
             ]
         found = cursor.fetchall()
-        return [self._row._make(map(_processed, self._out_of, row)) for row in found]
+        try:
+            return [self._row._make(map(_processed, self._out_of, row)) for row in found]
+        except CorruptRow:
+            each = [self._read(row) for row in found]
+        if mend is None:
+            raise next(error for _row, error in each if error is not None)
+        mended = [row if error is None else mend(row, error) for row, error in each]
+        return [row for row in mended if row is not None]
+
+    def _read(self, row: Any) -> tuple[Any, CorruptRow | None]:
+        """A row with None for what cannot be read in it, and what is wrong with it."""
+        wrong: CorruptRow | None = None
+        values = []
+        for name, process, value in zip(self._names, self._out_of, row, strict=True):
+            try:
+                values.append(_processed(process, value))
+            except CorruptRow as error:
+                wrong = wrong or CorruptRow(f"{error.message} ({name})", hint=error.hint)
+                values.append(None)
+        return self._row._make(values), wrong
 
 
 def _processed(process: _Processor | None, value: Any) -> Any:

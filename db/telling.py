@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
-from db.statements import fetch, insert_row, update_all
+from db.corrupt import blank, sound_rows
+from db.statements import insert_row, update_all
 from db.tables.jobs import Job
 from db.tables.told import Notification
 from db.types import now
@@ -59,7 +60,7 @@ def tell(session: Session, kind: str, subject: str, facts: Mapping[str, Any]) ->
 
 def tell_failed(session: Session, job_id: int, reason: str | None, message: str | None) -> None:
     """Tell that a job has failed for good; one that only waited for a job that failed is of a kind of its own."""
-    (job,) = fetch(session, _job_statement(), {"job_id": job_id})
+    (job,) = sound_rows(session, _job_statement(), {"job_id": job_id}, blank(session, f"job {job_id}"))
     facts = {**job._asdict(), "job_id": job_id, "reason": reason, "message": message}
     kind = "job.never_ran" if reason == FailureReason.DEPENDENCY else "job.failed"
     tell(session, kind, f"job {job_id}", facts)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import Numeric, String, func, select, text, type_coerce, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -23,11 +23,13 @@ from db.outputs import FILE_ROLES
 from db.tables.jobs import Event, Job, Outcome, Role, Task
 from db.tables.schedules import Schedule, ScheduleRun
 from db.tables.told import Total
+from pixmill.schedules import RunOutcome
 from pixmill.states import TERMINAL, FailureReason, State
 
 BATCH = 4_000  # rows that are read at once; of more, PostgreSQL would read all of `tasks` to look up theirs
 IMAGE_ROLES = (Role.GENERATE, *FILE_ROLES)  # of tasks that write images
 OTHER = "other"
+LONGEST_LABELS = 400  # letters
 _MARK = "counted_to"  # of `totals`: the id up to which the rows of a table are counted
 _COMPLETE = "complete"  # of `totals`: there once all that there was has been counted
 _LOST = "expire"  # what the scheduler does to a task whose worker went silent; a worker that can says "lost"
@@ -66,7 +68,10 @@ def key(name: str, **labels: str) -> Key:
     >>> key("jobs_ended", state="failed", kind="train")
     ('jobs_ended', '{"kind": "train", "state": "failed"}')
     """
-    return name, json.dumps(labels, sort_keys=True)
+    text = json.dumps(labels, sort_keys=True)
+    if len(text) > LONGEST_LABELS:  # of a name that nobody could give
+        text = json.dumps(dict.fromkeys(labels, OTHER), sort_keys=True)
+    return name, text
 
 
 def read_totals(session: Session) -> dict[str, list[Sum]]:
@@ -156,16 +161,23 @@ def _count_events(session: Session, after: int, to: int) -> "Counter[Key]":
 
 def _of_tasks(session: Session, within: tuple[Any, ...]) -> "Counter[Key]":
     found: Counter[Key] = Counter()
-    columns = (Task.role, Event.action, Event.from_state, Event.to_state)
-    statement: Any = select(*columns, func.count(), func.sum(Task.progress_done)).join(Task, Task.id == Event.task_id)
-    for role, action, source, target, count, images in session.execute(statement.where(*within).group_by(*columns)):
+    columns = (_in_words(Task.role), Event.action, Event.from_state, Event.to_state)
+    images = type_coerce(func.sum(Task.progress_done), Numeric)
+    statement: Any = select(*columns, func.count(), images).join(Task, Task.id == Event.task_id)
+    for word, action, source, target, count, images in session.execute(statement.where(*within).group_by(*columns)):
+        role = word if word in {*Role} else OTHER
         if target == State.RUNNING:
-            found[key("attempts_started", role=role.value)] += count
+            found[key("attempts_started", role=role)] += count
         elif source == State.RUNNING:
-            found[key("attempts_ended", role=role.value, outcome=_outcome(action))] += count
+            found[key("attempts_ended", role=role, outcome=_outcome(action))] += count
             if target == State.SUCCEEDED and role in IMAGE_ROLES:  # which a task does once
-                found[key("images_written", role=role.value)] += int(images)
+                found[key("images_written", role=role)] += int(images)
     return found
+
+
+def _in_words(column: Any) -> Any:
+    """A column of words as it is: one that is none counts as another one, and keeps no other from being counted."""
+    return type_coerce(column, String)
 
 
 def _outcome(action: str) -> str:
@@ -202,11 +214,14 @@ def _of_others(session: Session, within: tuple[Any, ...]) -> "Counter[Key]":
 
 
 def _count_runs(session: Session, after: int, to: int) -> "Counter[Key]":
-    columns = (Schedule.name, ScheduleRun.outcome)
+    columns = (Schedule.name, _in_words(ScheduleRun.outcome))
     statement: Any = select(*columns, func.count()).join(Schedule, Schedule.id == ScheduleRun.schedule_id)
     within = (ScheduleRun.id > after, ScheduleRun.id <= to)
     rows = session.execute(statement.where(*within).group_by(*columns))
-    return Counter({key("schedule_runs", schedule=name, outcome=outcome.value): count for name, outcome, count in rows})
+    found: Counter[Key] = Counter()
+    for name, word, count in rows:
+        found[key("schedule_runs", schedule=name, outcome=word if word in {*RunOutcome} else OTHER)] += count
+    return found
 
 
 SOURCES = (Source("events", Event, _count_events), Source("schedule_runs", ScheduleRun, _count_runs))

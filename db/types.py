@@ -22,7 +22,7 @@ SHOWN_LETTERS = 60  # of a value that cannot be
 Reader = Callable[[Any], Any] | None
 
 
-def _strict(read: Reader, what: str, wanted: type = object) -> Reader:
+def strict(read: Reader, what: str, wanted: type | tuple[type, ...] = object) -> Reader:
     """What reads a value of a row, and raises CorruptRow for one that no pixmill has written."""
 
     def checked(value: Any) -> Any:
@@ -30,7 +30,7 @@ def _strict(read: Reader, what: str, wanted: type = object) -> Reader:
             found = value if read is None else read(value)
         except (LookupError, ValueError, TypeError, RecursionError):
             raise _corrupt(value, what) from None
-        if found is not None and not isinstance(found, wanted):
+        if value is not None and not isinstance(found, wanted):  # JSON has a null of its own, which nobody writes
             raise _corrupt(value, what)
         return found
 
@@ -51,7 +51,7 @@ class UtcTime(TypeDecorator[datetime]):
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Reader:
         """As the parent's; what is no time raises CorruptRow."""
-        return _strict(super().result_processor(dialect, coltype), "a time", datetime)
+        return strict(super().result_processor(dialect, coltype), "a time", datetime)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Refuse times without a zone: they would be read as the server's."""
@@ -65,6 +65,8 @@ class UtcTime(TypeDecorator[datetime]):
         """SQLite gives the time back without its zone."""
         if value is None:
             return None
+        if not isinstance(value, datetime):  # see db.forgiving
+            raise TypeError(value)
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
@@ -157,7 +159,7 @@ class _Json(TypeDecorator[Any]):
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Reader:
         """As the parent's; what is no such JSON raises CorruptRow."""
-        return _strict(super().result_processor(dialect, coltype), _KIND_OF[self.wanted], self.wanted)
+        return strict(super().result_processor(dialect, coltype), _KIND_OF[self.wanted], self.wanted)
 
 
 _KIND_OF: dict[type, str] = {dict: "an object of JSON", list: "a list of JSON"}
@@ -168,13 +170,39 @@ def json_of(wanted: type) -> _Json:
     return _Json(wanted)
 
 
-def enum_by_value(members: type[StrEnum], *, checked: bool = True) -> Enum:
+class _Word(TypeDecorator[StrEnum]):
+    """A text for a member of an enum, by its value; the database checks by a constraint that it is one."""
+
+    impl = Enum
+    cache_ok = True
+
+    def __init__(self, members: type[StrEnum], *, checked: bool) -> None:
+        super().__init__(
+            members,
+            values_callable=lambda cls: [member.value for member in cls],
+            native_enum=False,
+            create_constraint=checked,
+            length=32,
+            name=members.__name__.lower(),
+        )
+        self.members = members  # by which SQLAlchemy tells such types apart
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Reader:  # noqa: ARG002  as the parent
+        """The member; what is none raises CorruptRow."""
+        members = {member.value: member for member in self.members}
+        what = f"one of {', '.join(members)}"
+
+        def read(value: Any) -> Any:
+            if value is None:
+                return None
+            try:
+                return members[value]
+            except (KeyError, TypeError):
+                raise _corrupt(value, what) from None
+
+        return read
+
+
+def enum_by_value(members: type[StrEnum], *, checked: bool = True) -> _Word:
     """A text column for the enum's values, which the database checks by a constraint."""
-    return Enum(
-        members,
-        values_callable=lambda cls: [member.value for member in cls],
-        native_enum=False,
-        create_constraint=checked,
-        length=32,
-        name=members.__name__.lower(),
-    )
+    return _Word(members, checked=checked)

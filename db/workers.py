@@ -1,6 +1,6 @@
 """Rows of the processes and devices that do the work."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -9,14 +9,16 @@ from typing import Any
 from sqlalchemy import Select, bindparam, exists, select, update
 from sqlalchemy.orm import Session, joinedload
 
+from db.corrupt import blank, corrupt_rows, sound_rows
 from db.engine import insert_absent
 from db.lanes import Slot
-from db.order import faded
-from db.statements import fetch, update_row
+from db.order import left_of
+from db.statements import update_row
 from db.tables.fleet import Device, DeviceKind, Scheduler, Worker
 from db.tables.jobs import Account, Task
 from db.types import now
 from pixmill import __version__
+from pixmill.errors import CorruptRow
 from pixmill.states import State
 
 DEAF_AFTER_CANARIES = 2
@@ -29,6 +31,8 @@ _NOW = now()
 PRESENT = _workers.c.stopped_at.is_(None)  # SQL condition on workers: has not ended in order
 # SQL condition on workers: runs a task.
 BUSY = exists().where(_tasks.c.worker_id == _workers.c.id, _tasks.c.state == State.RUNNING)
+_accounts: Any = Account.__table__
+_THIS_ACCOUNT = (_accounts.c.queue == bindparam("of_queue"), _accounts.c.user_name == bindparam("of_user"))
 _THIS_SCHEDULER = (_schedulers.c.id == bindparam("of_scheduler"),)
 
 
@@ -55,8 +59,9 @@ class Reading:
 def register_worker(session: Session, facts: DeviceFacts, pid: int) -> Worker:
     """Add a worker that has just started, and its device or what changed about it."""
     insert_absent(session, Device, asdict(facts))
-    device = session.scalars(select(Device).where(Device.host == facts.host, Device.name == facts.name)).one()
-    device.model, device.memory_bytes = facts.model, facts.memory_bytes
+    this = (Device.host == facts.host, Device.name == facts.name)
+    session.execute(update(Device).where(*this).values(asdict(facts)))
+    device = session.scalars(select(Device).where(*this)).one()
     worker = Worker(name=f"{facts.host}:{facts.name}", device=device, pid=pid, version=__version__)
     session.add(worker)
     session.flush()
@@ -93,7 +98,7 @@ def due_canaries(session: Session, period_seconds: float) -> Sequence[tuple[int,
     due = timedelta(seconds=period_seconds)
     return [
         (row.id, row.canary_sent + 1)
-        for row in fetch(session, _idle_statement(), {})
+        for row in sound_rows(session, _idle_statement(), {}, _of_worker(session))
         if row.at - (row.canary_sent_at or row.started_at) >= due
     ]
 
@@ -133,7 +138,12 @@ def present_workers(session: Session) -> Sequence[Worker]:
 
 def sight_workers(session: Session) -> dict[int, int]:
     """Worker id → its heartbeat counter now, for all present workers."""
-    return {row.id: row.heartbeat_count for row in fetch(session, _present_statement(), {})}
+    found = sound_rows(session, _present_statement(), {}, _of_worker(session))
+    return {row.id: row.heartbeat_count for row in found}
+
+
+def _of_worker(session: Session) -> Callable[[Any, CorruptRow], None]:
+    return lambda row, error: corrupt_rows(session).tell(f"worker {row.id}", error)
 
 
 @cache
@@ -143,7 +153,7 @@ def _present_statement() -> "Select[Any]":
 
 def present_slots(session: Session) -> set[Slot]:
     """The slots that present workers have."""
-    return {Slot(row.kind, row.width) for row in fetch(session, _slots_statement(), {})}
+    return {Slot(row.kind, row.width) for row in sound_rows(session, _slots_statement(), {})}
 
 
 @cache
@@ -168,12 +178,17 @@ def running_tasks(session: Session) -> dict[int, Task]:
 
 def charge_account(session: Session, queue: str, user_name: str, seconds: float) -> None:
     """Add device seconds to what a user has used through a queue; what was used before fades meanwhile."""
-    account = session.get(Account, (queue, user_name), with_for_update={"key_share": True})
-    if account is None:
-        return  # of a job that is lost: the database was restored from a copy
-    at = database_time(session)
-    left = faded(account.device_seconds, (at - account.charged_at).total_seconds())
-    account.device_seconds, account.charged_at = left + seconds, at
+    this = {"of_queue": queue, "of_user": user_name}
+    read_it = blank(session, f"the account of {user_name} in queue {queue}")
+    for account in sound_rows(session, _account_statement(), this, read_it):  # none: its job is lost, by a restore
+        charged = {"device_seconds": left_of(account) + seconds, "charged_at": account.at}
+        update_row(session, _accounts, _THIS_ACCOUNT, charged, this)
+
+
+@cache
+def _account_statement() -> "Select[Any]":
+    columns = select(_accounts.c.device_seconds, _accounts.c.charged_at, _NOW.label("at"))
+    return columns.where(*_THIS_ACCOUNT).with_for_update(key_share=True)
 
 
 def register_scheduler(session: Session, host: str, pid: int) -> Scheduler:

@@ -88,7 +88,8 @@ def told(name: str, subject: str, facts: Mapping[str, Any], count: int = 1) -> s
     >>> told("job.dreamt", "job 7", {}, 3)
     'job.dreamt: job 7 (3 times)'
     """
-    kind = KINDS.get(name, Kind(f"{name}: {subject}"))
+    unknown = f"{name}: {subject}".replace("{", "{{").replace("}", "}}")
+    kind = KINDS.get(name, Kind(unknown))
     known = _Known({key: value for key, value in facts.items() if value is not None})
     parts = [kind.line.format_map(known), *(str(known[key]) for key in kind.then if key in known)]
     times = f" ({count} times)" if count > 1 else ""

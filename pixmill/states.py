@@ -133,6 +133,7 @@ class FailureReason(StrEnum):
     OUT_OF_MEMORY = "OOM"
     NON_FINITE_LOSS = "NaNLoss"
     CORRUPT_FILE = "CorruptFile"
+    CORRUPT_ROW = "CorruptRow"
     TIME_LIMIT = "TimeLimit"
     NO_PROGRESS = "NoProgress"
     WORKER_LOST = "WorkerLost"

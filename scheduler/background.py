@@ -4,7 +4,8 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 
-from pixmill.errors import DatabaseUnreachable
+from db.engine import Database
+from pixmill.errors import CorruptRow, DatabaseUnreachable
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +19,8 @@ class Background(ABC):
     action: str  # of the lines in the log
     outage_seconds: float  # until the next look after an error
 
-    def __init__(self) -> None:
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
@@ -46,6 +48,8 @@ class Background(ABC):
             return self.look()
         except DatabaseUnreachable as error:
             log.warning("the database is away", extra={"action": self.action, "reason": error.message})
+        except CorruptRow as error:
+            self._database.corrupt_rows.tell(f"what the {self.name} looks at", error)
         except Exception:  # whatever it is, the next look may go well
             log.exception("the %s waits", self.name, extra={"action": self.action})
         return self.outage_seconds

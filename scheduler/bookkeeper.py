@@ -27,10 +27,9 @@ class Bookkeeper(Background):
     name, action, outage_seconds = "bookkeeper", "count", OUTAGE_SECONDS
 
     def __init__(self, database: Database, keep_log_days: float = LogSettings().keep_days) -> None:
-        super().__init__()
+        super().__init__(database)
         self._keep_log_seconds = 86_400.0 * keep_log_days
         self._prunes_at = 0.0  # by the monotonic clock
-        self._database = database
         self._seen: dict[str, Horizon] = {}  # by source; not counted yet
         self._is_complete = False
 

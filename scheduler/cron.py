@@ -19,6 +19,8 @@ from pixmill.names import did_you_mean
 
 FIELDS = 5  # minute hour day-of-month month day-of-week
 LONGEST = 200  # characters
+# What cronsim and zoneinfo raise over texts that nobody has checked: a zone may name a folder, or nothing.
+UNREADABLE = (CronSimError, ValueError, LookupError, OSError)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class Cron:
 
 @cache
 def read_cron(expression: str, zone: str) -> Cron:
-    """One that `parse_cron` has found to be fine before."""
+    """One that `parse_cron` has found to be fine before.  Raises one of UNREADABLE if it was changed since."""
+    CronSim(expression, datetime.now(UTC))
     return Cron(expression, ZoneInfo(zone))
 
 

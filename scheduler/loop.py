@@ -66,10 +66,12 @@ def _pause(tick_seconds: float, seconds_to_next: float | None) -> float:
 def _tick(database: Database, ticker: Ticker, planner: Planner, conductor: Conductor, scheduler_id: int) -> int | None:
     """Work once; gives the id by which the database knows this scheduler then, or None while it is away."""
     try:
-        ticker.tick()  # first of all: somebody may have just submitted a job, and a device waits for it
-        started = planner.start_due()
-        if conductor.advance() or started:
-            ticker.tick()
+        # What reads a row that cannot be read spares the others; should something not, the next round may go on.
+        with database.corrupt_rows.spared("what a round looks at"):
+            ticker.tick()  # first of all: somebody may have just submitted a job, and a device waits for it
+            started = planner.start_due()
+            if conductor.advance() or started:
+                ticker.tick()
         return database.transact(lambda session: _beat(session, scheduler_id, ticker.broker_error))
     except DatabaseUnreachable as error:
         log.warning("the database is away", extra={"action": "tick", "reason": error.message})

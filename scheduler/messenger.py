@@ -12,7 +12,7 @@ from typing import Any
 
 from db.engine import Database
 from db.notifications import Claimed, claim_next, earliest_try, give_up, mark_sent, prune, skip, try_again
-from pixmill.errors import ConfigError
+from pixmill.errors import ConfigError, CorruptRow
 from pixmill.sections import NotifySettings
 from scheduler.background import Background
 from scheduler.webhook import Answer, make_message, post, read_key
@@ -35,8 +35,7 @@ class Messenger(Background):
     name, action, outage_seconds = "messenger", "notify", OUTAGE_SECONDS
 
     def __init__(self, database: Database, settings: NotifySettings) -> None:
-        super().__init__()
-        self._database = database
+        super().__init__(database)
         self._settings = settings
         self._failures = 0  # one after the other, whatever was sent
         self._rests_until = 0.0  # by the monotonic clock
@@ -94,7 +93,11 @@ class Messenger(Background):
         elif is_late and claimed.tries - claimed.excused_tries == 1:
             self._skip(claimed, "it was too old when it could first be sent")
         else:
-            answer = self._send(claimed)
+            try:
+                answer = self._send(claimed)
+            except CorruptRow as error:
+                self._give_up(claimed, None, error.message)
+                return False
             self._note_health(answer)
             self._settle(claimed, answer, is_late=is_late)
             return answer.is_delivered
@@ -130,12 +133,15 @@ class Messenger(Background):
             return
         told: dict[str, Any] = {"claimed": claimed, "status": answer.status, "error": answer.error}
         if is_late or claimed.tries - claimed.excused_tries >= self._settings.max_tries:
-            self._database.transact(partial(give_up, **told))
-            self._log(logging.ERROR, "notification given up", claimed, answer.error)
+            self._give_up(**told)
             return
         pause = max(pause_before(claimed, self._settings.retry_seconds), answer.retry_after_seconds)
         self._database.transact(partial(try_again, pause_seconds=pause, **told))
         self._log(logging.INFO, "notification waits", claimed, answer.error)
+
+    def _give_up(self, claimed: Claimed, status: int | None, error: str) -> None:
+        self._database.transact(partial(give_up, claimed=claimed, status=status, error=error))
+        self._log(logging.ERROR, "notification given up", claimed, error)
 
     def _log(self, level: int, message: str, claimed: Claimed, reason: str | None = None) -> None:
         facts = {"action": "notify", "notification": claimed.id, "kind": claimed.kind, "tries": claimed.tries}

@@ -15,13 +15,15 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from db.aliases import champions
+from db.corrupt import corrupt_rows
 from db.engine import Database
 from db.finding import get_job
 from db.pipelines import RunView, StepLine, active_run_ids, active_runs, ending_of, lock_run, view_run
 from db.registry import version_of_job
-from db.tables.pipelines import PipelineStep
+from db.tables.jobs import Job
+from db.tables.pipelines import PipelineRun, PipelineStep
 from db.telling import tell
-from db.types import now
+from db.types import CORRUPT_HINT, now
 from db.views import last_task
 from pixmill.crashpoints import CrashPoint, reach
 from pixmill.errors import CorruptRow, PixmillError, Unavailable
@@ -29,14 +31,12 @@ from pixmill.pipelines import EVIDENCE, GATE, JUDGED, PROMOTE, REPORT, Step, par
 from pixmill.references import substituted
 from pixmill.states import PipelineState, SkipCause, State, StepState
 from scheduler.leftalone import LeftAlone
-from scheduler.pipelinevalues import MissingValue, Values, request_of, values_of
+from scheduler.pipelinevalues import MissingValue, Values, request_of, require_facts, values_of
 from scheduler.promotion import decide_promotion
 from scheduler.submit import add_prepared, check_request, prepare
 from scheduler.validation import check_outputs
 
 log = logging.getLogger(__name__)
-
-LEFT_ALONE = "pipeline run %d is left alone for a while"
 
 
 class Deed(StrEnum):
@@ -71,11 +71,11 @@ class Conductor:
     def __init__(self, database: Database, *, outputs: str | None) -> None:
         self._database = database
         self._outputs = outputs
-        self._left_alone = LeftAlone()
+        self._left_alone = LeftAlone("pipeline run", database.corrupt_rows)
 
     def advance(self) -> int:
         """Do all that can be done now; gives how many steps have begun.  Raises DatabaseUnreachable."""
-        due = [view.run.id for view in self._views() if next_move(view) is not None]
+        due = [view.run.id for view in self._views() if self._is_due(view)]
         # A run that ends may be what another one waits for: the next look sees that.
         return sum(self._worked_off(run_id) for run_id in self._left_alone.sound(due))
 
@@ -87,27 +87,23 @@ class Conductor:
             return [view for run_id in active if (view := self._view(run_id)) is not None]
 
     def _view(self, run_id: int) -> RunView | None:
-        try:
-            return self._database.consult(lambda session: view_run(session, run_id))
-        except CorruptRow:
-            log.exception(LEFT_ALONE, run_id, extra={"action": "pipeline"})
-            self._left_alone.add(run_id)
-            return None
+        look = partial(self._database.consult, lambda session: view_run(session, run_id))
+        return self._left_alone.attempt(run_id, look)
+
+    def _is_due(self, view: RunView) -> bool:
+        return self._left_alone.attempt(view.run.id, partial(next_move, view)) is not None
 
     def _worked_off(self, run_id: int) -> int:
+        return self._left_alone.attempt(run_id, partial(self._move_on, run_id)) or 0
+
+    def _move_on(self, run_id: int) -> int:
         begun = 0
-        try:
-            move_on = partial(make_move, run_id=run_id, outputs=self._outputs)
-            while (move := self._database.transact(move_on)) is not None:
-                if move.deed in _CRASHES:
-                    reach(_CRASHES[move.deed])
-                begun += move.deed is Deed.BEGIN
-                _tell(run_id, move)
-        except Unavailable:
-            raise
-        except Exception:  # one run that nobody can read must stop neither the other runs nor the queue
-            log.exception(LEFT_ALONE, run_id, extra={"action": "pipeline"})
-            self._left_alone.add(run_id)
+        move_it = partial(make_move, run_id=run_id, outputs=self._outputs)
+        while (move := self._database.transact(move_it)) is not None:
+            if move.deed in _CRASHES:
+                reach(_CRASHES[move.deed])
+            begun += move.deed is Deed.BEGIN
+            _tell(run_id, move)
         return begun
 
 
@@ -145,6 +141,7 @@ def make_move(session: Session, run_id: int, outputs: str | None) -> Move | None
     move = next_move(view)
     if move is None:
         return None
+    require_facts(view.run)
     match move:
         case Move(Deed.NOTE, StepLine() as line):
             _note(session, line)
@@ -169,7 +166,14 @@ def _note(session: Session, line: StepLine) -> None:
     if step.job_id is None or line.job_state is None:
         _end_step(step, StepState.FAILED, "NotFound", "its job is gone")
         return
-    job = get_job(session, step.job_id)
+    try:
+        _take_over(session, step, get_job(session, step.job_id))
+    except CorruptRow as error:
+        corrupt_rows(session).tell(f"job {step.job_id} of pipeline run {step.run_id}", error)
+        _end_step(step, StepState.FAILED, type(error).__name__, error.message)
+
+
+def _take_over(session: Session, step: PipelineStep, job: Job) -> None:
     if job.state is not State.SUCCEEDED:
         _end_step(step, StepState(job.state.value), job.reason, job.message)
         return
@@ -215,7 +219,7 @@ def _begin_or_skip(session: Session, view: RunView, row: PipelineStep, outputs: 
     if bad is not None and not row.any_outcome:
         _end_step(row, StepState.SKIPPED, SkipCause.DEPENDENCY, f"step {bad.name} was {_was(bad.state)}")
         return
-    step = next(each for each in read_steps(parse_pipeline(view.run.document)) if each.name == row.name)
+    step = _step_of(view.run, row)
     values = values_of(view)
     if step.when is not None and not step.when.holds(found := values(step.when.reference)):
         _end_step(row, StepState.SKIPPED, SkipCause.CONDITION, f"{step.when.reference} is {_shown(found)}")
@@ -225,6 +229,14 @@ def _begin_or_skip(session: Session, view: RunView, row: PipelineStep, outputs: 
     else:
         row.job_id = _add_job(session, view, step, values, outputs)
         row.values, row.state = {"job": row.job_id}, StepState.SUBMITTED
+
+
+def _step_of(run: PipelineRun, row: PipelineStep) -> Step:
+    """What the run's document says of a step.  Raises SpecError or CorruptRow."""
+    found = next((each for each in read_steps(parse_pipeline(run.document)) if each.name == row.name), None)
+    if found is None:
+        raise CorruptRow(f"the document of pipeline run {run.id} has no step {row.name!r}", hint=CORRUPT_HINT)
+    return found
 
 
 def _was(state: StepState) -> str:

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import NoneType
 from typing import Any
 
 from db.pipelines import RunView, references_of
-from pixmill.errors import PixmillError
+from db.tables.pipelines import PipelineRun
+from db.types import CORRUPT_HINT
+from pixmill.errors import CorruptRow, PixmillError
 from pixmill.pipelines import CHAMPION, PARAMS, RUN, PipelineSpec
 from pixmill.references import Reference, Value, substituted
 from pixmill.specs import JobOptions, Spec, parse_options, parse_spec, split_document
@@ -53,6 +56,16 @@ def expected_values(
     run = {"id": 1, "name": spec.name, **facts}
     known = {PARAMS: params, RUN: run, CHAMPION: references_of(champions)}
     return Values({**known, **dict.fromkeys(spec.steps, STAND_INS)})
+
+
+def require_facts(run: PipelineRun) -> None:
+    """Raise CorruptRow unless the facts of a stored run are such as it has begun with."""
+    facts, champions = run.facts, run.facts.get("champions")
+    texts = [facts.get(name) for name in ("scheduled_for", "date")]
+    named = {str, NoneType}
+    is_sound = all(isinstance(text, str) for text in texts) and type(facts.get("schedule")) in named
+    if not is_sound or not isinstance(champions, dict) or not all(type(each) is int for each in champions.values()):
+        raise CorruptRow(f"the facts of pipeline run {run.id} are of another form", hint=CORRUPT_HINT)
 
 
 def values_of(view: RunView) -> Values:

@@ -7,6 +7,7 @@ of schedulers may do this at once.
 
 import hashlib
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,10 +20,10 @@ from db.engine import Database
 from db.schedules import add_run, due_schedules, earliest_run, lock_due
 from db.tables.schedules import Schedule, ScheduleRun
 from db.workers import database_time
-from pixmill.errors import PixmillError, Unavailable
+from pixmill.errors import CorruptRow, PixmillError, Unavailable, UserError
 from pixmill.schedules import Catchup, RunOutcome, SkipReason
-from scheduler.blackouts import parse_blackout
-from scheduler.cron import Cron, read_cron
+from scheduler.blackouts import Blackout, parse_blackout
+from scheduler.cron import UNREADABLE, Cron, read_cron
 from scheduler.leftalone import LeftAlone
 from scheduler.scheduled import Overlapping, submit_run
 
@@ -50,7 +51,7 @@ class Planner:
         self._clock = clock
         self._outputs = outputs
         self.seconds_to_next: float | None = None  # until a run is due; None: there is none
-        self._left_alone = LeftAlone()
+        self._left_alone = LeftAlone("schedule", database.corrupt_rows)
 
     def start_due(self) -> int:
         """Decide on the times that have come; gives how many jobs and pipeline runs were added.
@@ -69,14 +70,8 @@ class Planner:
         return sum(self._worked_off(each, at) for each in sound)
 
     def _worked_off(self, schedule_id: int, at: datetime) -> int:
-        try:
-            return self._database.transact(partial(work_off, schedule_id=schedule_id, at=at, outputs=self._outputs))
-        except Unavailable:
-            raise
-        except Exception:  # one row that nobody can read must stop neither the other schedules nor the queue
-            log.exception("schedule %d is left alone for a while", schedule_id, extra={"action": "schedule"})
-            self._left_alone.add(schedule_id)
-            return 0
+        act = partial(work_off, schedule_id=schedule_id, at=at, outputs=self._outputs)
+        return self._left_alone.attempt(schedule_id, partial(self._database.transact, act)) or 0
 
 
 def next_due(cron: Cron, name: str, jitter_seconds: float, after: datetime) -> Due | None:
@@ -116,14 +111,46 @@ def set_next(schedule: Schedule, after: datetime) -> None:
 
 
 def cron_of(schedule: Schedule) -> Cron:
-    """The times of a stored schedule."""
-    return read_cron(schedule.cron, schedule.zone)
+    """The times of a stored schedule.  Raises CorruptRow for one that nobody can read."""
+    try:
+        return read_cron(schedule.cron, schedule.zone)
+    except UNREADABLE as error:
+        raise _corrupt(schedule, f"cron {schedule.cron!r} in zone {schedule.zone!r} ({error})") from None
+
+
+def _blackouts_of(schedule: Schedule) -> list[tuple[str, Blackout]]:
+    """The windows of a stored schedule, each with its text.  Raises CorruptRow."""
+    found = []
+    for text in schedule.blackouts:
+        try:
+            found.append((text, parse_blackout(text)))
+        except (UserError, TypeError, AttributeError):
+            raise _corrupt(schedule, f"blackout {text!r}") from None
+    return found
+
+
+def _require_sound(schedule: Schedule) -> None:
+    """Raise CorruptRow for a stored schedule whose terms nobody can read."""
+    cron_of(schedule)
+    _blackouts_of(schedule)
+    if schedule.next_run_at is not None and schedule.next_for is None:
+        raise _corrupt(schedule, "a run without the time that it is for")
+    for name in ("deadline_seconds", "jitter_seconds"):
+        if not math.isfinite(getattr(schedule, name)):
+            raise _corrupt(schedule, f"{name} {getattr(schedule, name)}")
+
+
+def _corrupt(schedule: Schedule, found: str) -> CorruptRow:
+    hint = f"remove it and add it anew: pixmill schedule rm {schedule.name}"
+    return CorruptRow(f"schedule {schedule.name!r} has {found}, which cannot be read", hint=hint)
 
 
 def work_off(session: Session, schedule_id: int, at: datetime, outputs: str | None) -> int:
     """Decide on the first fifty times of one schedule that have come; gives how many jobs, or runs, were added."""
     schedule = lock_due(session, schedule_id, at)
     added = 0
+    if schedule is not None:
+        _require_sound(schedule)
     for _ in range(TIMES_AT_ONCE):
         if schedule is None or schedule.next_run_at is None or schedule.next_run_at > at:
             break
@@ -183,7 +210,7 @@ def _is_superseded(schedule: Schedule, at: datetime) -> bool:
 def blackout_at(schedule: Schedule, moment: datetime) -> str | None:
     """The window of a schedule that covers a moment, as it was given."""
     local = cron_of(schedule).local(moment)
-    return next((text for text in schedule.blackouts if parse_blackout(text).covers(local)), None)
+    return next((text for text, window in _blackouts_of(schedule) if window.covers(local)), None)
 
 
 def _span(seconds: float) -> str:

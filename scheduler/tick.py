@@ -14,6 +14,7 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
+from db.corruptjobs import fail_noted
 from db.dispatch import (
     Queued,
     Sighting,
@@ -74,7 +75,7 @@ class Ticker:
         self.broker_error = None
         sent = self._dispatch()  # first of all: somebody may have just submitted a job, and a device waits for it
         seen = self._database.consult(self._look)
-        if self._reap(seen) + self._settle_waiting():
+        if self._reap(seen) + self._settle_waiting() + fail_noted(self._database):
             sent += self._dispatch()
         sent += self._send(self._lost_wake_ups(seen))
         self._send_canaries(seen)
@@ -119,7 +120,8 @@ class Ticker:
         leases = self._leases.update(seen.leases)
         workers = self._workers.update(seen.workers)
         for task_id, sighting in leases.items():
-            self._expire(task_id, sighting)
+            with self._database.corrupt_rows.spared(f"job {sighting.job_id}", sighting.job_id):
+                self._expire(task_id, sighting)
         for worker_id, beats in workers.items():
             if self._database.transact(partial(forget_worker, worker_id=worker_id, beats=beats)):
                 log.warning("worker went silent", extra={"action": "forget_worker", "worker": worker_id})
@@ -150,7 +152,8 @@ class Ticker:
                 continue
             slot = _slot_for(task, seen.slots)
             if slot is None:
-                self._database.transact(lambda session, gone=task: unqueue(session, gone, "no worker is left"))  # type: ignore[misc]
+                with self._database.corrupt_rows.spared(f"job {task.job_id}", task.job_id):
+                    self._database.transact(partial(unqueue, task=task, why="no worker is left"))
             else:
                 again.append(WakeUp(task.id, task.dispatch_seq, slot))
         return again

@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import hmac
 import http.client
+import re
 import socket
 import ssl
 import threading
@@ -25,12 +26,13 @@ from urllib.parse import urlsplit
 
 from pixmill import __version__
 from pixmill.addresses import is_never_allowed, why_not
-from pixmill.errors import ConfigError
+from pixmill.errors import ConfigError, CorruptRow
 from pixmill.notifications import VERSION, Body, told
 from pixmill.times import write_time
 
 KEY_PREFIX = "whsec_"  # of a secret in base64
 LEAST_KEY_BYTES = 16
+PLAIN_TOKEN = re.compile(r"[0-9A-Za-z_-]+")  # it becomes a header
 ANSWER_BYTES = 4096  # that are read of an answer's body
 SHOWN_LETTERS = 200  # and shown of it
 LONGEST_RETRY_AFTER = 3600.0  # seconds that a receiver may ask for
@@ -68,19 +70,28 @@ class Answer:
 def make_message(
     token: str, kind: str, subject: str, facts: Mapping[str, Any], *, at: datetime, count: int = 1
 ) -> Message:
-    """The message of a notification; its body is that of docs/notification.schema.json."""
+    """The message of a notification; its body is that of docs/notification.schema.json.
+
+    Raises CorruptRow where that cannot hold what is given.
+    """
     text = f"pixmill: {told(kind, subject, facts, count)}"
-    body = Body(
-        version=VERSION,
-        id=token,
-        type=kind,
-        timestamp=write_time(at),
-        subject=subject,
-        count=count,
-        text=text,
-        data=dict(facts),
-    )
-    return Message(token, body.model_dump_json().encode())
+    try:
+        body = Body(
+            version=VERSION,
+            id=token,
+            type=kind,
+            timestamp=write_time(at),
+            subject=subject,
+            count=count,
+            text=text,
+            data=dict(facts),
+        )
+        message = Message(token, body.model_dump_json().encode())
+    except ValueError as error:  # pydantic's, of several lines
+        raise CorruptRow(f"it cannot be written as a message: {str(error).splitlines()[0]}") from error
+    if not PLAIN_TOKEN.fullmatch(token):
+        raise CorruptRow(f"the database holds {token[:SHOWN_LETTERS]!r} where letters and digits belong")
+    return message
 
 
 def read_key(file: Path | None) -> bytes | None:

@@ -51,6 +51,21 @@ def test_a_folder_that_leads_out_is_refused_by_whoever_reads_it(world: World, ru
     assert strangers == []
 
 
+def test_a_schedule_whose_times_nobody_can_read_says_so(world: World, run: Runner) -> None:
+    assert run("schedule", "add", "nightly", "--cron", "0 2 * * *", "-f", "-", stdin="kind: ping\n").code == 0
+    assert run("schedule", "pause", "nightly").code == 0
+    for column, value in (("cron", "whenever"), ("zone", "Europe"), ("blackouts", '["at times"]')):
+        corrupt(world, "UPDATE schedules SET next_run_at = '2020-01-01 02:00:00.000000', next_for = next_run_at")
+        corrupt(world, "UPDATE schedules SET cron = '0 2 * * *', zone = 'UTC', blackouts = '[]'")
+        corrupt(world, f"UPDATE schedules SET {column} = '{value}'")
+        found = run("schedule", "resume", "nightly")
+        assert found.code == 1, found
+        assert "error: schedule 'nightly' has" in found.err
+        assert value.strip('[]"') in found.err
+        assert "pixmill schedule rm nightly" in found.err
+        assert "Traceback" not in found.err
+
+
 def corrupt(world: World, *statements: str) -> None:
     """Write past all that guards the rows."""
     world.database.dispose()

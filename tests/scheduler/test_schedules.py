@@ -329,6 +329,8 @@ def test_a_row_that_nobody_can_read_stops_no_other_schedule(
         session.execute(update(Schedule).where(Schedule.name == "broken").values(cron="whenever"))
     nights.look_until("2026-03-18T12:00+01:00")
     assert nights.story == ["03-17 02:30+0100 run", "03-18 02:30+0100 run"]
-    told = [record for record in caplog.records if "is left alone for a while" in record.message]
-    assert len(told) == len(nights.planners)  # not at every look
+    (told,) = [record for record in caplog.records if record.levelname == "ERROR"]  # not at every look
+    assert told.message == "schedule 2 cannot be read"
+    assert "schedule 'broken' has cron 'whenever'" in told.__dict__["reason"]
+    assert told.exc_info is None
     assert [planner.seconds_to_next for planner in nights.planners] == [None, None]

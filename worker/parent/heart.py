@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 
 from sqlalchemy.orm import Session
@@ -19,9 +20,10 @@ from db.workers import (
     set_draining,
     stop_worker,
 )
-from pixmill.errors import DatabaseUnreachable
+from pixmill.errors import CorruptRow, DatabaseUnreachable
 from pixmill.settings import Settings
 from worker.parent.gauges import gauge_of
+from worker.parent.meter import Account
 from worker.parent.runner import Runner
 
 log = logging.getLogger(__name__)
@@ -72,22 +74,8 @@ class Heart:
 
     def _beat(self) -> None:
         spent = self._runner.meter.take()
-        reading = self._read_gauge()
-
-        def beat(session: Session) -> bool | None:
-            worker = session.get(Worker, self._worker.id)
-            if worker is None or not is_same(worker, self._worker):
-                return None
-            beat_worker(session, worker.id, reading)
-            for (queue, user), seconds in spent.items():
-                charge_account(session, queue, user, seconds)
-            if self._draining:
-                set_draining(session, worker.id)
-            session.refresh(worker)
-            return is_deaf(worker, database_time(session), self._canary_seconds)
-
         try:
-            deaf = self._database.transact(beat)
+            deaf = self._tell(spent, self._read_gauge())
         except DatabaseUnreachable as error:
             self._runner.meter.put_back(spent)
             log.warning("the database is away", extra={"reason": error.message})
@@ -99,6 +87,31 @@ class Heart:
                 with suppress(DatabaseUnreachable):  # then the scheduler finds out by itself
                     self._database.transact(lambda session: stop_worker(session, self._worker.id))
                 self._leave(UNHEARD)
+
+    def _tell(self, spent: Mapping[Account, float], reading: Reading | None) -> bool | None:
+        """Beat, and charge what was spent; gives whether the worker is deaf, None if the database knows it no more."""
+
+        def write(session: Session) -> None:
+            beat_worker(session, self._worker.id, reading)
+            for (queue, user), seconds in spent.items():
+                charge_account(session, queue, user, seconds)
+            if self._draining:
+                set_draining(session, self._worker.id)
+
+        def beat(session: Session) -> bool | None:
+            worker = session.get(Worker, self._worker.id)
+            if worker is None or not is_same(worker, self._worker):
+                return None
+            write(session)
+            session.refresh(worker)
+            return is_deaf(worker, database_time(session), self._canary_seconds)
+
+        try:
+            return self._database.transact(beat)
+        except CorruptRow as error:  # a worker that works and does not beat would be taken for dead
+            self._database.corrupt_rows.tell(f"worker {self._worker.id}", error)
+            self._database.transact(write)
+            return False
 
     def _read_gauge(self) -> Reading | None:
         try:

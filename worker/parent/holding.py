@@ -13,13 +13,14 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from db.claims import claim, unanswered_claims
+from db.corruptjobs import fail_corrupt, fail_noted
 from db.engine import Database
 from db.handfuls import Success, claim_alike, succeed, succeed_all
 from db.leases import Lease, finish, give_back
 from db.tables.fleet import Worker
 from db.tables.jobs import Outcome, Role
 from pixmill.crashpoints import CrashPoint, reach
-from pixmill.errors import DatabaseUnreachable, LeaseLost, PixmillError
+from pixmill.errors import CorruptRow, DatabaseUnreachable, LeaseLost, PixmillError
 from pixmill.states import FailureReason, State
 from storage.paths import Layout
 from worker.parent.stubborn import Stubborn
@@ -57,7 +58,16 @@ class Holding:
         return max(0.0, self._until - time.monotonic()) if self._ended or self._waiting else None
 
     def take_up(self, hint: tuple[int, int] | None) -> Lease | None:
-        """Claim the hinted task, or else the best one that waits.  Raises DatabaseUnreachable."""
+        """Claim the hinted task, or else the best one that waits; jobs that cannot be read are failed on the way.
+
+        Raises DatabaseUnreachable.
+        """
+        lease = self._take_up(hint)
+        while fail_noted(self._database, self._worker.name) and lease is None:
+            lease = self._take_up(None)  # they have stood before others
+        return lease
+
+    def _take_up(self, hint: tuple[int, int] | None) -> Lease | None:
         claim_it = partial(self._claim, hint=hint)
         if not self._is_claim_unanswered:
             try:
@@ -95,10 +105,21 @@ class Holding:
         """End a lease that has failed.  Raises LeaseLost, or as `succeed`."""
         end = partial(finish, lease=lease, outcome=Outcome.FAILED, reason=reason, message=message)
         told = {"job": lease.job_id, "task": lease.task_id, "reason": reason.value}
-        if self._stubborn.transact(end) is State.PENDING:
+        try:
+            state = self._stubborn.transact(end)
+        except CorruptRow as error:
+            return self.give_up(lease, error)
+        if state is State.PENDING:
             log.warning("failed; will be tried again", extra=told)
         else:
             log.error("failed", extra=told)
+        return None
+
+    def give_up(self, lease: Lease, error: CorruptRow) -> None:
+        """End a lease whose job cannot be read: the job fails, whatever its rows hold.  Raises as `succeed`."""
+        self._database.corrupt_rows.note_job(lease.job_id, f"job {lease.job_id}", error)
+        for job_id, why in self._database.corrupt_rows.take().items():
+            self._stubborn.transact(partial(fail_corrupt, job_id=job_id, why=why, actor=self._worker.name))
 
     def _begin(self, leases: Iterable[Lease]) -> Lease | None:
         self._is_claim_unanswered = False
@@ -163,6 +184,8 @@ class Holding:
                 self._stubborn.transact(partial(give_back, lease=lease, why=NOT_BEGUN))
             except LeaseLost as error:
                 tell_lost(lease, error)
+            except CorruptRow as error:
+                self.give_up(lease, error)
         self._forget()
 
     def _store_one(self, success: Success) -> None:

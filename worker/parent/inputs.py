@@ -14,8 +14,9 @@ from db.tables.jobs import Role
 from db.tables.models import ModelVersion
 from db.tables.published import CheckpointKind, Shard
 from db.views import job_shards, job_tasks, task_checkpoints
-from pixmill.errors import Conflict
+from pixmill.errors import Conflict, CorruptRow, PixmillError, SpecError
 from pixmill.settings import Settings
+from pixmill.specs import parse_spec
 from pixmill.traces import new_trace_parent
 from storage.places import outputs_url
 from storage.s3.bucket import is_url
@@ -42,6 +43,22 @@ def build_assignment(session: Session, lease: Lease, settings: Settings, threads
         trace_parent=lease.trace_parent and new_trace_parent(lease.trace_parent),
     )
     return dataclasses.replace(bare, **_inputs(session, lease, settings))
+
+
+def corruption_behind(error: Exception, lease: Lease) -> CorruptRow | None:
+    """What is wrong with the job's row, where that is what an error comes from; None for any other error.
+
+    A stored spec is not read anew for each of many short tasks, only where it has led to an error that nobody expects.
+    """
+    if isinstance(error, CorruptRow):
+        return error
+    if isinstance(error, PixmillError):
+        return None
+    try:
+        parse_spec(lease.spec)
+    except SpecError as refused:
+        return CorruptRow(f"the database holds a spec that this pixmill cannot read: {refused.message}")
+    return None
 
 
 def _inputs(session: Session, lease: Lease, settings: Settings) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from db.engine import Database, open_database
 from db.schema import require_current_schema
 from db.tables.fleet import DeviceKind, Worker
 from db.workers import DeviceFacts, note_canary_heard, register_worker, stop_worker
-from pixmill.errors import BrokerUnreachable, DatabaseUnreachable, Unavailable
+from pixmill.errors import BrokerUnreachable, CorruptRow, DatabaseUnreachable, Unavailable
 from pixmill.logs import name_process
 from pixmill.settings import Settings
 from scheduler import spans
@@ -164,6 +164,8 @@ def _register_task(app: Celery, runner: Runner, teller: "_Teller") -> None:
             runner.run_all((int(task_id), int(dispatch_seq)), after_each=teller.tell)
         except DatabaseUnreachable as error:
             log.warning("wake-up dropped; it is sent again", extra={"task": task_id, "reason": error.message})
+        except CorruptRow as error:
+            log.error("wake-up dropped; it is sent again", extra={"task": task_id, "reason": error.message})
         except (DeviceProcessRefused, Unavailable) as error:
             log.error("the device cannot be had", extra={"task": task_id, "reason": error.message})
 

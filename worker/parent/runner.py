@@ -15,7 +15,7 @@ from db.tables.fleet import Worker
 from db.tables.jobs import Outcome
 from db.tables.published import Checkpoint, CheckpointKind
 from pixmill.crashpoints import CrashPoint, reach
-from pixmill.errors import DatabaseUnreachable, LeaseLost, PixmillError
+from pixmill.errors import CorruptRow, DatabaseUnreachable, LeaseLost, PixmillError
 from pixmill.kinds import devices_of
 from pixmill.logs import about
 from pixmill.settings import Settings
@@ -26,7 +26,7 @@ from worker.assignment import Assignment
 from worker.parent.device_process import DeviceProcess, lock_paths
 from worker.parent.filing import filer
 from worker.parent.holding import Holding, tell_lost
-from worker.parent.inputs import build_assignment, shard_row
+from worker.parent.inputs import build_assignment, corruption_behind, shard_row
 from worker.parent.meter import Meter
 from worker.parent.publishing import publisher
 from worker.parent.sharing import LogSharer
@@ -97,10 +97,14 @@ class Runner:
             tell_lost(lease, error)
             self._process.kill()
             self._holding.put_down()
-        except Exception:
-            self._holding.abandon(lease)
+        except Exception as error:
             self._process.kill()  # what it still says must not be taken for the next task's
-            raise
+            corrupt = corruption_behind(error, lease)
+            if corrupt is None:
+                self._holding.abandon(lease)
+                raise
+            self._holding.put_down()
+            self._holding.give_up(lease, corrupt)
         return self._next
 
     @property
@@ -129,7 +133,9 @@ class Runner:
             raise
         except PixmillError as error:
             self._holding.put_down()
-            return self._holding.fail(lease, FailureReason.USER_ERROR, error.message)
+            is_corrupt = isinstance(error, CorruptRow)
+            reason = FailureReason.CORRUPT_ROW if is_corrupt else FailureReason.USER_ERROR
+            return self._holding.fail(lease, reason, error.message)
         self._sharer.begin()
         self._spans.begin()
         self._process.run(assignment)
