@@ -95,6 +95,16 @@ def test_secrets_are_files_that_are_made_for_it(tmp_path: Path) -> None:
         assert set(paths) <= set(service.get("secrets", ()))
 
 
+def test_only_who_migrates_comes_as_the_owner() -> None:
+    """And the server, which has to know its password."""
+    seen = {
+        secret: {name for name, service in services().items() if secret in service.get("secrets", ())}
+        for secret in ("database_owner_url", "database_owner_password")
+    }
+    assert seen == {"database_owner_url": {"migrate"}, "database_owner_password": {"postgres"}}
+    assert "database_url" not in services()["migrate"]["secrets"]
+
+
 def _make_secrets(folder: Path) -> Path:
     words = [str(ROOT / "deploy/make-secrets"), "--mine", str(folder / "secrets")]
     subprocess.run(words, check=True, capture_output=True)
@@ -122,7 +132,9 @@ def test_pixmill_knows_its_settings(name: str, tmp_path: Path, monkeypatch: pyte
     for variable, value in ours()[name]["environment"].items():
         monkeypatch.setenv(variable, str(value).replace("/run/secrets", str(secrets)))
     settings = load_settings()
-    assert settings.database_url.startswith("postgresql://pixmill:")
+    role = "pixmill_owner" if name == "migrate" else "pixmill"
+    assert settings.database_url.startswith(f"postgresql://{role}:")
+    assert settings.database.app_role == ("pixmill" if name == "migrate" else None)
     assert settings.broker_url.startswith("redis://pixmill:")
     assert str(settings.storage_root) == "/data"
     assert settings.home.is_relative_to("/tmp")

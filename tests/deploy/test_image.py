@@ -76,8 +76,8 @@ def container(image: Path) -> Iterator[Container]:
     with tempfile.TemporaryDirectory(prefix="pixmill-", dir="/var/tmp") as temporary:
         folder = Path(temporary)
         folder.chmod(0o755)  # other users have their parts of it
-        secrets = _make_secrets(folder, TcpPostgres.port, broker_port)
-        with _postgres(folder, secrets), _redis(folder, secrets, broker_port):
+        secrets = make_secrets(folder, TcpPostgres.port, broker_port)
+        with running_postgres(folder, secrets), _redis(folder, secrets, broker_port):
             (folder / "box").mkdir()
             container = Container(image, folder / "box", secrets, environment)
             migrate(container)
@@ -85,11 +85,15 @@ def container(image: Path) -> Iterator[Container]:
 
 
 def migrate(container: Container) -> None:
+    """As the owner, who is none of the others."""
+    usual = container.environment
+    container.environment = {key: str(value) for key, value in ours()["migrate"]["environment"].items()}
     found = container.run("migrate", "pixmill", *ours()["migrate"]["command"])
+    container.environment = usual
     assert found.returncode == 0, found.stderr
 
 
-def _make_secrets(folder: Path, database_port: int, broker_port: int) -> Path:
+def make_secrets(folder: Path, database_port: int, broker_port: int) -> Path:
     addresses = {"DATABASE_ADDRESS": f"127.0.0.1:{database_port}", "BROKER_ADDRESS": f"127.0.0.1:{broker_port}"}
     words = [str(ROOT / "deploy/make-secrets"), *([] if can_confine() else ["--mine"]), str(folder / "secrets")]
     subprocess.run(words, check=True, env={**os.environ, **addresses}, capture_output=True)
@@ -97,15 +101,20 @@ def _make_secrets(folder: Path, database_port: int, broker_port: int) -> Path:
 
 
 @contextmanager
-def _postgres(folder: Path, secrets: Path) -> Iterator[None]:
+def running_postgres(folder: Path, secrets: Path) -> Iterator[TcpPostgres]:
+    """The server of docker-compose.yml, as its image sets it up."""
     database = TcpPostgres(folder / "postgres")
     database.folder.mkdir()
     database.create()
     database.start()
     try:
-        variables = {**database.variables, "DATABASE_PASSWORD_FILE": str(secrets / "database_password")}
-        subprocess.run([ROOT / "deploy/postgres/init.sh"], env=variables, check=True)
-        yield
+        files = {
+            "DATABASE_PASSWORD_FILE": "database_password",
+            "DATABASE_OWNER_PASSWORD_FILE": "database_owner_password",
+        }
+        paths = {variable: str(secrets / name) for variable, name in files.items()}
+        subprocess.run([ROOT / "deploy/postgres/init.sh"], env={**database.variables, **paths}, check=True)
+        yield database
     finally:
         database.stop()
 

@@ -101,8 +101,9 @@ def test_what_a_pod_calls_are_commands_of_pixmill(part: str) -> None:
 
 
 def test_secrets_are_those_that_are_made_and_nothing_holds_one() -> None:
-    (made,) = of_kind("Kustomization")["secretGenerator"]
-    files = {path.removeprefix("secrets/") for path in made["files"]}
+    made = {each["name"]: each["files"] for each in of_kind("Kustomization")["secretGenerator"]}
+    assert made.pop("pixmill-owner") == ["secrets/database_owner_url"]
+    files = {path.removeprefix("secrets/") for path in made["pixmill"]}
     written = set(re.findall(r"^write (\S+)", (ROOT / "deploy/make-secrets").read_text(), flags=re.MULTILINE))
     assert files <= written
     named = {
@@ -111,6 +112,15 @@ def test_secrets_are_those_that_are_made_and_nothing_holds_one() -> None:
     named |= {value.rpartition("/")[2] for key, value in of_kind("ConfigMap")["data"].items() if key.endswith("_FILE")}
     assert named == files
     assert all("password" not in str(document).lower() for _, document in DOCUMENTS)
+
+
+def test_only_who_migrates_comes_as_the_owner() -> None:
+    mounted = {part: str(pod(part)["volumes"]) for part in PARTS}
+    assert [part for part in PARTS if "pixmill-owner" in mounted[part]] == ["migrate"]
+    own = {each["name"]: each["value"] for each in only_container("migrate")["env"]}
+    owner = {"PIXMILL_DATABASE_URL_FILE": "/run/secrets/database_owner_url", "PIXMILL_DATABASE_APP_ROLE": "pixmill"}
+    assert own == owner
+    assert "'name': 'pixmill'" in mounted["migrate"]
 
 
 def test_pixmill_knows_its_settings(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,14 +59,21 @@ def test_secrets_are_given_to_the_service_and_stand_nowhere(name: str, tmp_path:
     assert set(used) == set(given)
 
 
+def test_only_who_migrates_comes_as_the_owner() -> None:
+    given = {name: " ".join(directives(name)["LoadCredential"]) for name in SERVICES}
+    assert [name for name in SERVICES if "owner" in given[name]] == ["pixmill-migrate.service"]
+    assert "PIXMILL_DATABASE_APP_ROLE=pixmill" in directives("pixmill-migrate.service")["Environment"]
+
+
 def test_pixmill_knows_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = (FOLDER / "pixmill.env").read_text(encoding="utf-8").splitlines()
     set_here = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     for name in SERVICES:
-        set_here |= dict(word.split("=", 1) for word in directives(name)["Environment"][0].split())
+        set_here |= dict(word.split("=", 1) for word in " ".join(directives(name)["Environment"]).split())
     for variable in [variable for variable in os.environ if variable.startswith("PIXMILL_")]:
         monkeypatch.delenv(variable)
-    (tmp_path / "database_url").write_text("postgresql://pixmill:x@db/pixmill")
+    for file in ("database_url", "database_owner_url"):
+        (tmp_path / file).write_text("postgresql://pixmill:x@db/pixmill")
     (tmp_path / "broker_url").write_text("redis://pixmill:x@broker/0")
     for variable, value in set_here.items():
         monkeypatch.setenv(variable, value.replace("%d", str(tmp_path)))
