@@ -18,6 +18,7 @@ from db.tables.fleet import Worker
 from db.tables.jobs import Attempt, Job, Task
 from db.tables.published import Checkpoint, Shard
 from db.views import job_attempts, job_shards, job_tasks
+from pixmill.logs import FORMAT, LEVEL
 from pixmill.settings import load_settings
 from pixmill.specs import JobOptions, Spec
 from pixmill.states import State
@@ -86,13 +87,15 @@ class Line:
 
     def _spawn(self, name: str, code: str, *arguments: str) -> subprocess.Popen[bytes]:
         variables = {f"PIXMILL_{key.replace('.', '_')}".upper(): str(value) for key, value in self._flags.items()}
+        # What the test process was told of logs is not meant for these, and older releases would refuse the names.
+        inherited = {name: value for name, value in os.environ.items() if name not in (FORMAT, LEVEL)}
         with (self._logs / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-c", code, *arguments],
                 stdout=log,
                 stderr=log,
                 cwd=self.source,
-                env={**os.environ, **variables, **self.variables.get(name, {})},
+                env={**inherited, **variables, **self.variables.get(name, {})},
                 preexec_fn=die_with_parent,  # noqa: PLW1509  a test run that is killed leaves no line behind
             )
 
