@@ -3,7 +3,10 @@
 import shutil
 from pathlib import Path
 
+from sqlalchemy import text
+
 from db.control import release_job
+from pixmill.specs import PingSpec
 from pixmill.states import FailureReason, State
 from tests.worker.conftest import SMALL_CLASSIFIER, long_train, small_generate, small_train
 from tests.worker.line import Line
@@ -57,6 +60,29 @@ def test_a_model_whose_weights_were_altered_is_refused(sqlite_line: Line) -> Non
     weights.write_bytes(content)
     job = sqlite_line.submit(small_generate(f"job:{train}"))
     expect_failure(sqlite_line, job, FailureReason.CORRUPT_FILE, "was altered")
+
+
+def test_a_spec_that_nobody_can_read_fails_its_job_and_no_worker(sqlite_line: Line) -> None:
+    """Of another form, where a worker needs what is missing; and no JSON at all."""
+    before = {name: len(sqlite_line.log(name)) for name in ("worker", "scheduler")}
+    odd, broken = (sqlite_line.submit(PingSpec(), hold=True) for _ in range(2))
+    with sqlite_line.database.write() as session:
+        session.execute(text(f"UPDATE jobs SET spec = '{{\"x\": 1}}' WHERE id = {odd}"))
+        session.execute(text(f"UPDATE tasks SET role = 'gate' WHERE job_id = {odd}"))
+        session.execute(text(f"UPDATE tasks SET params = '{{' WHERE job_id = {broken}"))
+    for job in (odd, broken):
+        sqlite_line.database.transact(lambda session, job=job: release_job(session, job, actor="tester"))  # type: ignore[misc]
+    worker = sqlite_line.worker
+    for job, words in ((odd, "a spec that this pixmill cannot read"), (broken, "where an object of JSON belongs")):
+        assert sqlite_line.wait(job) is State.FAILED, sqlite_line.story(job)
+        found = sqlite_line.job(job)
+        assert found.reason == FailureReason.CORRUPT_ROW
+        assert found.message is not None
+        assert words in found.message
+    sqlite_line.run(PingSpec())
+    assert sqlite_line.worker is worker
+    for name, length in before.items():
+        assert "Traceback" not in sqlite_line.log(name)[length:]
 
 
 def expect_failure(line: Line, job_id: int, reason: FailureReason, words: str) -> None:
