@@ -74,7 +74,7 @@ def as_recorded(text: str, world: World) -> str:
     text = at_once(text.replace(str(world.home), "HOME").replace(socket.gethostname(), "HOST"))
     text = re.sub(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?", "TIME", text)
     text = re.sub(r"\b\d+(\.\d)? kB", "SIZE", text.replace(__version__, "VERSION"))
-    text = re.sub(r"\b(root|\d+/s|[\d,]+\.\d/s|\d+[dhm]\d\d[hms])(?=\s|$)", "…", text)
+    text = re.sub(r"\b(root|[\d,]+/s|[\d,]+\.\d/s|\d+[dhm]\d\d[hms])(?=\s|$)", "…", text)
     text = re.sub(r"\b([0-9a-f]{32}){1,2}\b", "DIGEST", text)
     return re.sub(r" {2,}", "  ", text)
 

@@ -33,7 +33,10 @@ _SCHEDULER = """
 from pixmill.logs import log_to_stderr
 from pixmill.settings import load_settings
 from scheduler.loop import run_scheduler
-log_to_stderr()
+try:
+    log_to_stderr("auto")
+except ValueError:  # a release that asked for a level there
+    log_to_stderr()
 run_scheduler(load_settings())
 """
 _WORKER = """
@@ -41,7 +44,10 @@ import sys
 from pixmill.logs import log_to_stderr
 from pixmill.settings import load_settings
 from worker.parent.main import run_worker
-log_to_stderr()
+try:
+    log_to_stderr("auto")
+except ValueError:  # a release that asked for a level there
+    log_to_stderr()
 run_worker(load_settings(), sys.argv[1])
 """
 # Everything that a person would not wait for in a test happens ten times as often.
