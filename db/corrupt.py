@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 log = logging.getLogger(__name__)
+log.addHandler(logging.NullHandler())  # commands have no log: they say what is in the notebook
 
 KEY = "pixmill_corrupt"  # of what sessions know
 MOST = 1000  # that are remembered as told
@@ -43,6 +44,12 @@ class CorruptRows:
                 self._told.clear()
             self._told.add(told)
         log.error("%s cannot be read", row, extra={"action": "read", "row": row, "reason": error.message})
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """(row, what it holds) of those that were told of."""
+        with self._lock:
+            return sorted(self._told)
 
     def note_job(self, job_id: int | None, row: str, error: CorruptRow) -> None:
         """Tell of a row of a job that cannot go on without it; `take` gives the job."""

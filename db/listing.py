@@ -9,10 +9,12 @@ from sqlalchemy.orm import Session
 
 from db import linefacts
 from db.alike import stands, stood_for
+from db.corrupt import corrupt_rows
 from db.finding import LARGEST_ID, get_job
 from db.periods import ALWAYS, Period
 from db.progress import image_rate
 from db.tables.jobs import Job
+from pixmill.errors import CorruptRow
 from pixmill.kinds import DATASET_MAKERS
 from pixmill.states import ACTIVE, TERMINAL, State
 
@@ -66,7 +68,7 @@ def list_jobs(session: Session, chosen: JobFilter, limit: int | None, recent: in
         ended = _filtered(chosen).where(Job.state.in_(TERMINAL)).order_by(Job.id.desc()).limit(recent)
         recent_ids = ended.with_only_columns(Job.id)
         statement = statement.where(Job.state.in_(ACTIVE) | Job.id.in_(recent_ids))
-    jobs = list(session.scalars(statement.order_by(Job.id.desc()).limit(limit)))
+    jobs = _jobs(session, statement.order_by(Job.id.desc()).limit(limit))
     lines = _lines(session, jobs[::-1])
     return _with_alike(session, whole, lines) if chosen.collapses else lines
 
@@ -84,7 +86,7 @@ def _with_alike(session: Session, whole: Select[Job], lines: Sequence[JobLine]) 
 def next_jobs(session: Session, chosen: JobFilter, after: int, limit: int) -> list[JobLine]:
     """The first `limit` jobs with an id above `after`, by id."""
     statement = _filtered(chosen).where(Job.id > after).order_by(Job.id).limit(limit)
-    return _lines(session, list(session.scalars(statement)))
+    return _lines(session, _jobs(session, statement))
 
 
 def job_line(session: Session, job_id: int) -> JobLine:
@@ -134,6 +136,19 @@ def _filtered(chosen: JobFilter) -> Select[Job]:
     for key, value in (chosen.labels or {}).items():
         statement = statement.where(Job.labels[key].as_string() == value)
     return statement
+
+
+def _jobs(session: Session, statement: Select[Job]) -> list[Job]:
+    """What a statement finds; a row that cannot be read hides none of the others, but is told of."""
+    try:
+        return list(session.scalars(statement))
+    except CorruptRow:
+        ids = session.scalars(statement.with_only_columns(Job.id)).all()
+    found = []
+    for job_id in ids:
+        with corrupt_rows(session).spared(f"job {job_id}"):
+            found.append(get_job(session, job_id))
+    return found
 
 
 def _lines(session: Session, jobs: Sequence[Job]) -> list[JobLine]:

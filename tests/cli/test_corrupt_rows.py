@@ -26,10 +26,20 @@ def test_a_row_that_no_pixmill_has_written_is_told_in_a_line(
     for command in (("job", "show", "1"), ("ps", "--all")):
         found = run(*command)
         assert found.code == 1, command
-        assert "error: the database holds" in found.err
+        assert "the database holds" in found.err
         assert words in found.err
         assert "Traceback" not in found.err
         assert len(found.err) < 400
+
+
+def test_a_job_whose_row_nobody_can_read_hides_no_other(world: World, run: Runner) -> None:
+    jobs = [world.train(name=f"night-{number}") for number in range(3)]
+    corrupt(world, f"UPDATE jobs SET labels = '[' WHERE id = {jobs[1]}")
+    for command in (("ps",), ("ps", "--all", "-o", "csv")):
+        found = run(*command)
+        assert found.code == 1
+        assert ["night-0" in found.out, "night-1" in found.out, "night-2" in found.out] == [True, False, True]
+        assert f"error: job {jobs[1]} cannot be read: the database holds '['" in found.err
 
 
 def test_a_folder_that_leads_out_is_refused_by_whoever_reads_it(world: World, run: Runner, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.context import Workspace, pass_workspace
+from cli.errors import report
 from cli.jobs import COLUMNS, LISTING, job_row
 from cli.jobtree import job_tree
 from cli.listing import Shape, Telling, listing_options, print_listing
@@ -16,6 +17,7 @@ from cli.selection import Selection, unknown_queue
 from cli.watching import watchable
 from client.jobs import PAGE, job_json, read_jobs
 from client.situation import Situation, read_situation
+from pixmill.errors import CorruptRow
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -66,6 +68,16 @@ def command(workspace: Workspace, /, shape: Shape, everything: bool, limit: int 
         print_listing(LISTING, shape, every_job(workspace, chosen), _telling(), empty="")
     else:
         _print_some(workspace, shape, chosen, most, RECENT if is_plain else None)
+    _say_unread(workspace)
+
+
+def _say_unread(workspace: Workspace) -> None:
+    """A job whose row cannot be read hides none of the others; it is no success either."""
+    unread = workspace.database.corrupt_rows.told
+    for row, found in unread:
+        report(CorruptRow(f"{row} cannot be read: {found}"))
+    if unread:
+        click.get_current_context().exit(1)
 
 
 def _print_some(workspace: Workspace, shape: Shape, chosen: "JobFilter", most: int | None, recent: int | None) -> None:
