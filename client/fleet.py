@@ -116,11 +116,11 @@ def fleet_of(workspace: Workspace) -> list[Member]:
         return read_fleet(session, workspace.settings.scheduler.lease_seconds)
 
 
-def read_fleet(session: "Session", lease_seconds: float) -> list[Member]:
-    """The newest worker of each device, by host and device."""
+def read_fleet(session: "Session", lease_seconds: float, at: "datetime | None" = None) -> list[Member]:
+    """The newest worker of each device, by host and device; `at` by the database's clock, if that is known."""
     from db.workers import database_time, is_silent, latest_workers, running_tasks
 
-    at = database_time(session)
+    at = at or database_time(session)
     tasks = running_tasks(session)
     members = []
     for worker in latest_workers(session):

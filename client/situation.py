@@ -60,7 +60,7 @@ def read_situation(session: "Session", lease_seconds: float, lines: Sequence["Jo
         queues=all_queues(session),
         active=active_tasks(session),
         promised=promised,
-        fleet=read_fleet(session, lease_seconds),
+        fleet=read_fleet(session, lease_seconds, at),
         scheduler_is_present=present,
         broker_error=scheduler.broker_error if present and scheduler is not None else None,
         arrays=array_loads(session, [line.job.array_id for line in lines if line.job.array_id is not None]),

@@ -7,6 +7,7 @@ job alone.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
@@ -84,21 +85,21 @@ def _read_batch(session: Session, job_ids: Sequence[int]) -> dict[int, Unfinishe
 
 def _back_offs(session: Session, job_ids: Sequence[int]) -> dict[int, BackOff]:
     """The first retry of each job of which nothing can start before it."""
+    failed = (Task.available_at, Task.failures, Task.excused_failures, Task.retries, Task.reason, Task.message)
     statement = (
-        select(Task)
+        select(Task.job_id, Task.state, *failed)
         .where(Task.job_id.in_(job_ids), Task.failures > Task.excused_failures, Task.available_at > now())
         .order_by(Task.job_id, Task.available_at)
     )
-    first: dict[int, Task] = {}
-    for task in session.scalars(statement):
+    first: dict[int, Any] = {}
+    for task in session.execute(statement):
         if task.state is State.PENDING:
             first.setdefault(task.job_id, task)
     others = _startable_jobs(session, list(first))
     return {job_id: _back_off(task) for job_id, task in first.items() if job_id not in others}
 
 
-def _back_off(task: Task) -> BackOff:
-    assert task.available_at is not None
+def _back_off(task: Any) -> BackOff:
     return BackOff(
         until=task.available_at,
         retry=task.failures - task.excused_failures,

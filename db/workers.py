@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, bindparam, exists, select, update
 from sqlalchemy.orm import Session, joinedload
@@ -169,11 +169,18 @@ def latest_workers(session: Session) -> Sequence[Worker]:
     return session.scalars(statement.options(joinedload(Worker.device)).order_by(Device.host, Device.name)).all()
 
 
-def running_tasks(session: Session) -> dict[int, Task]:
+class Held(NamedTuple):
+    """A task that a worker runs."""
+
+    id: int
+    job_id: int
+
+
+def running_tasks(session: Session) -> dict[int, Held]:
     """Worker id → the task it runs, or the first of those that it holds together."""
-    held = select(Task).where(Task.state == State.RUNNING, Task.worker_id.is_not(None))
-    tasks = session.scalars(held.order_by(Task.rank.desc(), Task.id.desc()))
-    return {task.worker_id: task for task in tasks if task.worker_id is not None}
+    held = select(Task.worker_id, Task.id, Task.job_id).where(Task.state == State.RUNNING, Task.worker_id.is_not(None))
+    rows = session.execute(held.order_by(Task.rank.desc(), Task.id.desc()))
+    return {worker_id: Held(task_id, job_id) for worker_id, task_id, job_id in rows if worker_id is not None}
 
 
 def charge_account(session: Session, queue: str, user_name: str, seconds: float) -> None:
