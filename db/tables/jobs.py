@@ -93,8 +93,6 @@ class Job(Table):
         UniqueConstraint("key"),
         Index("ix_jobs_state_id", "state", "id"),
         Index("ix_jobs_array_id_array_index", "array_id", "array_index", unique=True),
-        # An id names folders and references: it is never given twice, even after a deletion.
-        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -152,9 +150,7 @@ class Task(Table):
         UniqueConstraint("job_id", "number"),
         # What the scheduler asks at every tick, in the order in which it dispatches.
         Index("ix_tasks_waiting", "state", "blocked", "queue", "user_name", "limited_by", "rank", "id"),
-        # Of rows that have one: its migration says so. To say it here would load the dialects of both databases.
-        Index("ix_tasks_available_at", "available_at"),
-        {"sqlite_autoincrement": True},
+        Index("ix_tasks_available_at", "available_at"),  # of rows that have one
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)

@@ -24,7 +24,6 @@ class PipelineRun(Table):
     __table_args__ = (
         UniqueConstraint("schedule_id", "scheduled_for"),
         Index("ix_pipeline_runs_state", "state"),
-        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)

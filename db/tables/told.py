@@ -22,7 +22,6 @@ class Notification(Table):
     __table_args__ = (
         UniqueConstraint("token"),
         Index("ix_notifications_state_next_try_at", "state", "next_try_at"),
-        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)

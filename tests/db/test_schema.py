@@ -105,6 +105,18 @@ def test_the_constraints_have_the_same_names_on_both(database: Database) -> None
         assert found == expected, table.name
 
 
+def test_what_only_one_database_is_told_stands_in_the_migrations(database: Database) -> None:
+    indexes = inspect(database.engine).get_indexes("tasks")
+    named = {
+        index["name"] for index in indexes if any(key.endswith("_where") for key in index.get("dialect_options", ()))
+    }
+    assert named == {"ix_tasks_available_at"}
+    if database.is_sqlite:
+        with database.read() as session:
+            numbered = session.scalars(text("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'")).all()
+        assert set(numbered) == {"jobs", "tasks", "notifications", "pipeline_runs"}
+
+
 def test_preparing_twice_changes_nothing(empty_database: Database) -> None:
     prepare_schema(empty_database)
     job_id = rows.add(empty_database)
