@@ -79,6 +79,9 @@ def test_a_spec_that_nobody_can_read_fails_its_job_and_no_worker(sqlite_line: Li
         assert found.reason == FailureReason.CORRUPT_ROW
         assert found.message is not None
         assert words in found.message
+    with sqlite_line.database.write() as session:  # other tests look at these rows, too
+        session.execute(text(f'UPDATE jobs SET spec = \'{{"kind": "ping"}}\' WHERE id = {odd}'))
+        session.execute(text(f"UPDATE tasks SET role = 'ping', params = '{{}}' WHERE job_id IN ({odd}, {broken})"))
     sqlite_line.run(PingSpec())
     assert sqlite_line.worker is worker
     for name, length in before.items():
