@@ -33,7 +33,7 @@ def generate_section(source: JobSource) -> GenerateSection:
         shards=len(shards),
         shards_planned=-(-planned // _shard_size(source.spec)),
         size_bytes=sum(shard.size_bytes for shard in shards),
-        images_per_second=_rate(source.results("generate")),
+        images_per_second=source.line.rate,  # as `ps` has it
         contact_sheet=source.existing(assembled.get("contact_sheet")),
         sheet_caption=_sheet_caption(source.spec),
         animations=_animations(source, assembled),
@@ -69,12 +69,6 @@ def _animations(source: JobSource, assembled: dict[str, Any]) -> list[CaptionedI
 def _animation_caption(number: int, classes: Sequence[str]) -> str:
     """Walks keep to a class, in turn."""
     return f"Animation {number}" + (f", class {classes[number % len(classes)]}" if classes else "")
-
-
-def _rate(results: Sequence[dict[str, Any]]) -> float | None:
-    """Images a second of device time."""
-    seconds = sum(float(result.get("seconds") or 0) for result in results)
-    return sum(int(result["images"]) for result in results) / seconds if seconds else None
 
 
 def _manifest_rows(source: JobSource, shards: Sequence[Shard]) -> tuple[list[dict[str, object]], list[str]]:

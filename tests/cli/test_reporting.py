@@ -12,6 +12,7 @@ from pixmill.errors import CorruptFile, NotFound, StorageError
 from pixmill.states import FailureReason
 from reports.data import JobReport
 from storage.pictures import contact_sheet, save_png
+from tests import rows
 from tests.cli.world import World
 
 
@@ -70,7 +71,10 @@ def test_a_generate_job_shows_its_data_set(world: World, tmp_path: Path) -> None
     section = report.generate
     assert (section.images, section.images_planned, section.shards, section.shards_planned) == (40, 40, 2, 2)
     assert section.counts == {"zero": 20, "one": 20}
-    assert section.images_per_second == 20.0
+    job = rows.job(world.database, job_id)
+    assert job.started_at is not None
+    assert job.finished_at is not None
+    assert section.images_per_second == 40 / (job.finished_at - job.started_at).total_seconds()
     assert section.contact_sheet == world.root / f"outputs/{job_id}/contact-sheet.png"
     assert [row["index"] for row in section.manifest_rows] == list(range(8))
     assert section.model["model"] == "digits-vae@1"
