@@ -68,7 +68,7 @@ def list_jobs(session: Session, chosen: JobFilter, limit: int | None, recent: in
         ended = _filtered(chosen).where(Job.state.in_(TERMINAL)).order_by(Job.id.desc()).limit(recent)
         recent_ids = ended.with_only_columns(Job.id)
         statement = statement.where(Job.state.in_(ACTIVE) | Job.id.in_(recent_ids))
-    jobs = _jobs(session, statement.order_by(Job.id.desc()).limit(limit))
+    jobs = _jobs(session, statement.order_by(Job.id.desc()), limit)
     lines = _lines(session, jobs[::-1])
     return _with_alike(session, whole, lines) if chosen.collapses else lines
 
@@ -85,8 +85,8 @@ def _with_alike(session: Session, whole: Select[Job], lines: Sequence[JobLine]) 
 
 def next_jobs(session: Session, chosen: JobFilter, after: int, limit: int) -> list[JobLine]:
     """The first `limit` jobs with an id above `after`, by id."""
-    statement = _filtered(chosen).where(Job.id > after).order_by(Job.id).limit(limit)
-    return _lines(session, _jobs(session, statement))
+    statement = _filtered(chosen).where(Job.id > after).order_by(Job.id)
+    return _lines(session, _jobs(session, statement, limit))
 
 
 def job_line(session: Session, job_id: int) -> JobLine:
@@ -138,14 +138,19 @@ def _filtered(chosen: JobFilter) -> Select[Job]:
     return statement
 
 
-def _jobs(session: Session, statement: Select[Job]) -> list[Job]:
-    """What a statement finds; a row that cannot be read hides none of the others, but is told of."""
+def _jobs(session: Session, statement: Select[Job], limit: int | None) -> list[Job]:
+    """The first that a statement finds; a row that cannot be read is told of, and the next one takes its place.
+
+    So there are fewer than `limit` only where there are no more: whoever reads page by page would stop there.
+    """
     try:
-        return list(session.scalars(statement))
+        return list(session.scalars(statement.limit(limit)))
     except CorruptRow:
         ids = session.scalars(statement.with_only_columns(Job.id)).all()
-    found = []
+    found: list[Job] = []
     for job_id in ids:
+        if len(found) == limit:
+            break
         with corrupt_rows(session).spared(f"job {job_id}"):
             found.append(get_job(session, job_id))
     return found

@@ -32,7 +32,7 @@ _NOT_OURS = ("PIXMILL_TEST_", "PIXMILL_DEMO_")
 
 @dataclass(frozen=True)
 class Known:
-    """What a source has to know of a setting."""
+    """What is to be known of a setting, wherever its value comes from."""
 
     is_secret: bool
     is_path: bool
@@ -94,7 +94,7 @@ def _find_project_file(start: Path) -> Path | None:
 def _user_file() -> Path | None:
     try:
         return Path(platformdirs.user_config_dir("pixmill")) / "config.toml"
-    except RuntimeError:  # as above: nobody has written one
+    except RuntimeError:  # of a user without a home, who has written none
         return None
 
 

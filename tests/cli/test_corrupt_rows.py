@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from db.listing import JobFilter, list_jobs, next_jobs
 from tests.cli.running import Runner
 from tests.cli.world import World
 
@@ -40,6 +41,16 @@ def test_a_job_whose_row_nobody_can_read_hides_no_other(world: World, run: Runne
         assert found.code == 1
         assert ["night-0" in found.out, "night-1" in found.out, "night-2" in found.out] == [True, False, True]
         assert f"error: job {jobs[1]} cannot be read: the database holds '['" in found.err
+
+
+def test_a_row_that_nobody_can_read_ends_no_list_early(world: World) -> None:
+    jobs = [world.train() for _number in range(6)]
+    corrupt(world, f"UPDATE jobs SET labels = '[' WHERE id IN ({jobs[1]}, {jobs[4]})")
+    sound = [job for job in jobs if job not in {jobs[1], jobs[4]}]
+    with world.database.read() as session:
+        assert [line.job.id for line in next_jobs(session, JobFilter(), 0, 2)] == sound[:2]
+        assert [line.job.id for line in list_jobs(session, JobFilter(), 2)] == sound[-2:]
+        assert [line.job.id for line in list_jobs(session, JobFilter(), None)] == sound
 
 
 def test_a_folder_that_leads_out_is_refused_by_whoever_reads_it(world: World, run: Runner, tmp_path: Path) -> None:
