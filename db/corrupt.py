@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 log = logging.getLogger(__name__)
-log.addHandler(logging.NullHandler())  # commands have no log: they say what is in the notebook
 
 KEY = "pixmill_corrupt"  # of what sessions know
 MOST = 1000  # that are remembered as told

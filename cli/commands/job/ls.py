@@ -1,5 +1,6 @@
 """`pixmill ps`: the jobs, and why they wait or failed."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,7 @@ def command(workspace: Workspace, /, shape: Shape, everything: bool, limit: int 
     or why it failed. `pixmill job why ID` tells all of them. Jobs of a pipeline stand below their run. Of an array,
     all that waits stands in one line: 12[4-15] are the elements 4 to 15 of array 12.
     """
+    logging.getLogger("db.corrupt").addHandler(logging.NullHandler())  # what is told there is said at the end
     before = filters.pop("before")
     selection = Selection.from_flags(filters)
     collapses = not filters.pop("expand") and shape.is_table
