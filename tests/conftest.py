@@ -13,6 +13,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ from tests.databases import (
 from tests.rights import broker_rules
 from tests.s3 import S3Server, running_s3
 from tests.servers import Postgres, Valkey, running_valkey
+
+get_temp_dir()  # made before any test names another place: sockets lie there, whose paths must be short
 
 hypothesis_settings.register_profile("suite", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=50)
 hypothesis_settings.load_profile("suite")

@@ -83,7 +83,9 @@ def test_a_database_that_was_made_without_an_owner_is_handed_over(server: tuple[
     machine.psql("--command", "CREATE ROLE earlier LOGIN", "--command", "CREATE DATABASE earlier OWNER earlier")
     place = f"host={machine.folder}&port={machine.port}"
     earlier, owner = (
-        open_database(load_settings(flags={"database.url": f"postgresql://{role}@/earlier?{place}"}))
+        open_database(
+            load_settings(flags={"home": machine.folder, "database.url": f"postgresql://{role}@/earlier?{place}"})
+        )
         for role in ("earlier", "pixmill_owner")
     )
     upgrade_schema(earlier)
